@@ -1,0 +1,51 @@
+# MedScale: make demo and make test do all of their own set-up on a fresh machine with Python >= 3.11.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test test-fast lint format lock docs clean help
+
+help:           ## what can be made
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and network
+	snakemake $(DEMO)
+	@cat logs/results/demo/aggregate.log
+
+test: $(VENV)/.installed-dev   ## every test
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed-dev   ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not workflow and not slow"
+
+lint: $(VENV)/.installed-dev   ## style of Python and Snakemake
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+format: $(VENV)/.installed-dev   ## put code into the style
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile rules
+
+docs: $(VENV)/.installed-dev   ## the parts of the docs that are written from the code
+	$(BIN)/python docs/generate.py
+
+lock:           ## newest versions that the ranges in pyproject.toml allow, into the lock files
+	$(PYTHON) docs/lock.py
+
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock -r requirements-dev.lock
+	@touch $@
+
+clean:          ## results of the demo and its logs; fetched models and data stay
+	rm -rf results/demo logs/results/demo

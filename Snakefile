@@ -1,0 +1,30 @@
+# MedScale: how much data, and LoRA or QLoRA, for Chinese medical question answering?
+#
+#   snakemake --cores 4 --resources gpu=1                                    the whole study
+#   snakemake results/qlora_100k/eval.json --cores 4 --resources gpu=1      one result, and what it needs
+#   make demo                                                               the same in minutes, without GPU
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/fetch.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/aggregate.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/summary/results_summary.csv",
+        expand(f"{RESULTS}/{{run}}/eval.json", run=MODELS),
+        expand(f"{RESULTS}/{{run}}/record.md", run=RUNS),

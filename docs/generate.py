@@ -1,0 +1,107 @@
+"""Write the parts of the repository that follow from others: config/README.md and envs/*.yaml.
+
+    make docs
+
+A test holds them in step with the schema and with the lock file.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = {
+    "fetch": ["huggingface_hub", "modelscope", "torch", "transformers", "tokenizers", "safetensors", "tqdm"],
+    "data": ["jinja2", "modelscope", "numpy", "pandas", "pyarrow", "rensa", "tokenizers", "torch", "transformers"],
+    "train": ["accelerate", "bitsandbytes", "datasets", "filelock", "jinja2", "nvidia-ml-py", "peft", "pyarrow"]
+    + ["safetensors", "tensorboard", "tokenizers", "torch", "tqdm", "transformers"],
+    "evaluate": ["jieba", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "rapidfuzz", "seaborn"],
+}
+
+
+def main() -> None:
+    for path, text in generated().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(path.relative_to(ROOT))
+
+
+def generated() -> dict[Path, str]:
+    """Return the text of every generated file."""
+    files = {ROOT / "config" / "README.md": config_reference()}
+    for name, packages in ENVIRONMENTS.items():
+        files[ROOT / "envs" / f"{name}.yaml"] = environment(packages)
+    return files
+
+
+def environment(packages: list[str]) -> str:
+    """Return a conda environment with the lock file's versions."""
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = {line.split("==")[0].lower().replace("_", "-"): line for line in lock if "==" in line}
+    listed = "".join(f"      - {pins[package.lower().replace('_', '-')]}\n" for package in sorted(packages))
+    head = "# Written by `make docs` from requirements.lock; used with snakemake --sdm conda.\n"
+    return head + "channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n" + listed
+
+
+def config_reference() -> str:
+    """Return config/README.md: every key of the schema, its type, its default and what it means."""
+    schema = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
+    lines = [
+        "# Configuration",
+        "",
+        "Written by `make docs` from `workflow/schemas/config.schema.yaml`.",
+        "",
+        "`config.yaml` is the study and is always read. `demo.yaml`, or a file of your own, is merged into it with",
+        "`--configfile`: sections merge, lists replace. One value changes with",
+        "`--config training='{learning_rate: 1e-4}'`. Everything is checked before anything runs.",
+        "",
+    ]
+    for name, section in schema["properties"].items():
+        lines += [f"## `{name}`", "", section["description"], ""]
+        if "properties" in section:
+            lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows(section), ""]
+        else:
+            lines += [EXAMPLE, ""]
+    return "\n".join(lines)
+
+
+EXAMPLE = """```yaml
+overrides:
+  qlora:      {training: {learning_rate: 0.0003}}
+  100k:       {training: {epochs: 2}}
+  qlora_100k: {training: {micro_batch: 2}, lora: {r: 32}}
+```"""
+
+
+def rows(section: dict, prefix: str = "") -> Iterator[str]:
+    """Yield a table row for each key of a section and of the sections in it."""
+    for key, part in section["properties"].items():
+        if "properties" in part:
+            yield from rows(part, f"{prefix}{key}.")
+        else:
+            default = json.dumps(part["default"], ensure_ascii=False)
+            yield f"| `{prefix}{key}` | {kind(part)} | `{default}` | {part['description'].strip()} |"
+
+
+def kind(part: dict) -> str:
+    """Return the type of a key in words, with its bounds."""
+    if "enum" in part:
+        return ", ".join(f"`{json.dumps(item).strip(chr(34))}`" for item in part["enum"])
+    if "anyOf" in part:
+        return " or ".join(kind(choice) for choice in part["anyOf"])
+    if "const" in part:
+        return f"`{part['const']}`"
+    if part["type"] == "array":
+        return "list of " + kind(part["items"])
+    names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
+    names |= {"null": "null", "array": "list"}
+    types = part["type"] if isinstance(part["type"], list) else [part["type"]]
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {part[bound]}" for bound, sign in bounds.items() if bound in part]
+    return " or ".join(names[name] for name in types) + (f" ({', '.join(limits)})" if limits else "")
+
+
+if __name__ == "__main__":
+    main()

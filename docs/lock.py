@@ -1,0 +1,45 @@
+"""Write requirements.lock and requirements-dev.lock: the newest versions that the ranges in pyproject.toml allow.
+
+The versions are what pip installs into an empty environment. torch is pinned by hand, because its newest release brings
+gigabytes of CUDA libraries; pip adds the CUDA libraries that torch itself asks for where there is a GPU build.
+"""
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PINNED = ["torch==2.13.0"]
+HEADER = "# Written by `make lock` from pyproject.toml; do not edit.\n"
+
+
+def main() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        python = Path(folder) / "bin" / "python"
+        base = install_and_freeze(python, PINNED + project["dependencies"])
+        full = install_and_freeze(python, [*base, *project["optional-dependencies"]["dev"]])
+    write("requirements.lock", base)
+    write("requirements-dev.lock", [pin for pin in full if pin not in base])
+
+
+def install_and_freeze(python: Path, wanted: list[str]) -> list[str]:
+    """Install requirements and return every version that is there then, without build labels such as ``+cpu``."""
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+    frozen = subprocess.run(
+        [python, "-m", "pip", "freeze", "--all"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    return [pin.split("+")[0] for pin in frozen if pin.split("==")[0] not in ("pip", "wheel")]
+
+
+def write(name: str, pins: list[str]) -> None:
+    (ROOT / name).write_text(HEADER + "\n".join(pins) + "\n", encoding="utf-8")
+    print(f"{name}: {len(pins)} packages", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+# The run matrix and light helpers. Every call of snakemake pays for what is imported here: never torch, never pandas.
+import json
+import os
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+# Rules call `python`: the one that runs snakemake, unless an environment of the rule's own comes before it.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+from snakemake.exceptions import WorkflowError
+from medscale.config import ConfigError, resolve, settings_for
+from medscale.digest import code_digest
+from medscale.files import sha256_file, sha256_json
+from medscale.study import folder_name, runs_of, size_label
+
+try:
+    CONFIG = resolve(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+RUNS = {run.name: run for run in runs_of(CONFIG)}
+MODELS = [*RUNS, "base"]
+SIZES = {size_label(size): size for size in CONFIG["study"]["sizes"]}
+
+RESULTS = CONFIG["paths"]["results"].rstrip("/")
+RESOURCES = CONFIG["paths"]["resources"].rstrip("/")
+DATA = f"{RESULTS}/data"
+LOGS = f"logs/{RESULTS.lstrip('/')}"
+CONDITIONS = Path(workflow.basedir) / "resources" / "demo" / "conditions.json"
+
+
+def source_name(section):
+    """Return the folder of the model or of the corpus under resources/."""
+    source = CONFIG[section]["source"]
+    if source in ("tiny", "demo"):
+        return source
+    return folder_name(CONFIG[section]["path" if source in ("local", "file") else "id"])
+
+
+MODEL = f"{RESOURCES}/models/{source_name('model')}/manifest.json"
+MODEL_ENDPOINT = CONFIG["model"]["endpoint"] or ""
+DATA_ENDPOINT = CONFIG["data"]["endpoint"] or ""
+CORPUS = f"{RESOURCES}/data/{source_name('data')}/manifest.json"
+
+
+wildcard_constraints:
+    run="|".join(MODELS),
+    tuned="|".join(RUNS),
+    size="|".join(SIZES),
+    part="validation|" + "|".join(f"train_{size}" for size in SIZES),
+
+
+def as_json(value):
+    """Return a parameter as JSON text: the same text for the same value."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def code(script):
+    """Return the digest of what a script does; in a rule's params it makes the rule stale when that changes."""
+    return code_digest(script)
+
+
+def without_endpoint(section):
+    """Return a section without its endpoint: where a file was fetched from does not change what it is."""
+    return {key: value for key, value in CONFIG[section].items() if key != "endpoint"}
+
+
+def training_settings(wildcards):
+    """Return all that decides the weights of a run, except the data itself. The micro-batch does not."""
+    settings = settings_for(CONFIG, RUNS[wildcards.tuned])
+    settings["training"].pop("micro_batch")
+    return settings | {"quantization": CONFIG["quantization"], "chat": CONFIG["chat"]}
+
+
+def micro_batch(wildcards):
+    return settings_for(CONFIG, RUNS[wildcards.tuned])["training"]["micro_batch"]
+
+
+def prediction_settings(wildcards):
+    run = RUNS.get(wildcards.run)
+    training = settings_for(CONFIG, run)["training"] if run else CONFIG["training"]
+    evaluation = {
+        key: CONFIG["evaluation"][key]
+        for key in ("max_samples", "max_new_tokens", "batch_size")
+    }
+    return {
+        "evaluation": evaluation,
+        "chat": CONFIG["chat"],
+        "quantization": CONFIG["quantization"],
+        "precision": training["precision"],
+        "max_length": CONFIG["training"]["max_length"],
+    }
+
+
+UPSTREAM = (
+    "fetch_model.py",
+    "fetch_data.py",
+    "clean.py",
+    "split.py",
+    "subset.py",
+    "encode.py",
+    "finetune.py",
+)
+
+
+def fingerprint(name):
+    """Return the fingerprint of a run: data, model, method, hyper-parameters and code, but not the micro-batch.
+
+    It stands in the params of finetune, predict and evaluate alike. So a training that is stale makes all three stale,
+    and an eval.json of before counts as done no longer, even if the new training fails.
+    """
+    study = {
+        key: CONFIG["study"][key]
+        for key in ("split_seed", "similarity_threshold", "test_size", "validation_size")
+    }
+    facts = [
+        without_endpoint("model"),
+        without_endpoint("data"),
+        CONFIG["cleaning"],
+        CONFIG["chat"],
+        study,
+    ]
+    if name in RUNS:
+        run = RUNS[name]
+        settings = settings_for(CONFIG, run)
+        settings["training"].pop("micro_batch")
+        facts += [
+            run.method,
+            run.size,
+            run.seed,
+            settings,
+            CONFIG["quantization"],
+            [code(s) for s in UPSTREAM],
+        ]
+    return sha256_json(facts)[:16]

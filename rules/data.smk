@@ -1,0 +1,114 @@
+# From the raw file to token ids: clean, split, subset, encode.
+
+
+rule clean:
+    input:
+        corpus=CORPUS,
+    output:
+        clean=f"{DATA}/clean.parquet",
+        rejected=f"{DATA}/rejected.parquet",
+        report=f"{DATA}/clean_report.json",
+    log:
+        f"{LOGS}/clean.log",
+    benchmark:
+        f"{LOGS}/clean.benchmark.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("clean.py"),
+        columns=as_json(CONFIG["data"]["columns"]),
+        cleaning=" ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in CONFIG["cleaning"].items()),
+    message:
+        "Cleaning the corpus"
+    shell:
+        "python {SCRIPTS}/clean.py --manifest {input.corpus:q} --columns {params.columns:q} {params.cleaning}"
+        " --output-clean {output.clean:q} --output-rejected {output.rejected:q} --output-report {output.report:q}"
+        " > {log:q} 2>&1"
+
+
+rule split:
+    input:
+        clean=f"{DATA}/clean.parquet",
+    output:
+        test=f"{DATA}/test.jsonl",
+        validation=f"{DATA}/validation.jsonl",
+        pool=f"{DATA}/pool.jsonl",
+        report=f"{DATA}/split_report.json",
+    log:
+        f"{LOGS}/split.log",
+    benchmark:
+        f"{LOGS}/split.benchmark.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("split.py"),
+        test_size=CONFIG["study"]["test_size"],
+        validation_size=CONFIG["study"]["validation_size"],
+        sizes=as_json(CONFIG["study"]["sizes"]),
+        seed=CONFIG["study"]["split_seed"],
+        threshold=CONFIG["study"]["similarity_threshold"],
+    message:
+        "Splitting into test, validation and pool"
+    shell:
+        "python {SCRIPTS}/split.py --clean {input.clean:q} --test-size {params.test_size}"
+        " --validation-size {params.validation_size} --sizes {params.sizes:q} --seed {params.seed}"
+        " --similarity-threshold {params.threshold} --test {output.test:q} --validation {output.validation:q}"
+        " --pool {output.pool:q} --report {output.report:q} > {log:q} 2>&1"
+
+
+rule subset:
+    input:
+        pool=f"{DATA}/pool.jsonl",
+    output:
+        rows=f"{DATA}/train_{{size}}.jsonl",
+        manifest=f"{DATA}/train_{{size}}.manifest.json",
+    log:
+        f"{LOGS}/subset_{{size}}.log",
+    benchmark:
+        f"{LOGS}/subset_{{size}}.benchmark.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("subset.py"),
+        size=lambda wildcards: SIZES[wildcards.size],
+    message:
+        "Drawing the subset of {wildcards.size} rows"
+    shell:
+        "python {SCRIPTS}/subset.py --pool {input.pool:q} --size {params.size} --output {output.rows:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule encode:
+    input:
+        model=MODEL,
+        rows=f"{DATA}/{{part}}.jsonl",
+    output:
+        encoded=f"{DATA}/encoded/{{part}}.parquet",
+        report=f"{DATA}/encoded/{{part}}.json",
+    log:
+        f"{LOGS}/encode_{{part}}.log",
+    benchmark:
+        f"{LOGS}/encode_{{part}}.benchmark.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("encode.py"),
+        chat=as_json(CONFIG["chat"]),
+        max_length=CONFIG["training"]["max_length"],
+    message:
+        "Encoding {wildcards.part}"
+    shell:
+        "python {SCRIPTS}/encode.py --model {input.model:q} --rows {input.rows:q} --chat {params.chat:q}"
+        " --max-length {params.max_length} --output {output.encoded:q} --report {output.report:q} > {log:q} 2>&1"

@@ -1,0 +1,117 @@
+# Prediction needs the GPU; scoring and evaluation do not, so a new metric never costs a GPU hour.
+
+
+def tuned_input(name):
+    """Return an input function: a file of the run's training, nothing for the base model."""
+    return lambda wildcards: (
+        f"{RESULTS}/{wildcards.run}/{name}" if wildcards.run in RUNS else []
+    )
+
+
+def run_options(name):
+    """Return what evaluate is told of a run."""
+    if name not in RUNS:
+        return "--method base"
+    run = RUNS[name]
+    return f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
+
+
+rule predict:
+    input:
+        model=MODEL,
+        test=f"{DATA}/test.jsonl",
+        adapter=tuned_input("adapter"),
+        training=tuned_input("training.json"),
+    output:
+        predictions=f"{RESULTS}/{{run}}/predictions.jsonl",
+        inference=f"{RESULTS}/{{run}}/inference.json",
+    log:
+        f"{LOGS}/predict_{{run}}.log",
+    benchmark:
+        f"{LOGS}/predict_{{run}}.benchmark.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        code=code("predict.py"),
+        fingerprint=lambda wildcards: fingerprint(wildcards.run),
+        settings=lambda wildcards: as_json(prediction_settings(wildcards)),
+        method=lambda wildcards: (
+            RUNS[wildcards.run].method if wildcards.run in RUNS else "base"
+        ),
+        adapter=lambda wildcards, input: (
+            f"--adapter {input.adapter} --training {input.training}"
+            if input.adapter
+            else ""
+        ),
+    message:
+        "Predicting with {wildcards.run}"
+    shell:
+        "python {SCRIPTS}/predict.py --run {wildcards.run} --method {params.method} --settings {params.settings:q}"
+        " --fingerprint {params.fingerprint} --threads {threads} --model {input.model:q} {params.adapter}"
+        " --test {input.test:q} --output {output.predictions:q} --inference {output.inference:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule score:
+    input:
+        predictions=f"{RESULTS}/{{run}}/predictions.jsonl",
+    output:
+        scores=f"{RESULTS}/{{run}}/scores.parquet",
+    log:
+        f"{LOGS}/score_{{run}}.log",
+    benchmark:
+        f"{LOGS}/score_{{run}}.benchmark.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code("score.py"),
+        extra_metrics=as_json(CONFIG["evaluation"]["extra_metrics"]),
+    message:
+        "Scoring {wildcards.run}"
+    shell:
+        "python {SCRIPTS}/score.py --predictions {input.predictions:q} --extra-metrics {params.extra_metrics:q}"
+        " --workers {threads} --output {output.scores:q} > {log:q} 2>&1"
+
+
+rule evaluate:
+    input:
+        scores=f"{RESULTS}/{{run}}/scores.parquet",
+        predictions=f"{RESULTS}/{{run}}/predictions.jsonl",
+        inference=f"{RESULTS}/{{run}}/inference.json",
+        training=tuned_input("training.json"),
+    output:
+        eval=f"{RESULTS}/{{run}}/eval.json",
+    log:
+        f"{LOGS}/evaluate_{{run}}.log",
+    benchmark:
+        f"{LOGS}/evaluate_{{run}}.benchmark.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("evaluate.py"),
+        fingerprint=lambda wildcards: fingerprint(wildcards.run),
+        run=lambda wildcards: as_json(
+            RUNS[wildcards.run]._asdict()
+            if wildcards.run in RUNS
+            else {"name": "base"}
+        ),
+        resamples=CONFIG["evaluation"]["bootstrap_resamples"],
+        training=lambda wildcards, input: (
+            f"--training {input.training}" if input.training else ""
+        ),
+    message:
+        "Evaluating {wildcards.run}"
+    shell:
+        "python {SCRIPTS}/evaluate.py --run {wildcards.run} {params.run} --scores {input.scores:q}"
+        " --predictions {input.predictions:q} --inference {input.inference:q} {params.training} --resamples {params.resamples} --output {output.eval:q} > {log:q} 2>&1"

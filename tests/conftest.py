@@ -1,0 +1,31 @@
+"""The workflow's package on the import path, as Python puts it there for a script; and a model that takes no time."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+TEXTS = [
+    "高血压患者应低盐饮食，按时服药，定期测量血压。",
+    "糖尿病的常见症状是多饮、多尿、多食和体重下降。",
+    "感冒多由病毒引起，注意休息，多喝温水，发热时及时就医。",
+    "胃炎患者应规律进餐，少吃辛辣食物，必要时做胃镜检查。",
+    "儿童腹泻要及时补液，观察精神和尿量，出现脱水应到医院。",
+] * 8
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """The manifest of a Qwen2 model of 0.1 million weights that has learned a few sentences, and of its tokenizer."""
+    from medscale.manifest import write_manifest
+    from medscale.tiny_model import new_model, pretrain, train_tokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tokenizer = train_tokenizer(TEXTS, 600)
+    tokenizer.save_pretrained(folder)
+    model = new_model(tokenizer, {"hidden_size": 64, "layers": 2}, seed=3)
+    pretrain(model, tokenizer, TEXTS, steps=40, seed=3).save_pretrained(folder)
+    return write_manifest(folder, kind="model", source="tiny")

@@ -1,0 +1,235 @@
+"""The training step: accumulation, resumes, the order of the data, both methods, and what stops a run."""
+
+import math
+
+import pytest
+import torch
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from conftest import TEXTS
+from medscale.chat import Chat
+from medscale.checkpoints import newest_checkpoint
+from medscale.errors import UserError
+from medscale.manifest import verify
+from medscale.memory import wants_checkpointing
+from medscale.modeling import add_adapter, load_base
+from medscale.tokenizer import load_tokenizer
+from medscale.training import EpochOrder, make_trainer, planned_steps, trainer_arguments
+
+TRAINING = {
+    "epochs": 2,
+    "max_steps": None,
+    "learning_rate": 0.003,
+    "lr_scheduler": "cosine",
+    "warmup_ratio": 0.1,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
+    "optimizer": "adamw_torch",
+    "effective_batch": 8,
+    "max_length": 128,
+    "eval_interval": 0.25,
+    "save_minutes": 15,
+    "save_total_limit": 9,
+    "early_stopping_patience": None,
+}
+LORA = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "all-linear", "use_rslora": False}
+NF4 = {"quant_type": "nf4", "double_quant": True}
+
+
+@pytest.fixture(scope="module")
+def rows(tiny_model):
+    chat = Chat(load_tokenizer(tiny_model), None)
+    samples = [chat.sample(f"第{i}个问题：{text[:6]}", text[: 12 + i % 20], 128) for i, text in enumerate(TEXTS)]
+    return Dataset.from_dict({"input_ids": [s.input_ids for s in samples], "labels": [s.labels for s in samples]})
+
+
+def trainer_for(tiny_model, rows, folder, method="lora", micro_batch=8, checkpointing=False, lora=LORA, **training):
+    training = TRAINING | training
+    model = load_base(verify(tiny_model), method, NF4, "fp32")
+    model = add_adapter(model, method, lora, checkpointing, seed=1)
+    arguments = trainer_arguments(folder, training, len(rows), micro_batch, "fp32", seed=1)
+    return make_trainer(model, load_tokenizer(tiny_model), rows, rows.select(range(6)), arguments, training)
+
+
+def losses(trainer):
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def adapter_weights(trainer):
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters() if p.requires_grad}
+
+
+def test_accumulating_eight_singles_equals_one_batch_of_eight(tiny_model, rows, tmp_path):
+    """Answers differ in length, so this fails when losses are averaged a micro-batch and not a token."""
+    no_dropout = LORA | {"dropout": 0.0}
+    whole = trainer_for(tiny_model, rows, tmp_path / "a", micro_batch=8, lora=no_dropout)
+    single = trainer_for(tiny_model, rows, tmp_path / "b", micro_batch=1, lora=no_dropout)
+    whole.train()
+    single.train()
+    assert len(losses(whole)) == 10
+    assert losses(single) == pytest.approx(losses(whole), abs=2e-5)
+    assert single.state.best_metric == pytest.approx(whole.state.best_metric, abs=2e-5)
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+@pytest.mark.parametrize("interrupted_at", [3, 7])
+def test_a_resumed_run_equals_an_uninterrupted_one(tiny_model, rows, tmp_path, method, interrupted_at):
+    """Also where the resume falls into the second epoch (five steps are one)."""
+
+    class Kill(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            if state.global_step == interrupted_at:
+                raise KeyboardInterrupt
+
+    straight = trainer_for(tiny_model, rows, tmp_path / "straight", method)
+    straight.train()
+    killed = trainer_for(tiny_model, rows, tmp_path / "killed", method)
+    killed.add_callback(Kill())
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    resumed = trainer_for(tiny_model, rows, tmp_path / "killed", method)
+    checkpoint, _ = newest_checkpoint(tmp_path / "killed")
+    assert int(checkpoint.name.split("-")[1]) == (2 if interrupted_at == 3 else 6)
+    resumed.train(resume_from_checkpoint=str(checkpoint))
+
+    assert losses(resumed) == losses(straight)
+    for name, weight in adapter_weights(straight).items():
+        assert torch.equal(weight, adapter_weights(resumed)[name]), name
+
+
+def test_a_torn_checkpoint_is_set_aside_and_kept(tiny_model, rows, tmp_path):
+    trainer_for(tiny_model, rows, tmp_path).train()
+    newest = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    (newest / "complete").unlink()
+    checkpoint, torn = newest_checkpoint(tmp_path)
+    assert checkpoint.name == "checkpoint-8"
+    assert torn == [tmp_path / "torn-checkpoint-10-0"]
+    assert (torn[0] / "adapter_model.safetensors").exists()
+
+
+def test_the_best_checkpoint_is_what_the_run_ends_with(tiny_model, rows, tmp_path):
+    """Nonsense as training data makes the validation loss grow, so that the first checkpoint is the best."""
+
+    def nonsense(row):
+        return {"labels": [label if label < 0 else 300 + label % 7 for label in row["labels"]]}
+
+    trainer = trainer_for(tiny_model, rows, tmp_path, learning_rate=0.02)
+    trainer.train_dataset = rows.map(nonsense)
+    trainer.train()
+    assert trainer.state.best_global_step < trainer.state.global_step
+    best = load_file(tmp_path / f"checkpoint-{trainer.state.best_global_step}" / "adapter_model.safetensors")
+    last = load_file(tmp_path / f"checkpoint-{trainer.state.global_step}" / "adapter_model.safetensors")
+    kept = {name.replace(".default", ""): weight for name, weight in adapter_weights(trainer).items()}
+    assert all(torch.equal(weight, best[name]) for name, weight in kept.items())
+    assert any(not torch.equal(weight, last[name]) for name, weight in kept.items())
+
+
+def test_qlora_has_the_same_gradients_after_a_validation(tiny_model, rows, tmp_path):
+    """On some CPUs bitsandbytes switches to a kernel without a backward pass at the first evaluation."""
+
+    def gradients(trainer):
+        batch = trainer.data_collator([rows[i] for i in range(4)])
+        trainer.model.train()
+        trainer.model.zero_grad()
+        trainer.model(**batch).loss.backward()
+        return {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
+
+    trainer = trainer_for(tiny_model, rows, tmp_path, "qlora", lora=LORA | {"dropout": 0.0})
+    before = gradients(trainer)
+    trainer.start_clock()
+    trainer.evaluate()
+    after = gradients(trainer)
+    assert any(gradient.abs().max() > 0 for gradient in before.values())
+    for name, gradient in before.items():
+        assert torch.equal(gradient, after[name]), name
+
+
+def test_qlora_trains_adapters_on_a_frozen_four_bit_base(tiny_model, rows, tmp_path):
+    import bitsandbytes
+
+    trainer = trainer_for(tiny_model, rows, tmp_path, "qlora")
+    four_bit = [m for m in trainer.model.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
+    assert len(four_bit) == 2 * 7  # two layers: q, k, v, o, gate, up, down
+    assert all(m.weight.quant_type == "nf4" and m.weight.quant_state.nested for m in four_bit)
+    frozen = [m.weight.data.clone() for m in four_bit]
+    before = adapter_weights(trainer)
+    trainer.train()
+    assert all(torch.equal(a, m.weight.data) for a, m in zip(frozen, four_bit, strict=True))
+    after = adapter_weights(trainer)
+    assert {p.dtype for p in after.values()} == {torch.float32}
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_gradient_checkpointing_changes_nothing_but_memory(tiny_model, rows, tmp_path, method):
+    no_dropout = LORA | {"dropout": 0.0}
+    plain = trainer_for(tiny_model, rows, tmp_path / "a", method, lora=no_dropout, epochs=1)
+    saving = trainer_for(tiny_model, rows, tmp_path / "b", method, checkpointing=True, lora=no_dropout, epochs=1)
+    assert saving.model.is_gradient_checkpointing
+    plain.train()
+    saving.train()
+    assert losses(saving) == pytest.approx(losses(plain), abs=1e-5)
+
+
+def test_early_stopping_ends_a_run_that_gets_worse(tiny_model, rows, tmp_path):
+    trainer = trainer_for(
+        tiny_model,
+        rows,
+        tmp_path,
+        learning_rate=1.0,
+        warmup_ratio=1.0,
+        max_grad_norm=1e9,
+        epochs=4,
+        eval_interval=0.1,
+        early_stopping_patience=1,
+    )
+    trainer.train()
+    assert trainer.state.global_step < planned_steps(len(rows), TRAINING | {"epochs": 4})
+
+
+def test_a_run_that_diverges_stops_with_advice(tiny_model, rows, tmp_path):
+    trainer = trainer_for(tiny_model, rows, tmp_path)
+    with torch.no_grad():
+        next(p for p in trainer.model.parameters() if p.requires_grad).fill_(math.nan)
+    with pytest.raises(UserError, match=r"loss is nan at step 1.*learning_rate"):
+        trainer.train()
+
+
+def test_an_unknown_target_module_is_named(tiny_model):
+    model = load_base(verify(tiny_model), "lora", NF4, "fp32")
+    with pytest.raises(UserError, match=r"lora\.target_modules = \['nonsense'\]"):
+        add_adapter(model, "lora", LORA | {"target_modules": ["nonsense"]}, False, seed=1)
+
+
+@settings(max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 500), min_size=1, max_size=400),
+    batch=st.sampled_from([1, 2, 8, 16]),
+    seed=st.integers(0, 2**32 - 1),
+    epoch=st.integers(0, 20),
+)
+def test_the_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(lengths, batch, seed, epoch):
+    order = list(EpochOrder(lengths, batch, seed, lambda: epoch))
+    assert sorted(order) == list(range(len(lengths)))
+    assert order == list(EpochOrder(lengths, batch, seed, lambda: epoch))
+    if len(lengths) > 50:
+        assert order != list(EpochOrder(lengths, batch, seed, lambda: epoch + 1))
+
+
+def test_the_order_groups_lengths():
+    lengths = torch.randint(20, 400, (4000,), generator=torch.Generator().manual_seed(0)).tolist()
+    order = list(EpochOrder(lengths, 8, 1, lambda: 0))
+    padded = sum(8 * max(lengths[i] for i in order[start : start + 8]) for start in range(0, 4000, 8))
+    assert padded / sum(lengths) < 1.05
+
+
+def test_checkpointing_is_chosen_by_the_card():
+    assert not wants_checkpointing("auto", 20.0, 80.0)
+    assert wants_checkpointing("auto", 20.0, 15.0)
+    assert not wants_checkpointing("auto", 20.0, None)
+    assert wants_checkpointing(True, 1.0, 80.0)
+    assert not wants_checkpointing(False, 99.0, 15.0)

@@ -1,0 +1,255 @@
+"""Fine-tune the base model with LoRA or QLoRA on one subset, resuming the run's own checkpoints."""
+
+import argparse
+import csv
+import gc
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+import torch
+from datasets import Dataset
+from datasets.table import InMemoryTable
+from transformers import TrainerState
+
+from medscale.checkpoints import newest_checkpoint
+from medscale.errors import UserError, run_script
+from medscale.events import EventLog, now
+from medscale.files import atomic_path, read_json, sha256_file, sha256_json, write_json
+from medscale.gpu_lock import gpu_lock
+from medscale.hardware import EnergyMeter, MemoryMeter, device, device_id, hardware, precision, software
+from medscale.manifest import verify
+from medscale.memory import training_gib, wants_checkpointing
+from medscale.modeling import add_adapter, load_base, trainable_parameters
+from medscale.tokenizer import load_tokenizer
+from medscale.training import StudyTrainer, make_trainer, trainer_arguments
+
+
+class Study(NamedTuple):
+    """What a run works with, and where it leaves things."""
+
+    args: argparse.Namespace
+    settings: dict[str, Any]
+    train: Dataset
+    validation: Dataset
+    provenance: dict[str, str]
+    folder: Path
+    events: EventLog
+    memory: MemoryMeter
+
+
+def main() -> None:
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    with gpu_lock(device_id()):
+        study = prepare(args)
+        with EnergyMeter() as energy:
+            trainer, facts = finetune(study)
+        study.events.add("finished", f"{trainer.state.global_step} steps")
+        write_outputs(study, trainer, facts | {"energy_kwh": energy.kwh})
+
+
+def prepare(args: argparse.Namespace) -> Study:
+    """Read and check the inputs, and open the folder that belongs to exactly this run."""
+    settings = json.loads(args.settings)
+    settings["training"]["micro_batch"] = args.micro_batch
+    report = read_json(args.train_report)
+    provenance = {
+        "config_sha256": sha256_json(settings),
+        "train_sha256": report["rows_sha256"],
+        "test_sha256": sha256_file(args.test),
+        "model_manifest_sha256": sha256_file(args.model),
+    }
+    # The plan's fingerprint covers the settings and the code; these cover what the data and the model turned out to be.
+    content = [provenance["train_sha256"], sha256_file(args.validation), provenance["model_manifest_sha256"]]
+    provenance = {"fingerprint": sha256_json([args.fingerprint, args.run, content])[:16], **provenance}
+    folder = Path(args.adapter).parent / "checkpoints" / provenance["fingerprint"]
+    events = EventLog(folder / "events.jsonl")
+    if not any(event["kind"] == "started" for event in events.all()):
+        events.add("started", f"{args.run} on {device().type}")
+    if report["prompts_too_long"]:
+        events.add(
+            "warning",
+            f"{len(report['prompts_too_long'])} rows have prompts of {report['max_length']} tokens or more",
+            "left out of training; raise training.max_length to keep them",
+        )
+    if report["answers_truncated"]:
+        events.add(
+            "warning", f"{report['answers_truncated']} answers are longer than fits", "cut to training.max_length"
+        )
+    train, validation = read_encoded(args.train), read_encoded(args.validation)
+    return Study(args, settings, train, validation, provenance, folder, events, MemoryMeter())
+
+
+def read_encoded(path: str) -> Dataset:
+    """Return the encoded rows, in memory and straight from the file: a cache between the two could be stale."""
+    return Dataset(InMemoryTable(pq.read_table(path, columns=["input_ids", "labels"])))
+
+
+def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
+    """Train; where the card's memory does not suffice, halve the micro-batch, and at one sample turn checkpointing on.
+
+    Accumulation grows as the micro-batch shrinks, so the effective batch and the order of the data stay as they were.
+    """
+    micro_batch, checkpointing = study.args.micro_batch, study.settings["training"]["gradient_checkpointing"]
+    while True:
+        try:
+            return attempt(study, micro_batch, checkpointing)
+        except torch.OutOfMemoryError as error:
+            message = f"out of memory with micro_batch {micro_batch}: {str(error).splitlines()[0]}"
+        gc.collect()
+        torch.cuda.empty_cache()
+        if micro_batch > 1:
+            micro_batch = smaller(micro_batch)
+            study.events.add("fallback", message, f"micro_batch {micro_batch}, more accumulation")
+        elif checkpointing is not True:
+            checkpointing = True
+            study.events.add("fallback", message, "gradient checkpointing on")
+        else:
+            raise UserError(
+                f"{message}; even one sample with gradient checkpointing does not fit. "
+                "Lower training.max_length or lora.r, take qlora, or a smaller model"
+            )
+
+
+def smaller(micro_batch: int) -> int:
+    """Return the largest proper divisor, so that the smaller micro-batch still divides the effective batch."""
+    return max(n for n in range(1, micro_batch) if micro_batch % n == 0)
+
+
+def attempt(study: Study, micro_batch: int, asked_checkpointing: bool | str) -> tuple[StudyTrainer, dict[str, Any]]:
+    """Load, train from the newest checkpoint or from the beginning, and return the trainer with the best adapter."""
+    args, settings, training = study.args, study.settings, study.settings["training"]
+    kind = precision(training["precision"])
+    study.memory.restart()
+    model = load_base(verify(args.model, deep=False), args.method, settings["quantization"], kind)
+    load_peak = study.memory.allocated()
+
+    machine = hardware()
+    needed = training_gib(model.config, load_peak, micro_batch * training["max_length"])
+    checkpointing = wants_checkpointing(asked_checkpointing, needed, machine["gpu_memory_gib"])
+    if checkpointing and asked_checkpointing == "auto":
+        study.events.add(
+            "fallback",
+            f"training without gradient checkpointing would take about {needed:.1f} GiB of {machine['gpu_memory_gib']}",
+            "gradient checkpointing on",
+        )
+    model = add_adapter(model, args.method, settings["lora"], checkpointing, args.seed)
+    arguments = trainer_arguments(study.folder, training, len(study.train), micro_batch, kind, args.seed)
+    trainer = make_trainer(model, load_tokenizer(args.model), study.train, study.validation, arguments, training)
+
+    checkpoint, torn = newest_checkpoint(study.folder)
+    for path in torn:
+        study.events.add("warning", "a checkpoint was not completely written", f"set aside as {path.name}")
+    resumed = None
+    if checkpoint:
+        resumed = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step
+        study.events.add(
+            "resumed", f"an earlier process ended at step {resumed} or later", f"resumed from step {resumed}"
+        )
+    study.memory.restart()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
+        study.events.add(
+            "warning",
+            f"no better validation loss in {training['early_stopping_patience']} validations",
+            "stopped early",
+        )
+    return trainer, {
+        "resumed_from_step": resumed,
+        "micro_batch": micro_batch,
+        "precision": kind,
+        "gradient_checkpointing": checkpointing,
+        "trainable_parameters": trainable_parameters(model),
+        "peak_memory_gib": {
+            "load": load_peak,
+            "train_allocated": study.memory.allocated(),
+            "train_reserved": study.memory.reserved(),
+            "kind": study.memory.kind,
+        },
+    }
+
+
+def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) -> None:
+    """Write the adapter, the log, the TensorBoard files and, last, training.json."""
+    args, state = study.args, trainer.state
+    adapter = Path(args.adapter)
+    temporary = adapter.with_name(f".{adapter.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    trainer.model.save_pretrained(temporary, safe_serialization=True)
+    shutil.rmtree(adapter, ignore_errors=True)
+    temporary.rename(adapter)
+    shutil.copytree(study.folder / "runs", args.tensorboard, dirs_exist_ok=True)
+    write_log(args.train_log, state.log_history)
+
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    seconds = max(entry.get("seconds", 0.0) for entry in state.log_history)
+    samples = state.epoch * len(study.train)
+    write_json(
+        args.training,
+        {
+            "schema_version": 1,
+            "run": args.run,
+            "training": {
+                "started_at": next(event["time"] for event in study.events.all() if event["kind"] == "started"),
+                "finished_at": now(),
+                "seconds": seconds,
+                "epochs": round(state.epoch, 4),
+                "steps": state.global_step,
+                "samples_per_second": round(samples / seconds, 4),
+                "tokens_per_second": round(state.num_input_tokens_seen / seconds, 2),
+                "final_train_loss": losses[-1],
+                "best_validation_loss": state.best_metric,
+                "best_step": state.best_global_step,
+                "effective_batch": study.settings["training"]["effective_batch"],
+                **facts,
+            },
+            "hardware": hardware(),
+            "software": software(),
+            "provenance": study.provenance,
+            "settings": {"method": args.method, "seed": args.seed, **study.settings},
+            "events": study.events.all(),
+        },
+    )
+
+
+def write_log(path: str, history: list[dict[str, float]]) -> None:
+    """Write the log as CSV, one row a step; a cell is blank where nothing was measured at that step."""
+    rows: dict[int, dict[str, float]] = {}
+    for entry in history:
+        rows.setdefault(entry["step"], {}).update(entry)
+    names = ("step", "epoch", "seconds", "loss", "eval_loss", "learning_rate", "grad_norm", "num_input_tokens_seen")
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow([*names[:-1], "tokens"])
+        for step in sorted(rows):
+            writer.writerow([rows[step].get(name, "") for name in names])
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", required=True, help="name of the run, such as lora_20k")
+    parser.add_argument("--method", required=True, choices=["lora", "qlora"], help="fine-tuning method")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the adapter's weights and of the data's order")
+    parser.add_argument(
+        "--settings", required=True, help="JSON text with the sections training, lora, quantization and more"
+    )
+    parser.add_argument("--micro-batch", type=int, required=True, help="samples a forward pass")
+    parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
+    parser.add_argument("--model", required=True, help="manifest.json of the base model")
+    parser.add_argument("--train", required=True, help="encoded training rows (Parquet)")
+    parser.add_argument("--train-report", required=True, help="report of the encoding of the training rows (JSON)")
+    parser.add_argument("--validation", required=True, help="encoded validation rows (Parquet)")
+    parser.add_argument("--test", required=True, help="test rows (JSON lines), for provenance only")
+    parser.add_argument("--adapter", required=True, help="folder for the adapter; checkpoints lie beside it")
+    parser.add_argument("--training", required=True, help="JSON file with what was measured")
+    parser.add_argument("--train-log", required=True, help="CSV file with the losses by step")
+    parser.add_argument("--tensorboard", required=True, help="folder for TensorBoard")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)

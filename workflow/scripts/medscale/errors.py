@@ -1,0 +1,20 @@
+"""Errors a user can act on, and the one place where a script turns them into a message and an exit code."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can mend: the message names the key or file, what was wrong, and what to do."""
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Call ``main`` and end the process: 0 on success, 1 with ``error: …`` and no traceback on a `UserError`.
+
+    Any other exception is a defect of ours and keeps its traceback.
+    """
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,47 @@
+"""The run matrix: which runs a study has, and what they are called."""
+
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """One fine-tuning run of the study: a method on a number of training rows with one seed."""
+
+    name: str
+    method: str
+    size: int
+    size_label: str
+    seed: int
+
+
+def size_label(size: int) -> str:
+    """Return how a size is written in file names.
+
+    >>> size_label(20000), size_label(200)
+    ('20k', '200')
+    """
+    return f"{size // 1000}k" if size % 1000 == 0 else str(size)
+
+
+def runs_of(config: dict) -> list[Run]:
+    """Return the runs in the order of the study: method, then size, then seed.
+
+    The first seed keeps the bare name; the others add ``_seed{n}``.
+    """
+    study = config["study"]
+    runs = []
+    for method in study["methods"]:
+        for size in study["sizes"]:
+            for position, seed in enumerate(study["seeds"]):
+                label = size_label(size)
+                name = f"{method}_{label}" + (f"_seed{seed}" if position else "")
+                runs.append(Run(name, method, size, label, seed))
+    return runs
+
+
+def folder_name(repository: str) -> str:
+    """Return the folder of a model or data set: the last part of its id or path.
+
+    >>> folder_name("Qwen/Qwen2.5-3B-Instruct")
+    'Qwen2.5-3B-Instruct'
+    """
+    return repository.rstrip("/").rsplit("/", 1)[-1]

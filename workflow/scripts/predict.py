@@ -1,0 +1,138 @@
+"""Answer every test question with one run's model, and measure how likely it finds the reference answers."""
+
+import argparse
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medscale.chat import Chat
+from medscale.errors import UserError, run_script
+from medscale.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from medscale.generation import Answer, generate, likelihoods
+from medscale.gpu_lock import gpu_lock
+from medscale.hardware import MemoryMeter, device_id, hardware, precision, software
+from medscale.manifest import verify
+from medscale.modeling import load_adapter, load_base
+from medscale.tokenizer import load_tokenizer
+
+WARM_UP = 2  # prompts answered before the clock starts
+
+
+def main() -> None:
+    args = parse_arguments()
+    settings = json.loads(args.settings)
+    torch.set_num_threads(args.threads)
+    with gpu_lock(device_id()):
+        predict(args, settings)
+
+
+def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    evaluation, kind, memory = settings["evaluation"], precision(settings["precision"]), MemoryMeter()
+    rows = list(itertools.islice(read_jsonl(args.test), evaluation["max_samples"]))
+    questions = [row["question"] for row in rows]
+    chat = Chat(load_tokenizer(args.model), **settings["chat"])
+
+    model = load_base(verify(args.model, deep=False), args.method, settings["quantization"], kind).eval()
+    if args.adapter:
+        model = load_adapter(model, args.adapter)
+    generate(model, chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
+    memory.restart()
+    synchronize()
+    began = time.perf_counter()
+    answers = generate(
+        model, chat, questions, evaluation["max_new_tokens"], evaluation["batch_size"], f"answers of {args.run}"
+    )
+    synchronize()
+    seconds = time.perf_counter() - began
+    peak = memory.allocated()
+    scores = likelihoods(model, chat, [(row["question"], row["answer"]) for row in rows], settings["max_length"])
+
+    write_jsonl(
+        args.output,
+        (
+            {
+                "id": row["id"],
+                "prompt": row["question"],
+                "predict": answer.text,
+                "label": row["answer"],
+                "nll_sum": round(score.nll_sum, 6) if score else None,
+                "n_answer_tokens": score.n_tokens if score else None,
+                "n_output_tokens": answer.n_tokens,
+            }
+            for row, answer, score in zip(rows, answers, scores, strict=True)
+        ),
+    )
+    write_json(
+        args.inference,
+        {
+            "schema_version": 1,
+            "run": args.run,
+            "inference": {
+                **speed(answers, seconds),
+                "batch_size": evaluation["batch_size"],
+                "precision": f"nf4 base, {kind} computation" if args.method == "qlora" else kind,
+                "peak_memory_gib": peak,
+            },
+            "hardware": hardware(),
+            "software": software(),
+            "provenance": provenance(args, settings),
+        },
+    )
+
+
+def speed(answers: list[Answer], seconds: float) -> dict[str, float]:
+    """Return how fast the answers came: loading, warm-up and the likelihoods are not in the time."""
+    tokens = sum(answer.n_tokens for answer in answers)
+    return {
+        "seconds": round(seconds, 3),
+        "samples_per_second": round(len(answers) / seconds, 4),
+        "output_tokens_per_second": round(tokens / seconds, 2),
+        "mean_output_tokens": round(tokens / len(answers), 2),
+    }
+
+
+def provenance(args: argparse.Namespace, settings: dict[str, Any]) -> dict[str, str | None]:
+    """Return what the predictions were made from; a tuned run's fingerprint is that of its training."""
+    training = read_json(args.training)["provenance"] if args.training else None
+    manifest = sha256_file(args.model)
+    if training and training["model_manifest_sha256"] != manifest:
+        raise UserError(f"{args.training}: the adapter was trained on another base model than {args.model}")
+    return {
+        "fingerprint": training["fingerprint"] if training else sha256_json([args.fingerprint, manifest])[:16],
+        "config_sha256": training["config_sha256"] if training else sha256_json(settings),
+        "train_sha256": training["train_sha256"] if training else None,
+        "test_sha256": sha256_file(args.test),
+        "model_manifest_sha256": manifest,
+    }
+
+
+def synchronize() -> None:
+    """Wait for the device, so that a clock reads finished work."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", required=True, help="name of the run, or base")
+    parser.add_argument("--method", required=True, choices=["base", "lora", "qlora"], help="how the model was tuned")
+    parser.add_argument(
+        "--settings", required=True, help="JSON text: evaluation, chat, quantization, precision, max_length"
+    )
+    parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
+    parser.add_argument("--model", required=True, help="manifest.json of the base model")
+    parser.add_argument("--adapter", type=Path, help="folder of the adapter; left out for the base model")
+    parser.add_argument("--training", help="training.json of the run; left out for the base model")
+    parser.add_argument("--test", required=True, help="test rows (JSON lines)")
+    parser.add_argument("--output", required=True, help="predictions (JSON lines)")
+    parser.add_argument("--inference", required=True, help="JSON file with speed and memory")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)

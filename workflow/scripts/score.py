@@ -1,0 +1,34 @@
+"""Score each prediction against its reference answer: ROUGE-1, 2 and L, BLEU-4, and the extra metrics asked for."""
+
+import argparse
+import json
+
+from medscale.errors import run_script
+from medscale.metrics import metric_names
+from medscale.scoring import read_predictions, score_table, write_scores
+
+
+def main() -> None:
+    args = parse_arguments()
+    names = metric_names(args.extra_metrics)
+    rows = read_predictions(args.predictions)
+    table = score_table(rows, names, args.workers)
+    write_scores(table, names, args.predictions, args.output)
+    print(f"{args.output}: {len(rows)} predictions scored with {', '.join(names)}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--predictions", required=True, help="predictions (JSON lines)")
+    parser.add_argument("--output", required=True, help="scores, one row a prediction (Parquet)")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes to use at most; few predictions use one (default: 1)"
+    )
+    parser.add_argument(
+        "--extra-metrics", type=json.loads, default=[], help="JSON list of further metrics (default: [])"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)

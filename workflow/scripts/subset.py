@@ -1,0 +1,49 @@
+"""Take the first rows of the pool as a training set: a smaller one is a prefix of a larger one, to the byte."""
+
+import argparse
+import itertools
+import json
+from collections import Counter
+from pathlib import Path
+
+from medscale.arguments import whole_number
+from medscale.errors import UserError, run_script
+from medscale.files import atomic_path, sha256_file, write_json
+from medscale.splitting import UNKNOWN
+
+
+def main() -> None:
+    args = parse_arguments()
+    departments: Counter = Counter()
+    with atomic_path(args.output) as temporary, open(args.pool, "rb") as pool, open(temporary, "wb") as handle:
+        for line in itertools.islice(pool, args.size):
+            handle.write(line)
+            departments[json.loads(line)["department"] or UNKNOWN] += 1
+        if departments.total() < args.size:
+            raise UserError(
+                f"study.sizes: {args.size} is more than the {departments.total()} rows of {args.pool}; "
+                "choose a smaller size or get more data"
+            )
+    write_json(
+        args.manifest,
+        {
+            "schema_version": 1,
+            "size": args.size,
+            "sha256": sha256_file(args.output),
+            "departments": dict(sorted(departments.items())),
+            "pool_sha256": sha256_file(args.pool),
+        },
+    )
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pool", type=Path, required=True, help="JSON lines, in the order that split gave them")
+    parser.add_argument("--size", type=whole_number, required=True, help="rows to take")
+    parser.add_argument("--output", type=Path, required=True, help="JSON lines to write")
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON to write: size, departments, sha256")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)
