@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 
 import jieba
@@ -26,7 +27,7 @@ from medscale import metrics, segmentation
 from medscale.errors import run_script
 from medscale.files import read_jsonl, write_json
 
-COLUMNS = [column for name in metrics.STANDARD for column in metrics.METRICS[name].columns(name)]
+COLUMNS = [column for name in metrics.STANDARD for column in metrics.columns(name)]
 PACKAGES = ("jieba", "rouge-chinese", "nltk", "rapidfuzz")
 MEAN_CHARACTERS = 155  # a doctor's answer in the Toyhom data
 
@@ -138,10 +139,12 @@ def made_up_pairs(count: int, seed: int) -> list[tuple[str, str]]:
     generator = random.Random(seed)
     with jieba.get_dict_file() as handle:
         entries = [line.split(" ") for line in handle.read().decode("utf-8").splitlines()]
-    words, weights = [entry[0] for entry in entries], [int(entry[1]) for entry in entries]
+    words, sums = [entry[0] for entry in entries], list(accumulate(int(entry[1]) for entry in entries))
 
     def sentence() -> str:
-        return "".join(generator.choices(words, weights, k=generator.randint(3, 12))) + generator.choice("，，，。。？")
+        return "".join(generator.choices(words, cum_weights=sums, k=generator.randint(3, 12))) + generator.choice(
+            "，，，。。？"
+        )
 
     def text() -> list[str]:
         sentences: list[str] = []

@@ -17,7 +17,7 @@ ENVIRONMENTS = {
     "data": ["jinja2", "modelscope", "numpy", "pandas", "pyarrow", "rensa", "tokenizers", "torch", "transformers"],
     "train": ["accelerate", "bitsandbytes", "datasets", "filelock", "jinja2", "nvidia-ml-py", "peft", "pyarrow"]
     + ["safetensors", "tensorboard", "tokenizers", "torch", "tqdm", "transformers"],
-    "evaluate": ["jieba", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "rapidfuzz", "seaborn"],
+    "evaluate": ["jieba", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "rapidfuzz", "seaborn", "tabulate"],
 }
 
 

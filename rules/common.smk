@@ -9,6 +9,9 @@ sys.path.insert(0, str(SCRIPTS))
 # Rules call `python`: the one that runs snakemake, unless an environment of the rule's own comes before it.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
+# Threads that wait for others must sleep, not spin: with one other busy process, spinning made training six times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from snakemake.exceptions import WorkflowError
 from medscale.config import ConfigError, resolve, settings_for
 from medscale.digest import code_digest

@@ -101,11 +101,7 @@ rule evaluate:
     params:
         code=code("evaluate.py"),
         fingerprint=lambda wildcards: fingerprint(wildcards.run),
-        run=lambda wildcards: as_json(
-            RUNS[wildcards.run]._asdict()
-            if wildcards.run in RUNS
-            else {"name": "base"}
-        ),
+        run=lambda wildcards: run_options(wildcards.run),
         resamples=CONFIG["evaluation"]["bootstrap_resamples"],
         training=lambda wildcards, input: (
             f"--training {input.training}" if input.training else ""
@@ -114,4 +110,5 @@ rule evaluate:
         "Evaluating {wildcards.run}"
     shell:
         "python {SCRIPTS}/evaluate.py --run {wildcards.run} {params.run} --scores {input.scores:q}"
-        " --predictions {input.predictions:q} --inference {input.inference:q} {params.training} --resamples {params.resamples} --output {output.eval:q} > {log:q} 2>&1"
+        " --predictions {input.predictions:q} --inference {input.inference:q} {params.training}"
+        " --resamples {params.resamples} --output {output.eval:q} > {log:q} 2>&1"

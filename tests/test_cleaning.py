@@ -6,11 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import clean
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import clean
 from medscale.cleaning import Rules, clean_row, join_parts
 from medscale.corpus import RawRow
 from medscale.errors import UserError
@@ -208,7 +209,7 @@ class TestRow:
         assert self.row("头疼怎么办", department=raw).department == department
 
     def test_bounds_that_contradict_each_other_are_an_error(self):
-        with pytest.raises(UserError, match="cleaning.min_answer_characters"):
+        with pytest.raises(UserError, match=r"cleaning\.min_answer_characters"):
             Rules((1, 2), (5, 4))
 
     @REPRODUCIBLE
@@ -303,6 +304,10 @@ class TestCorpusCleaning:
             "r0000004": "near_duplicate",
         }
         assert all(row["detail"].startswith("of r0000001") for row in result.rejected)
+
+    def test_a_long_question_with_another_short_answer_is_no_duplicate(self, tmp_path):
+        rows = [row(LONG_QUESTION * 3, answer) for answer in ("少吃盐，按时吃药。", "建议去医院检查。")]
+        assert Cleaned(tmp_path, rows).report["dropped"] == {}
 
     def test_without_a_threshold_only_equal_rows_are_dropped(self, tmp_path):
         rows = [GOOD, GOOD, row(LONG_QUESTION.replace("，", ","), LONG_ANSWER)]

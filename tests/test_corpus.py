@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from medscale import table_files
 from medscale.corpus import Columns, Corpus, RawRow
 from medscale.errors import UserError
@@ -221,6 +222,14 @@ def test_a_limit_stops_the_reading(tmp_path):
     opened = corpus(tmp_path, a__csv=as_csv(ROWS), b__jsonl=as_jsonl(ROWS))
     assert [row.number for row in opened.rows(limit=3)] == [1, 2, 3]
     assert [file["rows"] for file in opened.files] == [2, 1]
+
+
+def test_a_file_that_is_not_the_one_of_the_manifest_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_bytes(as_csv(ROWS))
+    manifest = write_manifest(tmp_path, kind="data", source="file")
+    (tmp_path / "a.csv").write_bytes(as_csv(ROWS).replace("胃疼".encode(), "头疼".encode()))
+    with pytest.raises(UserError, match=r"a\.csv: its sha256"):
+        Corpus(manifest, COLUMNS)
 
 
 def test_a_folder_without_data_files_is_an_error(tmp_path):

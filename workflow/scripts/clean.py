@@ -8,7 +8,6 @@ medscale/deduplication.py.
 
 import argparse
 import itertools
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -68,15 +67,18 @@ def main() -> None:
     )
     corpus = Corpus(args.manifest, Columns.from_json(args.columns))
     duplicates = Duplicates(args.near_duplicate_threshold)
-    args.output_clean.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.output_clean.parent, prefix=".clean-") as folder:
-        scratch = Path(folder) / "rows.arrow"
+    # One fixed name: what a killed run leaves behind, the next one overwrites.
+    scratch = args.output_clean.with_name(f".{args.output_clean.stem}-scratch.arrow")
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    try:
         judge_rows(corpus, args.limit, rules, duplicates, scratch)
         with pa.memory_map(str(scratch)) as source:
             table = pa.ipc.open_file(source).read_all()
             texts = {name: table[name] for name in ("question", "answer")}
             twins = duplicates.find(lambda name, row: texts[name][row].as_py())
             tally = divide(table, twins, args.output_clean, args.output_rejected)
+    finally:
+        scratch.unlink(missing_ok=True)
     if not tally.kept:
         raise UserError(
             f"{args.manifest}: none of the {tally.read} rows is usable ({dict(tally.dropped)}); "

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from medscale.near_duplicates import Candidates, similarities
-from medscale.shingles import comparable, shingle_set, shingles
+from medscale.shingles import shingle_set, shingles
 
 _BATCH = 4096
 
@@ -39,19 +39,18 @@ class Components:
         return np.fromiter((self.find(item) for item in range(len(self._parents))), np.int64, len(self._parents))
 
 
-def question_components(questions: Sequence[str], threshold: float) -> Components:
-    """Unite questions whose character 3-gram sets have a Jaccard similarity of at least ``threshold``, transitively.
+def near_duplicate_components(texts: Sequence[str], threshold: float) -> Components:
+    """Unite texts whose character 3-gram sets have a Jaccard similarity of at least ``threshold``, transitively.
 
-    A chain of small changes joins questions that are not alike at its ends. That is meant: cutting the chain somewhere
+    A chain of small changes joins texts that are not alike at its ends. That is meant: cutting the chain somewhere
     would leave two near-duplicates on the two sides of the cut.
 
     Parameters
     ----------
-    questions : the questions, in a fixed order.
+    texts : texts as `medscale.shingles.comparable` returns them, in a fixed order.
     threshold : Jaccard similarity in (0, 1].
     """
-    components = Components(len(questions))
-    texts = [comparable(question) or question for question in questions]
+    components = Components(len(texts))
     first: dict[str, int] = {}
     components.join((number, first.setdefault(text, number)) for number, text in enumerate(texts))
     numbers = np.fromiter(first.values(), np.int64, len(first))

@@ -1,6 +1,7 @@
 """Rows that say again what an earlier row has said: the same question with the same answer, or nearly so."""
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class Duplicates:
         self._candidates = None if threshold is None else Candidates(threshold)
         self._first: dict[bytes, int] = {}
         self._same: dict[int, int] = {}
-        self._numbers: list[int] = []
+        self._numbers = array("q")
         self.compared = 0
 
     def add(self, rows: Iterable[tuple[int, str, str]]) -> None:
@@ -58,7 +59,7 @@ class Duplicates:
         texts: list[str] = []
         for number, question, answer in rows:
             if self._threshold is not None:
-                question, answer = _comparable(question), _comparable(answer)
+                question, answer = comparable(question), comparable(answer)
             digest = hashlib.blake2b(f"{len(question)} {question}{answer}".encode(), digest_size=16).digest()
             first = self._first.setdefault(digest, number)
             if first != number:
@@ -89,22 +90,18 @@ class Duplicates:
 
     def _near_pairs(self, text_of: Callable[[str, int], str]) -> list[tuple[int, int, float, float]]:
         """Return all near-duplicate pairs in the order of the later row, then of the earlier one."""
-        if self._candidates is None:
+        if self._candidates is None or not self._numbers:
             return []
-        numbers = np.array(self._numbers, dtype=np.int64)
+        numbers = np.frombuffer(self._numbers, dtype=np.int64)
         near = []
         for pairs in self._candidates.pairs():
             self.compared += len(pairs)
             pairs = numbers[pairs]
             for field in ("question", "answer"):
-                found = similarities(pairs, lambda row, field=field: shingle_set(_comparable(text_of(field, row))))
+                found = similarities(pairs, lambda row, field=field: shingle_set(comparable(text_of(field, row))))
                 keep = found >= self._threshold
                 pairs = pairs[keep]
                 if field == "question":
                     question = found[keep]
             near += zip(*pairs.T.tolist(), question[keep].tolist(), found[keep].tolist(), strict=True)
         return sorted(near, key=lambda pair: (pair[1], pair[0]))
-
-
-def _comparable(text: str) -> str:
-    return comparable(text) or text

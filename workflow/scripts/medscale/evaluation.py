@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,12 +170,20 @@ def check(result: dict[str, Any]) -> None:
     Raises
     ------
     UserError
-        Naming each key that is missing or has a value that is not allowed.
+        Naming each key that is missing or has a value that is not allowed, NaN and infinity included.
     """
     validator = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
-    problems = [
-        f"{'.'.join(map(str, error.absolute_path)) or 'eval.json'}: {error.message}"
-        for error in sorted(validator.iter_errors(result), key=lambda error: list(map(str, error.absolute_path)))
-    ]
+    errors = sorted(validator.iter_errors(result), key=lambda error: list(map(str, error.absolute_path)))
+    problems = [f"{'.'.join(map(str, error.absolute_path)) or 'eval.json'}: {error.message}" for error in errors]
+    problems += [f"{key}: is not a finite number" for key in _not_finite(result)]
     if problems:
         raise UserError("the result is not a valid eval.json:\n" + "\n".join(f"  - {each}" for each in problems))
+
+
+def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+    """Yield the dotted keys of NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield key

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -27,7 +28,9 @@ def gpu_lock(device: str) -> Iterator[None]:
     except Timeout:
         print(f"waiting for the device: another job holds {lock.lock_file}", flush=True)
         lock.acquire()
+    taken = datetime.now(UTC)
     try:
         yield
     finally:
+        print(f"device {device}: held from {taken.isoformat()} to {datetime.now(UTC).isoformat()}", flush=True)
         lock.release()

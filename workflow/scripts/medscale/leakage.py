@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medscale.near_duplicates import similarities
-from medscale.shingles import comparable, shingle_set, shingles
+from medscale.shingles import shingle_set, shingles
 
 _BATCH = 4096
 
@@ -29,21 +29,20 @@ class Leakage:
     compared: int
 
 
-def crossing_pairs(questions: Sequence[str], parts: np.ndarray, held_out: np.ndarray, threshold: float) -> Leakage:
-    """Find every pair of questions in different parts, one of them held out, that are near-duplicates.
+def crossing_pairs(texts: Sequence[str], parts: np.ndarray, held_out: np.ndarray, threshold: float) -> Leakage:
+    """Find every pair of texts in different parts, one of them held out, that are near-duplicates.
 
     Where J(x, y) ≥ t, y holds at least ⌈t·|x|⌉ of the n-grams of x, so it holds at least one of any |x| - ⌈t·|x|⌉ + 1
-    of them (the prefix filter of Chaudhuri, Ganti, Kaushik, ICDE 2006). Only questions that hold one of the rarest so
-    many n-grams of a held-out question are compared with it.
+    of them (the prefix filter of Chaudhuri, Ganti, Kaushik, ICDE 2006). Only texts that hold one of the rarest so
+    many n-grams of a held-out text are compared with it.
 
     Parameters
     ----------
-    questions : all questions.
-    parts : the part of each, integers of shape ``(len(questions),)``.
-    held_out : numbers of the questions that are compared with all others (those of test and validation).
+    texts : all questions, as `medscale.shingles.comparable` returns them.
+    parts : the part of each, integers of shape ``(len(texts),)``.
+    held_out : numbers of the texts that are compared with all others (those of test and validation).
     threshold : Jaccard similarity in (0, 1].
     """
-    texts = [comparable(question) or question for question in questions]
     if not len(held_out):
         return Leakage(np.empty((0, 2), np.int64), 0)
     ngrams, owners = _rarest_ngrams(texts, held_out, threshold)
@@ -61,7 +60,7 @@ def crossing_pairs(questions: Sequence[str], parts: np.ndarray, held_out: np.nda
 
 
 def _rarest_ngrams(texts: Sequence[str], held_out: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the prefix n-grams of the held-out questions, sorted, and which question each belongs to."""
+    """Return the prefix n-grams of the held-out texts, sorted, and which text each belongs to."""
     sets = [shingle_set(texts[number]) for number in held_out]
     known = np.unique(np.concatenate(sets))
     counts = np.zeros(len(known), np.int64)

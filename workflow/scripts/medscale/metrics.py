@@ -54,10 +54,6 @@ class Metric:
     parts: tuple[str, ...] = ("value",)
     package: str | None = None
 
-    def columns(self, name: str) -> list[str]:
-        """Return the columns in scores.parquet: ``rouge_1_f``, … for several parts, the bare name for one."""
-        return [name] if len(self.parts) == 1 else [f"{name}_{part}" for part in self.parts]
-
 
 def rouge_1(pair: Pair) -> tuple[float, ...]:
     """F, precision and recall of ROUGE-1; see `overlap.rouge_n`."""
@@ -125,6 +121,13 @@ METRICS = {
 STANDARD = ("rouge_1", "rouge_2", "rouge_l", "bleu_4")
 
 
+@lru_cache
+def columns(name: str) -> list[str]:
+    """Return a metric's columns in scores.parquet: ``rouge_1_f``, … for several parts, the bare name for one."""
+    parts = METRICS[name].parts
+    return [name] if len(parts) == 1 else [f"{name}_{part}" for part in parts]
+
+
 def metric_names(extra: Iterable[str] = ()) -> list[str]:
     """Return the names of the standard metrics and of the extra ones asked for, each once.
 
@@ -162,9 +165,8 @@ def score(pair: Pair, names: Iterable[str]) -> dict[str, float]:
     dict of str to float
         One value a column, in points of 100, rounded to 4 digits.
     """
-    columns: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name in names:
-        metric = METRICS[name]
-        values = [round(value, DECIMALS) for value in metric.function(pair)]
-        columns.update(zip(metric.columns(name), values, strict=True))
-    return columns
+        for column, value in zip(columns(name), METRICS[name].function(pair), strict=True):
+            values[column] = round(value, DECIMALS)
+    return values

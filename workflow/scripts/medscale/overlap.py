@@ -8,7 +8,6 @@ smoothing method 3. All values here are in points of 100, not yet rounded.
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
 
 from rapidfuzz.distance import LCSseq
 
@@ -127,20 +126,26 @@ def _clipped_matches(predict: str, label: str) -> list[int]:
     An n-gram can be shared only where the shorter one that starts at its place is, so each order looks there alone.
     """
     matches = [0] * BLEU_ORDER
+    predict_grams, label_grams = list(predict), list(label)
     predict_starts, label_starts = range(len(predict)), range(len(label))
     for n in range(1, BLEU_ORDER + 1):
-        predict_grams = [predict[start : start + n] for start in predict_starts]
-        label_grams = [label[start : start + n] for start in label_starts]
         shared = set(predict_grams).intersection(label_grams)
         if not shared:
             break
-        predict_count = Counter([gram for gram in predict_grams if gram in shared])
-        label_count = Counter([gram for gram in label_grams if gram in shared])
-        matches[n - 1] = sum([min(count, label_count[gram]) for gram, count in predict_count.items()])
-        predict_starts = _starts_of_longer(predict_starts, predict_grams, shared, len(predict) - n)
-        label_starts = _starts_of_longer(label_starts, label_grams, shared, len(label) - n)
+        predict_starts = [start for start, gram in zip(predict_starts, predict_grams, strict=True) if gram in shared]
+        label_starts = [start for start, gram in zip(label_starts, label_grams, strict=True) if gram in shared]
+        if len(shared) in (len(predict_starts), len(label_starts)):  # one side has each of them once
+            matches[n - 1] = len(shared)
+        else:
+            predict_count, label_count = Counter(predict_grams), Counter(label_grams)
+            matches[n - 1] = sum([min(predict_count[gram], label_count[gram]) for gram in shared])
+        predict_grams = _longer(predict, predict_starts, n + 1)
+        label_grams = _longer(label, label_starts, n + 1)
     return matches
 
 
-def _starts_of_longer(starts: Iterable[int], grams: list[str], shared: set[str], end: int) -> list[int]:
-    return [start for start, gram in zip(starts, grams, strict=True) if gram in shared and start < end]
+def _longer(text: str, starts: list[int], n: int) -> list[str]:
+    """Return the n-grams at ``starts``, which are those of the shared (n-1)-grams; the last may be too near the end."""
+    if starts[-1] + n > len(text):
+        starts.pop()
+    return [text[start : start + n] for start in starts]

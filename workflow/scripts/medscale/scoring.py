@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from medscale.errors import UserError
 from medscale.files import atomic_path, read_jsonl, sha256_file
-from medscale.metrics import METRICS, Pair, score
+from medscale.metrics import METRICS, Pair, columns, score
 from medscale.segmentation import segmenter
 
 LEAST_PER_WORKER = 1000
@@ -104,16 +104,16 @@ def score_table(rows: list[dict[str, Any]], names: list[str], workers: int = 1) 
     prediction; ``n_output_tokens``.
     """
     scores = score_texts([(row["predict"], row["label"]) for row in rows], names, workers)
-    columns = {"id": pa.array([row["id"] for row in rows], pa.string())}
+    table = {"id": pa.array([row["id"] for row in rows], pa.string())}
     for name in names:
-        for column in METRICS[name].columns(name):
-            columns[column] = pa.array([item[column] for item in scores], pa.float64())
+        for column in columns(name):
+            table[column] = pa.array([item[column] for item in scores], pa.float64())
     for key in ("nll_sum", "n_answer_tokens"):
-        columns[key] = pa.array([row[key] for row in rows], MEASURED[key])
+        table[key] = pa.array([row[key] for row in rows], MEASURED[key])
     for key, text in (("predict_chars", "predict"), ("label_chars", "label")):
-        columns[key] = pa.array([len(row[text].strip()) for row in rows], pa.int64())
-    columns["n_output_tokens"] = pa.array([row["n_output_tokens"] for row in rows], MEASURED["n_output_tokens"])
-    return pa.table(columns)
+        table[key] = pa.array([len(row[text].strip()) for row in rows], pa.int64())
+    table["n_output_tokens"] = pa.array([row["n_output_tokens"] for row in rows], MEASURED["n_output_tokens"])
+    return pa.table(table)
 
 
 def write_scores(table: pa.Table, names: list[str], predictions: str | Path, path: str | Path) -> None:
@@ -127,7 +127,7 @@ def write_scores(table: pa.Table, names: list[str], predictions: str | Path, pat
         "predictions_sha256": sha256_file(predictions),
         "metrics": {
             name: {
-                "columns": dict(zip(METRICS[name].parts, METRICS[name].columns(name), strict=True)),
+                "columns": dict(zip(METRICS[name].parts, columns(name), strict=True)),
                 "signature": METRICS[name].signature(),
             }
             for name in names

@@ -18,8 +18,11 @@ _BITS = np.uint64(21)
 
 
 def comparable(text: str) -> str:
-    """Return what is compared of a text: NFKC, lower case, without white space and punctuation."""
-    return _NOISE.sub("", unicodedata.normalize("NFKC", text).casefold())
+    """Return what is compared of a text: NFKC, lower case, without white space and punctuation.
+
+    A text of punctuation alone is compared as it is.
+    """
+    return _NOISE.sub("", unicodedata.normalize("NFKC", text).casefold()) or text
 
 
 def shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

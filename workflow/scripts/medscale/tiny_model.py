@@ -12,9 +12,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-BLOCK = 192  # tokens a training row
+BLOCK = 128  # tokens a training row
 BATCH = 16
-PEAK_LEARNING_RATE = 3e-3
+PEAK_LEARNING_RATE = 6e-3
 
 # Qwen2's own split of text into words, before byte-level BPE.
 WORDS = (
@@ -93,6 +93,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, settings: dict[str, Any], seed
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=None,
             dtype="float32",
+            initializer_range=0.08,
         )
     )
 
