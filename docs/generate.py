@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = {
     "fetch": ["huggingface_hub", "modelscope", "torch", "transformers", "tokenizers", "safetensors", "tqdm"],
     "data": ["jinja2", "modelscope", "numpy", "pandas", "pyarrow", "rensa", "tokenizers", "torch", "transformers"],
-    "train": ["accelerate", "bitsandbytes", "datasets", "filelock", "jinja2", "nvidia-ml-py", "peft", "pyarrow"]
-    + ["safetensors", "tensorboard", "tokenizers", "torch", "tqdm", "transformers"],
+    "train": [
+        *("accelerate", "bitsandbytes", "datasets", "filelock", "jinja2", "nvidia-ml-py", "peft", "pyarrow"),
+        *("safetensors", "tensorboard", "tokenizers", "torch", "tqdm", "transformers"),
+    ],
     "evaluate": ["jieba", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "rapidfuzz", "seaborn", "tabulate"],
 }
 

@@ -40,7 +40,7 @@ rule aggregate:
     message:
         "Drawing table and plots"
     shell:
-        "python {SCRIPTS}/aggregate.py --evals {input.evals:q} --training-logs {input.training_logs:q}"
+        "python workflow/scripts/aggregate.py --evals {input.evals:q} --training-logs {input.training_logs:q}"
         " --output-folder $(dirname {output.table:q}) 2>&1 | tee {log:q}"
 
 
@@ -77,5 +77,5 @@ rule record:
     message:
         "Writing the record of {wildcards.tuned}"
     shell:
-        "python {SCRIPTS}/record.py --eval {input.eval:q} --training {input.training:q} --train-log {input.train_log:q}"
+        "python workflow/scripts/record.py --eval {input.eval:q} --training {input.training:q} --train-log {input.train_log:q}"
         " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} > {log:q} 2>&1"

@@ -43,8 +43,9 @@ def source_name(section):
 
 
 MODEL = f"{RESOURCES}/models/{source_name('model')}/manifest.json"
-MODEL_ENDPOINT = CONFIG["model"]["endpoint"] or ""
-DATA_ENDPOINT = CONFIG["data"]["endpoint"] or ""
+# Through the environment, because a mirror is no part of what was fetched and must make nothing stale.
+os.environ["MEDSCALE_MODEL_ENDPOINT"] = CONFIG["model"]["endpoint"] or ""
+os.environ["MEDSCALE_DATA_ENDPOINT"] = CONFIG["data"]["endpoint"] or ""
 CORPUS = f"{RESOURCES}/data/{source_name('data')}/manifest.json"
 
 
@@ -84,10 +85,7 @@ def micro_batch(wildcards):
 def prediction_settings(wildcards):
     run = RUNS.get(wildcards.run)
     training = settings_for(CONFIG, run)["training"] if run else CONFIG["training"]
-    evaluation = {
-        key: CONFIG["evaluation"][key]
-        for key in ("max_samples", "max_new_tokens", "batch_size")
-    }
+    evaluation = {key: CONFIG["evaluation"][key] for key in ("max_samples", "max_new_tokens", "batch_size")}
     return {
         "evaluation": evaluation,
         "chat": CONFIG["chat"],
@@ -115,8 +113,7 @@ def fingerprint(name):
     and an eval.json of before counts as done no longer, even if the new training fails.
     """
     study = {
-        key: CONFIG["study"][key]
-        for key in ("split_seed", "similarity_threshold", "test_size", "validation_size")
+        key: CONFIG["study"][key] for key in ("split_seed", "similarity_threshold", "test_size", "validation_size")
     }
     facts = [
         without_endpoint("model"),
@@ -138,3 +135,28 @@ def fingerprint(name):
             [code(s) for s in UPSTREAM],
         ]
     return sha256_json(facts)[:16]
+
+
+def local_input(section, kind):
+    """Return the user's own file or directory as an input, so that a change of it is noticed."""
+    if CONFIG[section]["source"] != kind:
+        return []
+    path = Path(CONFIG[section]["path"])
+    if not path.exists():
+        raise WorkflowError(f"{section}.path = {path}: there is no such {'directory' if kind == 'local' else 'file'}")
+    if path.is_dir():
+        return sorted(str(file) for file in path.iterdir() if file.suffix in (".json", ".safetensors", ".model"))
+    return str(path)
+
+
+def tuned_input(name):
+    """Return an input function: a file of the run's training, nothing for the base model."""
+    return lambda wildcards: (f"{RESULTS}/{wildcards.run}/{name}" if wildcards.run in RUNS else [])
+
+
+def run_options(name):
+    """Return what evaluate is told of a run."""
+    if name not in RUNS:
+        return "--method base"
+    run = RUNS[name]
+    return f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"

@@ -24,7 +24,7 @@ rule clean:
     message:
         "Cleaning the corpus"
     shell:
-        "python {SCRIPTS}/clean.py --manifest {input.corpus:q} --columns {params.columns:q} {params.cleaning}"
+        "python workflow/scripts/clean.py --manifest {input.corpus:q} --columns {params.columns:q} {params.cleaning}"
         " --output-clean {output.clean:q} --output-rejected {output.rejected:q} --output-report {output.report:q}"
         " > {log:q} 2>&1"
 
@@ -56,7 +56,7 @@ rule split:
     message:
         "Splitting into test, validation and pool"
     shell:
-        "python {SCRIPTS}/split.py --clean {input.clean:q} --test-size {params.test_size}"
+        "python workflow/scripts/split.py --clean {input.clean:q} --test-size {params.test_size}"
         " --validation-size {params.validation_size} --sizes {params.sizes:q} --seed {params.seed}"
         " --similarity-threshold {params.threshold} --test {output.test:q} --validation {output.validation:q}"
         " --pool {output.pool:q} --report {output.report:q} > {log:q} 2>&1"
@@ -83,7 +83,7 @@ rule subset:
     message:
         "Drawing the subset of {wildcards.size} rows"
     shell:
-        "python {SCRIPTS}/subset.py --pool {input.pool:q} --size {params.size} --output {output.rows:q}"
+        "python workflow/scripts/subset.py --pool {input.pool:q} --size {params.size} --output {output.rows:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
@@ -110,5 +110,5 @@ rule encode:
     message:
         "Encoding {wildcards.part}"
     shell:
-        "python {SCRIPTS}/encode.py --model {input.model:q} --rows {input.rows:q} --chat {params.chat:q}"
+        "python workflow/scripts/encode.py --model {input.model:q} --rows {input.rows:q} --chat {params.chat:q}"
         " --max-length {params.max_length} --output {output.encoded:q} --report {output.report:q} > {log:q} 2>&1"

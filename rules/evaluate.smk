@@ -1,21 +1,6 @@
 # Prediction needs the GPU; scoring and evaluation do not, so a new metric never costs a GPU hour.
 
 
-def tuned_input(name):
-    """Return an input function: a file of the run's training, nothing for the base model."""
-    return lambda wildcards: (
-        f"{RESULTS}/{wildcards.run}/{name}" if wildcards.run in RUNS else []
-    )
-
-
-def run_options(name):
-    """Return what evaluate is told of a run."""
-    if name not in RUNS:
-        return "--method base"
-    run = RUNS[name]
-    return f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
-
-
 rule predict:
     input:
         model=MODEL,
@@ -40,18 +25,14 @@ rule predict:
         code=code("predict.py"),
         fingerprint=lambda wildcards: fingerprint(wildcards.run),
         settings=lambda wildcards: as_json(prediction_settings(wildcards)),
-        method=lambda wildcards: (
-            RUNS[wildcards.run].method if wildcards.run in RUNS else "base"
-        ),
+        method=lambda wildcards: (RUNS[wildcards.run].method if wildcards.run in RUNS else "base"),
         adapter=lambda wildcards, input: (
-            f"--adapter {input.adapter} --training {input.training}"
-            if input.adapter
-            else ""
+            f"--adapter {input.adapter} --training {input.training}" if input.adapter else ""
         ),
     message:
         "Predicting with {wildcards.run}"
     shell:
-        "python {SCRIPTS}/predict.py --run {wildcards.run} --method {params.method} --settings {params.settings:q}"
+        "python workflow/scripts/predict.py --run {wildcards.run} --method {params.method} --settings {params.settings:q}"
         " --fingerprint {params.fingerprint} --threads {threads} --model {input.model:q} {params.adapter}"
         " --test {input.test:q} --output {output.predictions:q} --inference {output.inference:q}"
         " 2>&1 | tee {log:q}"
@@ -77,7 +58,7 @@ rule score:
     message:
         "Scoring {wildcards.run}"
     shell:
-        "python {SCRIPTS}/score.py --predictions {input.predictions:q} --extra-metrics {params.extra_metrics:q}"
+        "python workflow/scripts/score.py --predictions {input.predictions:q} --extra-metrics {params.extra_metrics:q}"
         " --workers {threads} --output {output.scores:q} > {log:q} 2>&1"
 
 
@@ -103,12 +84,10 @@ rule evaluate:
         fingerprint=lambda wildcards: fingerprint(wildcards.run),
         run=lambda wildcards: run_options(wildcards.run),
         resamples=CONFIG["evaluation"]["bootstrap_resamples"],
-        training=lambda wildcards, input: (
-            f"--training {input.training}" if input.training else ""
-        ),
+        training=lambda wildcards, input: (f"--training {input.training}" if input.training else ""),
     message:
         "Evaluating {wildcards.run}"
     shell:
-        "python {SCRIPTS}/evaluate.py --run {wildcards.run} {params.run} --scores {input.scores:q}"
+        "python workflow/scripts/evaluate.py --run {wildcards.run} {params.run} --scores {input.scores:q}"
         " --predictions {input.predictions:q} --inference {input.inference:q} {params.training}"
         " --resamples {params.resamples} --output {output.eval:q} > {log:q} 2>&1"

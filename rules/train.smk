@@ -34,7 +34,7 @@ rule finetune:
     message:
         "Fine-tuning {wildcards.tuned}"
     shell:
-        "python {SCRIPTS}/finetune.py --run {wildcards.tuned} --method {params.method} --seed {params.seed}"
+        "python workflow/scripts/finetune.py --run {wildcards.tuned} --method {params.method} --seed {params.seed}"
         " --settings {params.settings:q} --micro-batch {resources.micro_batch} --fingerprint {params.fingerprint}"
         " --threads {threads} --model {input.model:q} --train {input.train:q} --train-report {input.train_report:q}"
         " --validation {input.validation:q} --test {input.test:q} --adapter {output.adapter:q}"

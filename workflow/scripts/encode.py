@@ -63,7 +63,7 @@ def parse_arguments() -> argparse.Namespace:
         "--model", required=True, help="manifest.json of the model, for its tokenizer and chat template"
     )
     parser.add_argument("--rows", required=True, help="JSON lines with id, question and answer")
-    parser.add_argument("--chat", required=True, help="JSON text: system_prompt (text or null), template (model, plain)")
+    parser.add_argument("--chat", required=True, help="JSON text: system_prompt (or null), template (model, plain)")
     parser.add_argument("--max-length", type=int, required=True, help="tokens a sample")
     parser.add_argument("--output", required=True, help="Parquet file: id, input_ids, labels")
     parser.add_argument("--report", required=True, help="JSON file with counts")

@@ -156,7 +156,7 @@ def _contradictions(config: dict) -> Iterator[str]:
     for side in ("question", "answer"):
         low, high = config["cleaning"][f"min_{side}_characters"], config["cleaning"][f"max_{side}_characters"]
         if low > high:
-            yield f"cleaning.min_{side}_characters = {low}: must be at most cleaning.max_{side}_characters, which is {high}"
+            yield f"cleaning.min_{side}_characters = {low}: must be at most max_{side}_characters, which is {high}"
     yield from _override_problems(config)
     yield from _batch_problems(config)
 
