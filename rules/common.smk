@@ -1,20 +1,14 @@
 # The run matrix and light helpers. Every call of snakemake pays for what is imported here: never torch, never pandas.
 import json
-import os
 import sys
 from pathlib import Path
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
-# Rules call `python`: the one that runs snakemake, unless an environment of the rule's own comes before it.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-# Threads that wait for others must sleep, not spin: with one other busy process, spinning made training six times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from snakemake.exceptions import WorkflowError
 from medscale.config import ConfigError, resolve, settings_for
 from medscale.digest import code_digest
+from medscale.environment import prepare_environment
 from medscale.files import sha256_file, sha256_json
 from medscale.study import folder_name, runs_of, size_label
 
@@ -22,6 +16,7 @@ try:
     CONFIG = resolve(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+prepare_environment(CONFIG)
 
 RUNS = {run.name: run for run in runs_of(CONFIG)}
 MODELS = [*RUNS, "base"]
@@ -43,9 +38,6 @@ def source_name(section):
 
 
 MODEL = f"{RESOURCES}/models/{source_name('model')}/manifest.json"
-# Through the environment, because a mirror is no part of what was fetched and must make nothing stale.
-os.environ["MEDSCALE_MODEL_ENDPOINT"] = CONFIG["model"]["endpoint"] or ""
-os.environ["MEDSCALE_DATA_ENDPOINT"] = CONFIG["data"]["endpoint"] or ""
 CORPUS = f"{RESOURCES}/data/{source_name('data')}/manifest.json"
 
 
