@@ -62,9 +62,10 @@ def _typed(value: Any, schema: dict) -> Any:
         }
     if isinstance(value, list):
         return [_typed(item, schema.get("items", {})) for item in value]
-    if isinstance(value, str) and not _accepts(value, schema):
+    kind = {key: schema[key] for key in ("type", "enum", "anyOf") if key in schema}
+    if isinstance(value, str) and not _accepts(value, kind):
         for candidate in _readings(value):
-            if _accepts(candidate, schema):
+            if _accepts(candidate, kind):
                 return candidate
     return value
 

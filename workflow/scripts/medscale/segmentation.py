@@ -1,4 +1,4 @@
-"""Chinese word segmentation equal to ``jieba.cut`` in its default mode, about twice as fast or more.
+"""Chinese word segmentation equal to ``jieba.cut`` in its default mode, 1.4 to 2.2 times as fast.
 
 It is jieba's own algorithm on jieba's own dictionary: the most probable path through the words of the dictionary, and
 jieba's hidden Markov model for runs of single characters. What saves the time is that each weight is computed once,
