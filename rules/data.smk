@@ -50,7 +50,8 @@ rule split:
         code=code("split.py"),
         test_size=CONFIG["study"]["test_size"],
         validation_size=CONFIG["study"]["validation_size"],
-        sizes=as_json(CONFIG["study"]["sizes"]),
+        # A function of input is not watched: one more size must not split again, which would retrain everything.
+        sizes=lambda wildcards, input: as_json(CONFIG["study"]["sizes"]),
         seed=CONFIG["study"]["split_seed"],
         threshold=CONFIG["study"]["similarity_threshold"],
     message:

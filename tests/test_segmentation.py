@@ -65,6 +65,16 @@ def test_equals_jieba_on_random_chinese(kind):
         assert cut(text) == jieba.lcut(text)
 
 
+def test_equals_jieba_where_a_word_is_begun_but_not_there():
+    """Characters that are no words themselves, in texts that only begin like a longer word: 1号店, in 1号楼."""
+    jieba.initialize()
+    counts = jieba.dt.FREQ
+    begun = {word[:length] for word in counts for length in (2, 3) if len(word) > length and not counts.get(word[0])}
+    for start in sorted(begun):
+        for text in (f"研究生命的起源{start}楼", f"住{start}", f"{start}{start}中心医院"):
+            assert cut(text) == jieba.lcut(text)
+
+
 def test_equals_jieba_on_one_very_long_clause():
     text = "患者头晕乏力三天伴恶心呕吐" * 400 + "龘" * 400 + "a" * 400
     assert cut(text) == jieba.lcut(text)
