@@ -266,6 +266,8 @@ def test_the_study_runs_through_a_cluster_executor(tmp_path, finished):
         str(submit),
         "--jobs",
         "2",
+        "--seconds-between-status-checks",
+        "1",
         "--resources",
         "gpu=1",
     )
