@@ -214,12 +214,14 @@ def test_two_snakemake_processes_share_one_device(tmp_path, finished):
     """Two studies at once, each with room for two GPU jobs: the lock keeps every GPU job alone."""
     copies = [Copy(tmp_path / name) for name in ("a", "b")]
     for copy in copies:
-        copy_results(finished, copy, without="base")
+        copy_results(finished, copy)
     processes = [
         subprocess.Popen(
             copy.command(
                 "results/base/predictions.jsonl",
                 "results/lora_16/predictions.jsonl",
+                "--allowed-rules",
+                "predict",
                 "--cores",
                 "4",
                 "--resources",
@@ -242,8 +244,8 @@ def test_two_snakemake_processes_share_one_device(tmp_path, finished):
     assert waits, "no job had to wait, so this test showed nothing"
 
 
-def copy_results(source: Copy, target: Copy, without: str) -> None:
-    """Give a copy the data, the model and one adapter of a finished study."""
+def copy_results(source: Copy, target: Copy) -> None:
+    """Give a copy the data, the model and one adapter of a finished study, but none of its predictions."""
     for part in ("resources/models", "resources/data", "results/data", "results/lora_16"):
         subprocess.run(["cp", "-a", "--parents", part, target.folder], cwd=source.folder, check=True)
     (target.folder / "results/lora_16/predictions.jsonl").unlink()
