@@ -25,6 +25,6 @@ include: "rules/aggregate.smk"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/summary/results_summary.csv",
-        expand(f"{RESULTS}/{{run}}/eval.json", run=MODELS),
-        expand(f"{RESULTS}/{{run}}/record.md", run=RUNS),
+        f"{SUMMARY}/report.html",
+        of_every("eval.json", ROWS),
+        of_every("record.md", RUNS),

@@ -1,17 +1,20 @@
 """Time MedScale's scorer against rouge_chinese, nltk and jieba on one core, and check that every value is equal.
 
 python benchmarks/scoring.py                                   # 1,000 made-up Chinese pairs
-python benchmarks/scoring.py --predictions results/base/predictions.jsonl --output scoring.json
+python benchmarks/scoring.py --predictions results/base/predictions.jsonl --workers 2 --output scoring.json
+python benchmarks/scoring.py --csv toyhom.csv                  # pairs of real answers of the same department
 """
 
 import argparse
+import csv
 import gc
 import logging
+import os
 import platform
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import accumulate
@@ -23,31 +26,63 @@ from rouge_chinese import Rouge
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale import metrics, segmentation
+from medscale import metrics, scoring, segmentation
 from medscale.errors import run_script
 from medscale.files import read_jsonl, write_json
 
 COLUMNS = [column for name in metrics.STANDARD for column in metrics.columns(name)]
 PACKAGES = ("jieba", "rouge-chinese", "nltk", "rapidfuzz")
 MEAN_CHARACTERS = 155  # a doctor's answer in the Toyhom data
+SCALING_PAIRS = 8000
 
 
 def main() -> None:
     args = parse_arguments()
-    pairs = read_pairs(args.predictions) if args.predictions else made_up_pairs(args.pairs, args.seed)
     jieba.setLogLevel(logging.WARNING)
     jieba.initialize()
     segmentation.segmenter()  # both dictionaries are loaded before the clock starts
-    result = measure(pairs, args.repeats)
-    result["data"] = args.predictions or f"made up, seed {args.seed}"
-    print(table(result))
+    gc.freeze()  # so that collecting garbage between repeats does not walk them, which empties the processor's caches
+    measurements = []
+    for data, pairs in sources(args):
+        measurements.append({"data": data} | measure(pairs, args.repeats))
+        print(f"{data}\n{table(measurements[-1])}\n")
+    scaling = None
+    if args.workers > 1:
+        scaling = measure_scaling(made_up_pairs(SCALING_PAIRS, args.seed), args.workers, args.repeats)
+        print(scaling_table(scaling))
     if args.output:
+        result = {"schema_version": 1, **circumstances(), "measurements": measurements, "scaling": scaling}
         write_json(args.output, result)
+
+
+def sources(args: argparse.Namespace) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield what to time: in words what it is, and the pairs."""
+    for path in args.predictions:
+        yield f"predictions: {Path(path).parent.name}/{Path(path).name}", read_pairs(path)
+    if args.csv:
+        pairs = same_department_pairs(args.csv, args.pairs, args.seed)
+        yield f"answers of the same department: {Path(args.csv).name}, seed {args.seed}", pairs
+    if args.made_up or not (args.predictions or args.csv):
+        yield f"made up, seed {args.seed}", made_up_pairs(args.pairs, args.seed)
+
+
+def circumstances() -> dict:
+    """Return when, where and with which versions the figures were measured."""
+    return {
+        "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "machine": {
+            "cpu": cpu_model(),
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "load_average": round(os.getloadavg()[0], 1),
+        },
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+    }
 
 
 def measure(pairs: list[tuple[str, str]], repeats: int) -> dict:
     """Time both scorers and the segmenters on ``pairs``, the best of ``repeats`` each, in milliseconds a pair."""
-    expected, reference = best_time(reference_scores, pairs, 1)
+    expected, reference = best_time(reference_scores, pairs, repeats)
     found, cold = best_time(our_scores, pairs, repeats)
     warm_up_labels(pairs)
     again, cached = best_time(our_scores, pairs, repeats, forget=forget_predictions)
@@ -56,11 +91,13 @@ def measure(pairs: list[tuple[str, str]], repeats: int) -> dict:
         raise AssertionError(f"pair {unequal}: {expected[unequal]} expected, {found[unequal]} found: {pairs[unequal]}")
     texts = [(predict, predict) for predict, _ in pairs]
     words, segmenting = best_time(lambda predict, _: segmentation.cut(predict), texts, repeats)
+    _, segmentation_of_all = best_time(
+        lambda predict, label: (segmentation.cut(predict), segmentation.cut(label)), pairs, repeats
+    )
     jieba_words, jieba_segmenting = best_time(lambda predict, _: jieba.lcut(predict), texts, repeats)
     if words != jieba_words:
         raise AssertionError("the segmenter differs from jieba")
     return {
-        "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "pairs": len(pairs),
         "mean_characters": round(sum(len(predict) + len(label) for predict, label in pairs) / len(pairs) / 2, 1),
         "equal_values": len(pairs) * len(COLUMNS),
@@ -70,13 +107,12 @@ def measure(pairs: list[tuple[str, str]], repeats: int) -> dict:
             "medscale_references_cached": cached,
             "jieba_of_predictions": jieba_segmenting,
             "segmentation_of_predictions": segmenting,
+            "segmentation_of_both": segmentation_of_all,
         },
         "speedup": round(reference / cold, 2),
         "speedup_references_cached": round(reference / cached, 2),
         "segmentation_speedup": round(jieba_segmenting / segmenting, 2),
-        "segmentation_share": round(segmenting / cached, 3),
-        "machine": {"cpu": cpu_model(), "system": platform.platform(), "cores_used": 1},
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "segmentation_share": round(segmentation_of_all / cold, 3),
     }
 
 
@@ -134,6 +170,51 @@ def read_pairs(path: str) -> list[tuple[str, str]]:
     return [(row["predict"], row["label"]) for row in read_jsonl(path)]
 
 
+def same_department_pairs(path: str, count: int, seed: int) -> list[tuple[str, str]]:
+    """Pair the answers of a CSV in the Toyhom schema (GB18030) with others of their department."""
+    generator = random.Random(seed)
+    departments: dict[str, list[str]] = {}
+    with open(path, encoding="gb18030", newline="") as handle:
+        for row in csv.DictReader(handle):
+            departments.setdefault(row["department"], []).append(row["answer"])
+    pairs = []
+    for answers in departments.values():
+        others = generator.sample(answers, len(answers))
+        pairs += zip(others, answers, strict=True)
+    return generator.sample(pairs, min(count, len(pairs)))
+
+
+def measure_scaling(pairs: list[tuple[str, str]], workers: int, repeats: int) -> dict:
+    """Time the scoring of ``pairs`` in one process and in several, starting and ending them included.
+
+    Beside the wall time stands the processor's: where other programs want the same cores, only that is telling.
+    """
+    measured = {}
+    for count in (1, workers):
+        best = (float("inf"), 0.0)
+        for _ in range(repeats):
+            forget_all()
+            start, before = time.perf_counter(), cpu_seconds()
+            scoring.score_texts(pairs, list(metrics.STANDARD), count)
+            best = min(best, (time.perf_counter() - start, cpu_seconds() - before))
+        measured[count] = [round(value, 3) for value in best]
+    return {
+        "pairs": len(pairs),
+        "workers": workers,
+        "wall_seconds_one": measured[1][0],
+        "wall_seconds": measured[workers][0],
+        "cpu_seconds_one": measured[1][1],
+        "cpu_seconds": measured[workers][1],
+        "speedup": round(measured[1][0] / measured[workers][0], 2),
+    }
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def made_up_pairs(count: int, seed: int) -> list[tuple[str, str]]:
     """Make pairs of sentences from jieba's words by their frequency; the prediction keeps some of its label's."""
     generator = random.Random(seed)
@@ -173,6 +254,7 @@ def table(result: dict) -> str:
     rows = [
         ("rouge_chinese + nltk + jieba", times["reference"], 1.0),
         ("MedScale", times["medscale"], result["speedup"]),
+        ("  of it: words of both texts", times["segmentation_of_both"], None),
         ("MedScale, references cached", times["medscale_references_cached"], result["speedup_references_cached"]),
         ("  of it: words of the prediction", times["segmentation_of_predictions"], None),
         ("jieba alone: words of the prediction", times["jieba_of_predictions"], None),
@@ -181,17 +263,29 @@ def table(result: dict) -> str:
     lines += [f"{name:<38}{value:>10.3f}{'' if ratio is None else f'{ratio:.1f}':>8}" for name, value, ratio in rows]
     lines.append(
         f"{result['pairs']} pairs of {result['mean_characters']} characters, {result['equal_values']} values equal; "
-        f"segmentation is {result['segmentation_share']:.0%} of the time with references cached, "
-        f"{result['segmentation_speedup']:.1f} times as fast as jieba; {result['machine']['cpu']}"
+        f"segmentation is {result['segmentation_share']:.0%} of MedScale's time, "
+        f"{result['segmentation_speedup']:.1f} times as fast as jieba; {cpu_model()}"
     )
     return "\n".join(lines)
 
 
+def scaling_table(scaling: dict) -> str:
+    """Return the figures of several processes as text."""
+    return (
+        f"{scaling['pairs']} made-up pairs: {scaling['wall_seconds_one']:.2f} s in one process "
+        f"({scaling['cpu_seconds_one']:.2f} s of processor), {scaling['wall_seconds']:.2f} s in {scaling['workers']} "
+        f"({scaling['cpu_seconds']:.2f} s): {scaling['speedup']:.2f} times as fast"
+    )
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=1000, help="made-up pairs (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the made-up pairs (default: %(default)s)")
-    parser.add_argument("--predictions", help="predictions.jsonl to time instead of made-up pairs")
+    parser.add_argument("--pairs", type=int, default=1000, help="made-up or CSV pairs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of these pairs (default: %(default)s)")
+    parser.add_argument("--predictions", nargs="+", default=[], help="predictions.jsonl to time, not made-up pairs")
+    parser.add_argument("--csv", help="CSV in the Toyhom schema, to time pairs of its answers")
+    parser.add_argument("--made-up", action="store_true", help="time the made-up pairs besides")
+    parser.add_argument("--workers", type=int, default=1, help="also time so many processes (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="the best of so many is taken (default: %(default)s)")
     parser.add_argument("--output", help="JSON file for the figures")
     return parser.parse_args()

@@ -14,12 +14,26 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = {
     "fetch": ["huggingface_hub", "modelscope", "torch", "transformers", "tokenizers", "safetensors", "tqdm"],
-    "data": ["jinja2", "modelscope", "numpy", "pandas", "pyarrow", "rensa", "tokenizers", "torch", "transformers"],
+    "data": [
+        "jinja2",
+        "modelscope",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "rensa",
+        "scipy",
+        "tokenizers",
+        "torch",
+        "transformers",
+    ],
     "train": [
         *("accelerate", "bitsandbytes", "datasets", "filelock", "jinja2", "nvidia-ml-py", "peft", "pyarrow"),
         *("safetensors", "tensorboard", "tokenizers", "torch", "tqdm", "transformers"),
     ],
-    "evaluate": ["jieba", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "rapidfuzz", "seaborn", "tabulate"],
+    "evaluate": [
+        *("bm25s", "jieba", "jinja2", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "pyyaml", "rapidfuzz"),
+        *("scipy", "seaborn", "tabulate"),
+    ],
 }
 
 
@@ -97,6 +111,8 @@ def kind(part: dict) -> str:
         return f"`{part['const']}`"
     if part["type"] == "array":
         return "list of " + kind(part["items"])
+    if part["type"] == "object":
+        return "{" + ", ".join(f"{key}: {kind(item)}" for key, item in part["properties"].items()) + "}"
     names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
     names |= {"null": "null", "array": "list"}
     types = part["type"] if isinstance(part["type"], list) else [part["type"]]

@@ -1,29 +1,53 @@
-# All runs in one table and three pictures, and a record of each run.
+# All runs compared: tables, plots, recommendation and report, and a record of each run.
 
 
 rule aggregate:
     input:
-        evals=expand(f"{RESULTS}/{{run}}/eval.json", run=MODELS),
-        training_logs=expand(f"{RESULTS}/{{run}}/train_log.csv", run=RUNS),
+        evals=of_every("eval.json", ROWS),
+        scores=of_every("scores.parquet", ROWS),
+        training_logs=of_every("train_log.csv", RUNS),
+        leak_report=f"{DATA}/leak_report.json",
     output:
         table=report(
-            f"{RESULTS}/summary/results_summary.csv",
+            f"{SUMMARY}/results_summary.csv",
             caption="../workflow/report/results_summary.rst",
             category="Results",
         ),
+        comparisons=report(
+            f"{SUMMARY}/comparisons.csv",
+            caption="../workflow/report/comparisons.rst",
+            category="Results",
+        ),
+        power=f"{SUMMARY}/power.csv",
+        scaling_fit=f"{SUMMARY}/scaling_fit.json",
+        recommendation=report(
+            f"{SUMMARY}/recommendation.json",
+            caption="../workflow/report/recommendation.rst",
+            category="Results",
+        ),
         scale=report(
-            f"{RESULTS}/summary/data_scale_comparison.png",
+            f"{SUMMARY}/data_scale_comparison.png",
             caption="../workflow/report/data_scale_comparison.rst",
             category="Results",
         ),
         methods=report(
-            f"{RESULTS}/summary/method_comparison.png",
+            f"{SUMMARY}/method_comparison.png",
             caption="../workflow/report/method_comparison.rst",
             category="Results",
         ),
         losses=report(
-            f"{RESULTS}/summary/loss_curves.png",
+            f"{SUMMARY}/loss_curves.png",
             caption="../workflow/report/loss_curves.rst",
+            category="Results",
+        ),
+        scaling=report(
+            f"{SUMMARY}/scaling.png",
+            caption="../workflow/report/scaling.rst",
+            category="Results",
+        ),
+        pareto=report(
+            f"{SUMMARY}/pareto.png",
+            caption="../workflow/report/pareto.rst",
             category="Results",
         ),
     log:
@@ -33,15 +57,63 @@ rule aggregate:
     conda:
         "../envs/evaluate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=4000,
+        runtime=60,
     params:
         code=code("aggregate.py"),
+        statistics=as_json(CONFIG["statistics"]),
+        recommendation=as_json(CONFIG["recommendation"]),
+        scaling=as_json(CONFIG["scaling"]),
+        leakage=as_json(CONFIG["leakage"]),
     message:
-        "Drawing table and plots"
+        "Comparing all runs"
     shell:
         "python workflow/scripts/aggregate.py --evals {input.evals:q} --training-logs {input.training_logs:q}"
-        " --output-folder $(dirname {output.table:q}) 2>&1 | tee {log:q}"
+        " --leak-report {input.leak_report:q} --statistics {params.statistics:q} --scaling {params.scaling:q}"
+        " --recommendation {params.recommendation:q} --leakage {params.leakage:q}"
+        ' --output-folder "$(dirname {output.table:q})" 2>&1 | tee {log:q}'
+
+
+rule report:
+    input:
+        rules.aggregate.output,
+        evals=of_every("eval.json", ROWS),
+        predictions=of_every("predictions.jsonl", ROWS),
+        scores=of_every("scores.parquet", ROWS),
+        training_logs=of_every("train_log.csv", RUNS),
+        test=f"{DATA}/test.jsonl",
+        clean_report=f"{DATA}/clean_report.json",
+        split_report=f"{DATA}/split_report.json",
+        leak_report=f"{DATA}/leak_report.json",
+        model=MODEL,
+        corpus=CORPUS,
+        template=template_files(),
+    output:
+        page=report(
+            f"{SUMMARY}/report.html",
+            caption="../workflow/report/report.rst",
+            category="Report",
+        ),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{LOGS}/report.benchmark.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("report.py"),
+        config=as_json(shared_config()),
+    message:
+        "Writing the report"
+    shell:
+        'python workflow/scripts/report.py --summary "$(dirname {output.page:q})" --evals {input.evals:q}'
+        " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
+        " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
+        " --leak-report {input.leak_report:q} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
+        " --config {params.config:q} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule record:

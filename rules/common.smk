@@ -1,5 +1,6 @@
 # The run matrix and light helpers. Every call of snakemake pays for what is imported here: never torch, never pandas.
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -20,11 +21,16 @@ prepare_environment(CONFIG)
 
 RUNS = {run.name: run for run in runs_of(CONFIG)}
 MODELS = [*RUNS, "base"]
+FLOORS = [f"floor_{name}" for name in CONFIG["evaluation"]["floors"]]
+ROWS = [*MODELS, *FLOORS]
 SIZES = {size_label(size): size for size in CONFIG["study"]["sizes"]}
+LARGEST = size_label(max(SIZES.values()))
 
 RESULTS = CONFIG["paths"]["results"].rstrip("/")
 RESOURCES = CONFIG["paths"]["resources"].rstrip("/")
+HUBS = ("modelscope", "huggingface")
 DATA = f"{RESULTS}/data"
+SUMMARY = f"{RESULTS}/summary"
 LOGS = f"logs/{RESULTS.lstrip('/')}"
 CONDITIONS = Path(workflow.basedir) / "resources" / "demo" / "conditions.json"
 
@@ -42,7 +48,9 @@ CORPUS = f"{RESOURCES}/data/{source_name('data')}/manifest.json"
 
 
 wildcard_constraints:
-    run="|".join(MODELS),
+    run="|".join(ROWS),
+    model="|".join(MODELS),
+    floor="|".join(CONFIG["evaluation"]["floors"]) or "none",
     tuned="|".join(RUNS),
     size="|".join(SIZES),
     part="validation|" + "|".join(f"train_{size}" for size in SIZES),
@@ -75,7 +83,7 @@ def micro_batch(wildcards):
 
 
 def prediction_settings(wildcards):
-    run = RUNS.get(wildcards.run)
+    run = RUNS.get(wildcards.model)
     training = settings_for(CONFIG, run)["training"] if run else CONFIG["training"]
     evaluation = {key: CONFIG["evaluation"][key] for key in ("max_samples", "max_new_tokens", "batch_size")}
     return {
@@ -126,6 +134,8 @@ def fingerprint(name):
             CONFIG["quantization"],
             [code(s) for s in UPSTREAM],
         ]
+    if name in FLOORS:
+        facts += [max(CONFIG["study"]["sizes"]), code("floor.py")]
     return sha256_json(facts)[:16]
 
 
@@ -133,22 +143,57 @@ def local_input(section, kind):
     """Return the user's own file or directory as an input, so that a change of it is noticed."""
     if CONFIG[section]["source"] != kind:
         return []
-    path = Path(CONFIG[section]["path"])
+    path = Path(CONFIG[section]["path"]).expanduser()
     if not path.exists():
         raise WorkflowError(f"{section}.path = {path}: there is no such {'directory' if kind == 'local' else 'file'}")
     if path.is_dir():
-        return sorted(str(file) for file in path.iterdir() if file.suffix in (".json", ".safetensors", ".model"))
+        return sorted(str(file) for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     return str(path)
 
 
 def tuned_input(name):
-    """Return an input function: a file of the run's training, nothing for the base model."""
-    return lambda wildcards: (f"{RESULTS}/{wildcards.run}/{name}" if wildcards.run in RUNS else [])
+    """Return an input function: a file of the run's training, nothing for the base model and the floors."""
+    return lambda wildcards: (f"{RESULTS}/{wildcards[0]}/{name}" if wildcards[0] in RUNS else [])
+
+
+def of_every(name, rows):
+    """Return a file of every run, base model or floor."""
+    return expand(f"{RESULTS}/{{row}}/{name}", row=rows)
+
+
+def template_files():
+    """Return the files that the report is written with, its texts included."""
+    folder = Path(workflow.basedir) / "workflow" / "report" / "template"
+    return sorted(str(path) for path in folder.rglob("*") if path.is_file())
+
+
+def shared_config():
+    """Return the configuration as the report shows it: without the folders of this machine."""
+    private = {
+        "model": ("path",),
+        "data": ("path",),
+        "evaluation": ("bertscore_model",),
+        "paths": tuple(CONFIG["paths"]),
+    }
+    hidden = {name: dict.fromkeys(keys) for name, keys in private.items()}
+    return {name: section | hidden.get(name, {}) for name, section in CONFIG.items()}
+
+
+def option(name, value):
+    """Return an option for the shell; nothing where there is no value."""
+    return f" {name} {shlex.quote(str(value))}" if value else ""
+
+
+def bertscore_option():
+    """Return what score is told of the encoder for BERTScore."""
+    asked = "bertscore" in CONFIG["evaluation"]["extra_metrics"]
+    return option("--bertscore-model", CONFIG["evaluation"]["bertscore_model"] if asked else None)
 
 
 def run_options(name):
     """Return what evaluate is told of a run."""
     if name not in RUNS:
-        return "--method base"
+        return f"--method {name}"
     run = RUNS[name]
-    return f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
+    told = f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
+    return f"{told} --arm {run.arm}"

@@ -88,6 +88,34 @@ rule subset:
         " --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
+rule leak_check:
+    input:
+        test=f"{DATA}/test.jsonl",
+        train=f"{DATA}/train_{LARGEST}.jsonl",
+    output:
+        report=f"{DATA}/leak_report.json",
+    log:
+        f"{LOGS}/leak_check.log",
+    benchmark:
+        f"{LOGS}/leak_check.benchmark.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("leak_check.py"),
+        similarity=CONFIG["leakage"]["similarity_threshold"],
+        ngram=CONFIG["leakage"]["ngram"],
+        containment=CONFIG["leakage"]["containment_threshold"],
+    message:
+        "Looking for test questions among the training questions"
+    shell:
+        "python workflow/scripts/leak_check.py --test {input.test:q} --train {input.train:q}"
+        " --similarity-threshold {params.similarity} --ngram {params.ngram}"
+        " --containment-threshold {params.containment} --output {output.report:q} > {log:q} 2>&1"
+
+
 rule encode:
     input:
         model=MODEL,

@@ -8,12 +8,12 @@ rule predict:
         adapter=tuned_input("adapter"),
         training=tuned_input("training.json"),
     output:
-        predictions=f"{RESULTS}/{{run}}/predictions.jsonl",
-        inference=f"{RESULTS}/{{run}}/inference.json",
+        predictions=f"{RESULTS}/{{model}}/predictions.jsonl",
+        inference=f"{RESULTS}/{{model}}/inference.json",
     log:
-        f"{LOGS}/predict_{{run}}.log",
+        f"{LOGS}/predict_{{model}}.log",
     benchmark:
-        f"{LOGS}/predict_{{run}}.benchmark.tsv"
+        f"{LOGS}/predict_{{model}}.benchmark.tsv"
     conda:
         "../envs/train.yaml"
     threads: 2
@@ -23,19 +23,45 @@ rule predict:
         runtime=720,
     params:
         code=code("predict.py"),
-        fingerprint=lambda wildcards: fingerprint(wildcards.run),
+        fingerprint=lambda wildcards: fingerprint(wildcards.model),
         settings=lambda wildcards: as_json(prediction_settings(wildcards)),
-        method=lambda wildcards: (RUNS[wildcards.run].method if wildcards.run in RUNS else "base"),
-        adapter=lambda wildcards, input: (
-            f"--adapter {input.adapter} --training {input.training}" if input.adapter else ""
-        ),
+        method=lambda wildcards: (RUNS[wildcards.model].method if wildcards.model in RUNS else "base"),
+        adapter=lambda wildcards, input: (option("--adapter", input.adapter) + option("--training", input.training)),
     message:
-        "Predicting with {wildcards.run}"
+        "Predicting with {wildcards.model}"
     shell:
-        "python workflow/scripts/predict.py --run {wildcards.run} --method {params.method} --settings {params.settings:q}"
+        "python workflow/scripts/predict.py --run {wildcards.model} --method {params.method} --settings {params.settings:q}"
         " --fingerprint {params.fingerprint} --threads {threads} --model {input.model:q} {params.adapter}"
         " --test {input.test:q} --output {output.predictions:q} --inference {output.inference:q}"
         " 2>&1 | tee {log:q}"
+
+
+rule floor:
+    input:
+        train=f"{DATA}/train_{LARGEST}.jsonl",
+        test=f"{DATA}/test.jsonl",
+    output:
+        predictions=f"{RESULTS}/floor_{{floor}}/predictions.jsonl",
+        inference=f"{RESULTS}/floor_{{floor}}/inference.json",
+    log:
+        f"{LOGS}/floor_{{floor}}.log",
+    benchmark:
+        f"{LOGS}/floor_{{floor}}.benchmark.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("floor.py"),
+        seed=CONFIG["study"]["split_seed"],
+        max_samples=as_json(CONFIG["evaluation"]["max_samples"]),
+    message:
+        "Answering without a model: {wildcards.floor}"
+    shell:
+        "python workflow/scripts/floor.py --floor {wildcards.floor} --run floor_{wildcards.floor} --train {input.train:q}"
+        " --test {input.test:q} --max-samples {params.max_samples} --seed {params.seed}"
+        " --output {output.predictions:q} --inference {output.inference:q} > {log:q} 2>&1"
 
 
 rule score:
@@ -55,10 +81,12 @@ rule score:
     params:
         code=code("score.py"),
         extra_metrics=as_json(CONFIG["evaluation"]["extra_metrics"]),
+        bertscore=bertscore_option(),
     message:
         "Scoring {wildcards.run}"
     shell:
         "python workflow/scripts/score.py --predictions {input.predictions:q} --extra-metrics {params.extra_metrics:q}"
+        " {params.bertscore}"
         " --workers {threads} --output {output.scores:q} > {log:q} 2>&1"
 
 
@@ -84,7 +112,7 @@ rule evaluate:
         fingerprint=lambda wildcards: fingerprint(wildcards.run),
         run=lambda wildcards: run_options(wildcards.run),
         resamples=CONFIG["evaluation"]["bootstrap_resamples"],
-        training=lambda wildcards, input: (f"--training {input.training}" if input.training else ""),
+        training=lambda wildcards, input: option("--training", input.training),
     message:
         "Evaluating {wildcards.run}"
     shell:

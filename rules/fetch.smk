@@ -10,6 +10,8 @@ rule fetch_model:
         f"{LOGS}/fetch_model.log",
     benchmark:
         f"{LOGS}/fetch_model.benchmark.tsv"
+    # Nodes of a cluster often reach no network.
+    localrule: CONFIG["model"]["source"] in HUBS
     conda:
         "../envs/fetch.yaml"
     threads: 2
@@ -36,6 +38,7 @@ rule fetch_data:
         f"{LOGS}/fetch_data.log",
     benchmark:
         f"{LOGS}/fetch_data.benchmark.tsv"
+    localrule: CONFIG["data"]["source"] in HUBS
     conda:
         "../envs/fetch.yaml"
     resources:

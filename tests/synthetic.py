@@ -113,6 +113,7 @@ def evaluation(method: str, size: int | None = None, seed: int = 42, run: str | 
         "size_label": name.split("_")[1] if tuned else None,
         "train_size": size if tuned else None,
         "seed": seed if tuned else None,
+        "arm": "main" if tuned else None,
         "n_test": 2000,
         "metrics": metrics(size, method, seed),
         "training": training(method, size, seed) if tuned else None,

@@ -49,9 +49,30 @@ def test_the_more_exact_override_wins():
     assert (runs["qlora_100k"]["lora"]["r"], runs["qlora_20k"]["lora"]["r"]) == (32, 16)
 
 
+@pytest.mark.parametrize("sizes", [[1000.0, 200], ["1e3", "2e2"]])
+def test_whole_numbers_may_be_written_as_floats(sizes):
+    config = resolve({"study": {"sizes": sizes}})
+    assert [run.name for run in runs_of(config)][:2] == ["lora_1k", "lora_200"]
+
+
 def test_seeds_after_the_first_are_named():
     config = resolve({"study": {"sizes": [200], "methods": ["lora"], "seeds": [1, 2]}})
     assert [run.name for run in runs_of(config)] == ["lora_200", "lora_200_seed2"]
+
+
+def test_the_scaling_study_has_seven_sizes_and_a_control_of_equal_steps():
+    study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    scaling = yaml.safe_load((ROOT / "config" / "scaling.yaml").read_text(encoding="utf-8"))
+    config = resolve({**study, **scaling, "study": {**study["study"], **scaling["study"]}})
+    runs = {run.name: run for run in runs_of(config)}
+    assert [run.size for run in runs.values() if run.method == "lora" and run.arm == "main"] == [
+        *(1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
+    ]
+    for method in ("lora", "qlora"):
+        control, largest = runs[f"{method}_20k_5epochs"], runs[f"{method}_100k"]
+        assert (control.arm, largest.arm) == ("control", "main")
+        epochs = [settings_for(config, run)["training"]["epochs"] for run in (control, largest)]
+        assert epochs[0] * control.size == epochs[1] * largest.size
 
 
 @pytest.mark.parametrize(("size", "label"), [(20_000, "20k"), (200, "200"), (1500, "1500"), (1000, "1k")])
@@ -68,6 +89,14 @@ MISTAKES = [
     ({"study": {"sizes": []}}, "study.sizes = []: must have at least 1 item(s)"),
     ({"study": {"sizes": [500, 500]}}, "study.sizes = [500, 500]: has the same item twice"),
     ({"study": {"methods": ["full"]}}, 'study.methods[0] = "full": must be one of "lora", "qlora"'),
+    (
+        {"study": {"controls": [{"method": "lora", "size": 30000, "epochs": 5}]}},
+        "study.controls[0].size = 30000: must be one of study.sizes, which are [20000, 50000, 100000]",
+    ),
+    ({"study": {"controls": [{"method": "lora", "size": 20000}]}}, "needs each of method, size, epochs"),
+    ({"evaluation": {"extra_metrics": ["bertscore"]}}, "evaluation.bertscore_model = null: must name the directory"),
+    ({"training": {"epochs": float("nan")}}, "training.epochs = nan: must be a finite number"),
+    ({"evaluation": {"max_samples": 2001}}, "evaluation.max_samples = 2001: must be at most study.test_size"),
     ({"study": 3}, "study = 3: must be a section"),
     ({"model": {"source": "local"}}, "model.path = null: must name a model directory"),
     ({"data": {"source": "file"}}, "data.path = null: must name a corpus file"),

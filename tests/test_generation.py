@@ -5,9 +5,10 @@ import torch
 
 from conftest import TEXTS
 from medscale.chat import Chat
+from medscale.errors import UserError
 from medscale.generation import generate, likelihoods
 from medscale.manifest import verify
-from medscale.modeling import load_base
+from medscale.modeling import add_adapter, load_adapter, load_base
 from medscale.tokenizer import load_tokenizer
 
 NF4 = {"quant_type": "nf4", "double_quant": True}
@@ -38,8 +39,8 @@ def chat(tiny_model):
 
 
 def test_batched_answers_equal_answers_one_by_one(model, chat):
-    batched = generate(model, chat, QUESTIONS, 24, batch_size=4, label="batched")
-    single = [generate(model, chat, [question], 24, batch_size=1, label="single")[0] for question in QUESTIONS]
+    batched = generate(model, chat, QUESTIONS, 24, batch_size=4, label="batched").answers
+    single = [generate(model, chat, [question], 24, batch_size=1, label="single").answers[0] for question in QUESTIONS]
     assert batched == single
     assert len({answer.text for answer in batched}) >= 4
 
@@ -69,7 +70,58 @@ def test_an_answer_ends_before_its_stop_token(model, chat):
         torch.full(hidden.shape[:-1], end), model.config.vocab_size
     ).float()
     try:
-        answers = generate(model, chat, QUESTIONS[:3], 8, 2, "stopped")
+        answers, _ = generate(model, chat, QUESTIONS[:3], 8, 2, "stopped")
     finally:
         head.forward = original
     assert [(answer.text, answer.n_tokens) for answer in answers] == [("", 0)] * 3
+
+
+@pytest.fixture
+def little_memory(model, monkeypatch):
+    """A model that is out of memory with more than two rows, and the sizes of the batches that it was given."""
+    asked, own = [], model.generate
+
+    def limited(input_ids, **options):
+        asked.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("tried to allocate 20 GiB\nmore words")
+        return own(input_ids=input_ids, **options)
+
+    monkeypatch.setattr(model, "generate", limited)
+    return asked
+
+
+def test_a_batch_too_large_for_the_memory_halves_and_loses_nothing(model, chat, little_memory):
+    answers, events = generate(model, chat, QUESTIONS, 24, batch_size=8, label="limited")
+    assert little_memory[:3] == [8, 4, 2]
+    assert [event["kind"] for event in events] == ["fallback", "fallback"]
+    assert "8 questions at once (tried to allocate 20 GiB)" in events[0]["message"]
+    assert answers == [generate(model, chat, [question], 24, 1, "single").answers[0] for question in QUESTIONS]
+
+
+def test_one_question_too_large_for_the_memory_is_told(model, chat, monkeypatch):
+    def never(**_):
+        raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+
+    monkeypatch.setattr(model, "generate", never)
+    with pytest.raises(UserError, match=r"one question \(tried to allocate 20 GiB\); lower evaluation.max_new_tokens"):
+        generate(model, chat, QUESTIONS[:1], 24, 4, "never")
+
+
+def test_a_merged_adapter_answers_as_an_unmerged_one(wild_model, chat, tmp_path):
+    """Up to rounding, of course: the likelihoods agree to five digits."""
+    lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": "all-linear", "use_rslora": False}
+    adapted = add_adapter(load_base(wild_model, "lora", NF4, "fp32"), lora, seed=1)
+    for name, weight in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    adapted.save_pretrained(tmp_path)
+    pairs = list(zip(QUESTIONS, TEXTS[1:11], strict=True))
+    merged, apart = (
+        load_adapter(load_base(wild_model, "lora", NF4, "fp32"), tmp_path, merge).eval() for merge in (True, False)
+    )
+    assert not any("lora" in name for name, _ in merged.named_parameters())
+    values = [[score.nll_sum for score in likelihoods(model, chat, pairs, 512)] for model in (merged, apart)]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+    base = likelihoods(load_base(wild_model, "base", NF4, "fp32").eval(), chat, pairs, 512)
+    assert abs(values[0][0] - base[0].nll_sum) > 0.1

@@ -129,7 +129,10 @@ def test_only_the_same_request_with_whole_files_is_current(folder):
     remember(path, {"seed": 1})
     assert is_current(path, {"seed": 1})
     assert not is_current(path, {"seed": 2})
+    before = path.read_bytes()
+    path.unlink()  # as Snakemake does before a job
+    assert is_current(path, {"seed": 1})
+    assert path.read_bytes() == before
     (folder / "config.json").write_text("[]")
     assert not is_current(path, {"seed": 1})
-    path.unlink()
-    assert not is_current(path, {"seed": 1})
+    assert not path.exists(), "a manifest that does not hold must not stay"

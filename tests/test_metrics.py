@@ -5,16 +5,18 @@ import logging
 import os
 import random
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import jieba
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from medscale import metrics
 from medscale.errors import UserError
-from medscale.metrics import Pair, metric_names, score
+from medscale.metrics import Options, Pair, metric_names, score
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from scoring import reference_scores
@@ -56,6 +58,7 @@ FRAGMENTS = [
 texts = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=14).map("".join)
 repeats = st.builds(lambda unit, times: unit * times, st.sampled_from(FRAGMENTS), st.integers(0, 12))
 near = st.lists(st.sampled_from([*FRAGMENTS[:8], "。\n", " "]), max_size=10).map("".join)
+few = st.text("甲乙", max_size=24) | st.text("甲乙 ", max_size=12)
 pairs = st.tuples(texts, texts) | st.tuples(near, near) | st.tuples(repeats, repeats) | st.tuples(near, repeats)
 
 
@@ -81,6 +84,15 @@ def test_equals_the_reference_libraries(some):
         assert ours(predict, label) == reference_scores(predict, label)
 
 
+@settings(max_examples=500, deadline=None, database=None)
+@given(st.lists(st.tuples(few, few), min_size=4, max_size=8))
+def test_bleu_equals_nltk_where_n_grams_repeat(some):
+    """Two or three characters only, so that nearly every n-gram repeats, and stands at the very end."""
+    for predict, label in some:
+        reference = sentence_bleu([list(label)], list(predict), smoothing_function=SmoothingFunction().method3)
+        assert ours(predict, label)["bleu_4"] == round(reference * 100, 4)
+
+
 @settings(max_examples=100, deadline=None, database=None)
 @given(texts)
 def test_equals_the_reference_libraries_on_a_text_against_itself(text):
@@ -100,7 +112,7 @@ def test_equals_the_reference_libraries_on_long_texts():
         characters = list(unit * 20)
         label = "".join(characters)[:600]
         generator.shuffle(characters)
-        for predict in ("".join(characters)[:900], label[:300] + "".join(characters)[:300], unit * 30):
+        for predict in ("".join(characters)[:900], label[:300] + "".join(characters)[:300], unit * 30, unit * 60):
             assert ours(predict, label) == reference_scores(predict, label)
 
 
@@ -154,4 +166,9 @@ def test_extra_metrics_of_sacrebleu():
     values = score(Pair("高血压患者应低盐饮食，按时服药。", label), names)
     assert 0 < values["sacrebleu_zh"] < 60
     assert 0 < values["chrf"] < 60
-    assert "tok:zh" in metrics.METRICS["sacrebleu_zh"].signature()
+
+
+def test_the_signatures_of_sacrebleu_name_version_and_tokenizer():
+    for name in ("chrf", "sacrebleu_zh"):
+        assert f"version:{version('sacrebleu')}" in metrics.signature(name, Options())
+    assert "tok:zh" in metrics.signature("sacrebleu_zh", Options())

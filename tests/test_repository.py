@@ -14,9 +14,13 @@ from medscale import digest
 PACKAGE = ROOT / "workflow" / "scripts" / "medscale"
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets"}
 # Modules that may import the heavy libraries at their top; all others belong to the layers below.
-MODELS = {"hardware", "modeling", "training", "generation", "tiny_model"}
+MODELS = {"hardware", "modeling", "training", "generation", "tiny_model", "bertscore"}
 # Modules that draw or write for readers; nothing but scripts and each other may import them.
-REPORTS = {"figures", "plots", "loss_plots", "records", "summary"}
+REPORTS = {
+    *("figures", "plots", "loss_plots", "pareto_plots", "scaling_plots", "records", "summary"),
+    *("html_report", "report_inputs", "report_answers", "report_tables", "report_scaling", "report_costs"),
+    *("report_facts", "report_texts"),
+}
 
 
 def top_imports(path):

@@ -23,7 +23,7 @@ from medscale.summary import duration, match_logs, read_evaluations, summary_tab
 HEADER = (
     "experiment,run,method,train_size,seed,rouge_1,rouge_1_lo,rouge_1_hi,rouge_2,rouge_2_lo,rouge_2_hi,"
     "rouge_l,rouge_l_lo,rouge_l_hi,bleu_4,bleu_4_lo,bleu_4_hi,nll,nll_lo,nll_hi,"
-    "train_seconds,peak_memory_gib,samples_per_second,energy_kwh"
+    "train_seconds,peak_memory_gib,samples_per_second,energy_kwh,epochs,arm"
 )
 SIX_RUNS = ["lora_20k", "lora_50k", "lora_100k", "qlora_20k", "qlora_50k", "qlora_100k"]
 
@@ -106,6 +106,14 @@ def test_further_seeds_do_not_renumber_the_first(tmp_path):
     assert table["run"][6:12].tolist() == [f"{run}_seed7" for run in SIX_RUNS]
     assert table["experiment"].dropna().is_unique
     assert table["experiment"].notna().sum() == 18
+
+
+def test_controls_follow_and_renumber_nothing():
+    control = synthetic.evaluation("lora", 20_000, run="lora_20k_5epochs") | {"arm": "control"}
+    table = summary_table([control, *study()])
+    assert table["run"][:7].tolist() == [*SIX_RUNS, "lora_20k_5epochs"]
+    assert table["experiment"][6] == "EXP-07"
+    assert table["arm"].fillna("").tolist() == [*["main"] * 6, "control", "", ""]
 
 
 def test_one_method_is_numbered_from_one():

@@ -1,6 +1,8 @@
 """The training step: accumulation, resumes, the order of the data, both methods, and what stops a run."""
 
 import math
+import os
+import re
 
 import pytest
 import torch
@@ -11,14 +13,16 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from conftest import TEXTS
+from medscale.answer_loss import use_answer_loss
 from medscale.chat import Chat
 from medscale.checkpoints import newest_checkpoint
 from medscale.errors import UserError
+from medscale.hardware import EnergyMeter, supported, use_one_device
 from medscale.manifest import verify
-from medscale.memory import wants_checkpointing
-from medscale.modeling import add_adapter, load_base
+from medscale.memory import Activations, layers_to_checkpoint, training_gib
+from medscale.modeling import add_adapter, checkpoint_layers, decoder_layers, load_base, measure_activations
 from medscale.tokenizer import load_tokenizer
-from medscale.training import EpochOrder, make_trainer, planned_steps, trainer_arguments
+from medscale.training import EpochOrder, Supervisor, logged, make_trainer, planned_steps, trainer_arguments
 
 TRAINING = {
     "epochs": 2,
@@ -47,12 +51,15 @@ def rows(tiny_model):
     return Dataset.from_dict({"input_ids": [s.input_ids for s in samples], "labels": [s.labels for s in samples]})
 
 
-def trainer_for(tiny_model, rows, folder, method="lora", micro_batch=8, checkpointing=False, lora=LORA, **training):
+def trainer_for(tiny_model, rows, folder, method="lora", micro_batch=8, checkpointing=0, lora=LORA, **training):
     training = TRAINING | training
     model = load_base(verify(tiny_model), method, NF4, "fp32")
-    model = add_adapter(model, method, lora, checkpointing, seed=1)
-    arguments = trainer_arguments(folder, training, len(rows), micro_batch, "fp32", seed=1)
-    return make_trainer(model, load_tokenizer(tiny_model), rows, rows.select(range(6)), arguments, training)
+    model = add_adapter(model, lora, seed=1)
+    checkpoint_layers(model, checkpointing)
+    arguments = trainer_arguments(folder, training, len(rows), "fp32", seed=1)
+    tokenizer, validation = load_tokenizer(tiny_model), rows.select(range(6))
+    with EnergyMeter() as energy:
+        return make_trainer(model, tokenizer, rows, validation, arguments, training, micro_batch, energy)
 
 
 def losses(trainer):
@@ -111,12 +118,13 @@ def test_a_torn_checkpoint_is_set_aside_and_kept(tiny_model, rows, tmp_path):
     assert (torn[0] / "adapter_model.safetensors").exists()
 
 
+def nonsense(row):
+    """Return other labels for a row, whose training makes the validation loss grow."""
+    return {"labels": [label if label < 0 else 300 + label % 7 for label in row["labels"]]}
+
+
 def test_the_best_checkpoint_is_what_the_run_ends_with(tiny_model, rows, tmp_path):
     """Nonsense as training data makes the validation loss grow, so that the first checkpoint is the best."""
-
-    def nonsense(row):
-        return {"labels": [label if label < 0 else 300 + label % 7 for label in row["labels"]]}
-
     trainer = trainer_for(tiny_model, rows, tmp_path, learning_rate=0.02)
     trainer.train_dataset = rows.map(nonsense)
     trainer.train()
@@ -164,15 +172,108 @@ def test_qlora_trains_adapters_on_a_frozen_four_bit_base(tiny_model, rows, tmp_p
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("method", ["lora", "qlora"])
-def test_gradient_checkpointing_changes_nothing_but_memory(tiny_model, rows, tmp_path, method):
+@pytest.mark.parametrize(("method", "layers"), [("lora", 1), ("lora", 2), ("qlora", 2)])
+def test_gradient_checkpointing_changes_nothing_but_memory(tiny_model, rows, tmp_path, method, layers):
     no_dropout = LORA | {"dropout": 0.0}
     plain = trainer_for(tiny_model, rows, tmp_path / "a", method, lora=no_dropout, epochs=1)
-    saving = trainer_for(tiny_model, rows, tmp_path / "b", method, checkpointing=True, lora=no_dropout, epochs=1)
-    assert saving.model.is_gradient_checkpointing
+    saving = trainer_for(tiny_model, rows, tmp_path / "b", method, checkpointing=layers, lora=no_dropout, epochs=1)
+    assert [layer.gradient_checkpointing for layer in decoder_layers(saving.model)] == [True, layers == 2]
+    kept = [measure_activations(trainer.model) for trainer in (plain, saving)]
+    assert kept[1].layer < 0.7 * kept[0].layer
     plain.train()
     saving.train()
     assert losses(saving) == pytest.approx(losses(plain), abs=1e-5)
+
+
+def test_a_resumed_run_stops_as_early_as_an_uninterrupted_one(tiny_model, rows, tmp_path):
+    """The validations without a better loss are counted through the resume."""
+
+    class Kill(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            if state.global_step == 7:
+                raise KeyboardInterrupt
+
+    def trainer(folder):
+        settings = {"learning_rate": 0.02, "epochs": 4, "eval_interval": 0.1, "early_stopping_patience": 3}
+        trainer = trainer_for(tiny_model, rows, tmp_path / folder, **settings)
+        trainer.train_dataset = rows.map(nonsense)
+        return trainer
+
+    straight, killed = trainer("straight"), trainer("killed")
+    straight.train()
+    assert straight.state.global_step == 8  # of 20: the first of four validations was the best
+    killed.add_callback(Kill())
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    resumed = trainer("killed")
+    resumed.train(resume_from_checkpoint=str(newest_checkpoint(tmp_path / "killed")[0]))
+    assert resumed.state.global_step == 8
+
+
+class Battery:
+    """An energy meter that has used a kWh at each look."""
+
+    def __init__(self):
+        self.used = 0.0
+
+    def so_far(self):
+        self.used += 1
+        return self.used
+
+
+def test_energy_is_counted_through_a_resume_or_not_at_all(tiny_model, rows, tmp_path):
+    def run(energy, epochs, checkpoint=None):
+        trainer = trainer_for(tiny_model, rows, tmp_path, epochs=2)
+        trainer.energy = energy
+        trainer.args.num_train_epochs = epochs
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return logged(trainer.state.log_history, "energy_kwh")
+
+    first = run(Battery(), 1)
+    assert first >= 5
+    checkpoint = str(newest_checkpoint(tmp_path)[0])
+    assert run(Battery(), 2, checkpoint) > first
+    for file in tmp_path.glob("checkpoint-*/trainer_state.json"):  # as if the first process had measured nothing
+        file.write_text(re.sub(r'"energy_kwh": [0-9.]+,', "", file.read_text()))
+    assert run(Battery(), 2, checkpoint) is None
+
+
+class Scaler:
+    def __init__(self, scale):
+        self.get_scale = lambda: scale
+
+
+def test_an_overflow_in_fp16_is_usual_until_no_scale_is_small_enough(tiny_model, rows, tmp_path):
+    trainer = trainer_for(tiny_model, rows, tmp_path)
+    supervisor = next(c for c in trainer.callback_handler.callbacks if isinstance(c, Supervisor))
+    trainer.args.fp16 = True
+    overflow = {"loss": 2.3, "grad_norm": math.inf}
+    trainer.accelerator.scaler = Scaler(32768.0)
+    supervisor.on_log(trainer.args, trainer.state, trainer.control, overflow)
+    trainer.accelerator.scaler = Scaler(0.5)
+    with pytest.raises(UserError, match="overflow at every scale"):
+        supervisor.on_log(trainer.args, trainer.state, trainer.control, overflow)
+    trainer.args.fp16 = False
+    with pytest.raises(UserError, match="grad_norm is inf"):
+        supervisor.on_log(trainer.args, trainer.state, trainer.control, overflow)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, "0"), ("2,3", "2"), ("GPU-a,GPU-b", "GPU-a"), ("", ""), ("1", "1")]
+)
+def test_a_run_sees_one_card(monkeypatch, before, after):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if before is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    use_one_device()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == after
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"), [((6, 0), False), ((7, 0), False), ((7, 5), True), ((8, 9), True), ((12, 1), True)]
+)
+def test_a_card_too_old_for_this_torch_is_known(capability, runs):
+    assert supported(capability, ["sm_75", "sm_80", "sm_86", "sm_90", "compute_120"]) == runs
 
 
 def test_early_stopping_ends_a_run_that_gets_worse(tiny_model, rows, tmp_path):
@@ -202,7 +303,7 @@ def test_a_run_that_diverges_stops_with_advice(tiny_model, rows, tmp_path):
 def test_an_unknown_target_module_is_named(tiny_model):
     model = load_base(verify(tiny_model), "lora", NF4, "fp32")
     with pytest.raises(UserError, match=r"lora\.target_modules = \['nonsense'\]"):
-        add_adapter(model, "lora", LORA | {"target_modules": ["nonsense"]}, False, seed=1)
+        add_adapter(model, LORA | {"target_modules": ["nonsense"]}, seed=1)
 
 
 @settings(max_examples=60)
@@ -227,9 +328,26 @@ def test_the_order_groups_lengths():
     assert padded / sum(lengths) < 1.05
 
 
-def test_checkpointing_is_chosen_by_the_card():
-    assert not wants_checkpointing("auto", 20.0, 80.0)
-    assert wants_checkpointing("auto", 20.0, 15.0)
-    assert not wants_checkpointing("auto", 20.0, None)
-    assert wants_checkpointing(True, 1.0, 80.0)
-    assert not wants_checkpointing(False, 99.0, 15.0)
+def test_as_few_layers_are_checkpointed_as_the_card_needs():
+    activations = Activations(layer=400_000, boundary=4_000, rest=50_000, layers=36)
+    step = {"activations": activations, "weights_gib": 5.75, "trainable": 30_000_000, "tokens": 2048}
+    needed = [training_gib(**step, checkpointed=count) for count in range(37)]
+    for card in (7, 12, 16, 24, 80):
+        count = layers_to_checkpoint("auto", card, **step)
+        assert needed[count] <= 0.9 * card or count == 36
+        assert count == 0 or needed[count - 1] > 0.9 * card
+    assert layers_to_checkpoint("auto", 80, **step) == 0
+    assert 0 < layers_to_checkpoint("auto", 24, **step) < 36
+    assert layers_to_checkpoint("auto", None, **step) == 0
+    assert layers_to_checkpoint(True, 80, **step) == 36
+    assert layers_to_checkpoint(False, 4, **step) == 0
+
+
+def test_the_measured_activations_are_those_that_a_longer_sample_keeps(tiny_model):
+    model = add_adapter(load_base(verify(tiny_model), "lora", NF4, "fp32"), LORA, seed=1)
+    use_answer_loss(model.get_base_model())
+    short, long = measure_activations(model, 32), measure_activations(model, 96)
+    assert short.layers == 2
+    assert short.layer == pytest.approx(long.layer, rel=0.05)
+    hidden, intermediate = model.config.hidden_size, model.config.intermediate_size
+    assert 4 * (6 * hidden + 2 * intermediate) < short.layer < 4 * (40 * hidden + 20 * intermediate)

@@ -1,12 +1,26 @@
-"""Put the results of all runs side by side: one table, and the plots of quality, methods and losses."""
+"""Compare all runs: the table, the differences, the scaling law, the recommendation, and the plots."""
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from medscale.caveats import Limits
+from medscale.comparisons import comparison_table
 from medscale.errors import UserError, run_script
+from medscale.evaluation import Scores, read_scores
+from medscale.files import read_json, write_json
 from medscale.loss_plots import plot_losses, read_log
+from medscale.pareto_plots import plot_pareto
 from medscale.plots import plot_data_scale, plot_method_comparison
-from medscale.summary import is_tuned, match_logs, read_evaluations, summary_table, table_text, write_table
+from medscale.power import power_table
+from medscale.recommendation import Settings, recommend
+from medscale.resampling import Resampled, configurations_of, resample
+from medscale.scaling_law import fit_study
+from medscale.scaling_plots import plot_scaling
+from medscale.summary import METRICS, is_tuned, match_logs, read_evaluations, summary_table, table_text, write_table
 
 
 def main() -> None:
@@ -16,18 +30,84 @@ def main() -> None:
     table = summary_table(evaluations.values())
     if not table["run"].map(is_tuned).any():
         raise UserError("--evals: there is no fine-tuned run among them, so there is nothing to compare")
+    ordered = in_order(evaluations, table)
+    folder = args.output_folder
 
-    write_table(table, args.output_folder / "results_summary.csv")
-    plot_data_scale(table, args.output_folder / "data_scale_comparison.png")
-    plot_method_comparison(table, args.output_folder / "method_comparison.png")
-    plot_losses(logs, table, args.output_folder / "loss_curves.png")
-    print(table_text(table))
+    statistics, leak_report = args.statistics, read_json(args.leak_report)
+    resampled = resample(
+        read_all_scores(evaluations), configurations_of(ordered), METRICS, statistics["resamples"], statistics["seed"]
+    )
+    comparisons = comparison_table(resampled, ordered, statistics["alpha"], statistics["power"])
+    power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
+    fit = fitted_laws(resampled, ordered, args.scaling)
+    recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args))
+
+    write_table(table, folder / "results_summary.csv")
+    write_table(comparisons, folder / "comparisons.csv")
+    write_table(power, folder / "power.csv")
+    write_json(folder / "scaling_fit.json", fit)
+    write_json(folder / "recommendation.json", recommendation)
+    plot_data_scale(table, folder / "data_scale_comparison.png")
+    plot_method_comparison(table, folder / "method_comparison.png")
+    plot_losses(logs, table, folder / "loss_curves.png")
+    plot_scaling(fit, folder / "scaling.png")
+    plot_pareto(recommendation, folder / "pareto.png")
+    print(table_text(table), recommendation["sentence"]["en"], sep="\n\n")
+    for warning in recommendation["warnings"]:
+        print(f"warning: {warning['en']}")
+
+
+def in_order(evaluations: dict[Path, dict[str, Any]], table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the evaluations in the order of the table."""
+    by_run = {evaluation["run"]: evaluation for evaluation in evaluations.values()}
+    return [by_run[run] for run in table["run"]]
+
+
+def read_all_scores(evaluations: dict[Path, dict[str, Any]]) -> dict[str, Scores]:
+    """Return the scores by run; they lie beside the evaluations."""
+    return {evaluation["run"]: read_scores(folder / "scores.parquet") for folder, evaluation in evaluations.items()}
+
+
+def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling: dict[str, Any]) -> dict[str, Any]:
+    """Return scaling_fit.json for the metrics that were asked for."""
+    seconds: dict[str, list[float]] = {}
+    for evaluation in evaluations:
+        if evaluation["arm"] == "main" and evaluation["training"]["seconds"]:
+            seconds.setdefault(evaluation["method"], []).append(
+                evaluation["training"]["seconds"] / evaluation["train_size"]
+            )
+    return fit_study(
+        resampled.configurations,
+        {metric: resampled.points[metric] for metric in scaling["metrics"]},
+        {metric: resampled.draws[metric] for metric in scaling["metrics"]},
+        extrapolate=scaling["extrapolate"],
+        seconds_per_row={method: values[-1] for method, values in seconds.items()},
+        resamples=scaling["resamples"],
+        seed=resampled.seed,
+    )
+
+
+def settings(args: argparse.Namespace) -> Settings:
+    """Return what the recommendation is told."""
+    asked = args.recommendation
+    limits = Limits(args.leakage["warn_rouge_l"], args.leakage["warn_bleu_4"])
+    return Settings(
+        metric=asked["metric"],
+        margin=asked["margin"],
+        alpha=args.statistics["alpha"],
+        price_per_gpu_hour=asked["price_per_gpu_hour"],
+        currency=asked["currency"],
+        limits=limits,
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--evals", nargs="+", required=True, help="eval.json of each run, the base model and the floors"
+        "--evals",
+        nargs="+",
+        required=True,
+        help="eval.json of each run, the base model and the floors; scores.parquet lies beside each",
     )
     parser.add_argument(
         "--training-logs",
@@ -35,12 +115,12 @@ def parse_arguments() -> argparse.Namespace:
         default=[],
         help="train_log.csv of each fine-tuned run, in the same folder as the run's eval.json",
     )
-    parser.add_argument(
-        "--output-folder",
-        type=Path,
-        required=True,
-        help="folder for results_summary.csv, data_scale_comparison.png, method_comparison.png and loss_curves.png",
-    )
+    parser.add_argument("--leak-report", required=True, help="leak_report.json")
+    for section in ("statistics", "recommendation", "scaling", "leakage"):
+        parser.add_argument(
+            f"--{section}", type=json.loads, required=True, help="that section of the configuration (JSON)"
+        )
+    parser.add_argument("--output-folder", type=Path, required=True, help="folder for the tables and plots")
     return parser.parse_args()
 
 

@@ -49,6 +49,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "size_label": args.size_label,
         "train_size": args.train_size,
         "seed": args.seed,
+        "arm": args.arm,
         "n_test": len(scores.ids),
         "metrics": summarise(scores, args.resamples, args.bootstrap_seed),
         "training": training.get("training") if training else None,
@@ -67,6 +68,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--size-label", type=optional, help="size in the run's name, or none (default)")
     parser.add_argument("--train-size", type=optional_number, help="training rows, or none (default)")
     parser.add_argument("--seed", type=optional_number, help="seed of the training, or none (default)")
+    parser.add_argument(
+        "--arm", choices=["main", "control"], help="main or control; left out where nothing was trained"
+    )
     parser.add_argument("--scores", required=True, help="scores (Parquet)")
     parser.add_argument("--inference", required=True, help="inference.json of the run")
     parser.add_argument("--training", help="training.json of the run; left out where nothing was trained")

@@ -12,19 +12,29 @@ import pyarrow.parquet as pq
 import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
-from transformers import TrainerState
+from peft import PeftModel
+from transformers import PreTrainedModel, TrainerState
 
 from medscale.checkpoints import newest_checkpoint
 from medscale.errors import UserError, run_script
 from medscale.events import EventLog, now
 from medscale.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 from medscale.gpu_lock import gpu_lock
-from medscale.hardware import EnergyMeter, MemoryMeter, device, device_id, hardware, precision, software
-from medscale.manifest import verify
-from medscale.memory import training_gib, wants_checkpointing
-from medscale.modeling import add_adapter, load_base, trainable_parameters
+from medscale.hardware import (
+    EnergyMeter,
+    MemoryMeter,
+    device,
+    device_id,
+    hardware,
+    precision,
+    software,
+    use_one_device,
+)
+from medscale.manifest import root_of, verify
+from medscale.memory import layers_to_checkpoint, training_gib
+from medscale.modeling import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
 from medscale.tokenizer import load_tokenizer
-from medscale.training import StudyTrainer, make_trainer, trainer_arguments
+from medscale.training import StudyTrainer, logged, make_trainer, trainer_arguments
 
 
 class Study(NamedTuple):
@@ -38,21 +48,23 @@ class Study(NamedTuple):
     folder: Path
     events: EventLog
     memory: MemoryMeter
+    energy: EnergyMeter
 
 
 def main() -> None:
     args = parse_arguments()
+    use_one_device()
     torch.set_num_threads(args.threads)
-    with gpu_lock(device_id()):
-        study = prepare(args)
-        with EnergyMeter() as energy:
-            trainer, facts = finetune(study)
+    with gpu_lock(device_id()), EnergyMeter() as energy:
+        study = prepare(args, energy)
+        trainer, facts = finetune(study)
         study.events.add("finished", f"{trainer.state.global_step} steps")
-        write_outputs(study, trainer, facts | {"energy_kwh": energy.kwh})
+        write_outputs(study, trainer, facts)
 
 
-def prepare(args: argparse.Namespace) -> Study:
+def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     """Read and check the inputs, and open the folder that belongs to exactly this run."""
+    verify(args.model)
     settings = json.loads(args.settings)
     settings["training"]["micro_batch"] = args.micro_batch
     report = read_json(args.train_report)
@@ -67,8 +79,11 @@ def prepare(args: argparse.Namespace) -> Study:
     provenance = {"fingerprint": sha256_json([args.fingerprint, args.run, content])[:16], **provenance}
     folder = Path(args.adapter).parent / "checkpoints" / provenance["fingerprint"]
     events = EventLog(folder / "events.jsonl")
-    if not any(event["kind"] == "started" for event in events.all()):
-        events.add("started", f"{args.run} on {device().type}")
+    train, validation = read_encoded(args.train), read_encoded(args.validation)
+    study = Study(args, settings, train, validation, provenance, folder, events, MemoryMeter(), energy)
+    if any(event["kind"] == "started" for event in events.all()):
+        return study
+    events.add("started", f"{args.run} on {device().type}")
     if report["prompts_too_long"]:
         events.add(
             "warning",
@@ -79,8 +94,7 @@ def prepare(args: argparse.Namespace) -> Study:
         events.add(
             "warning", f"{report['answers_truncated']} answers are longer than fits", "cut to training.max_length"
         )
-    train, validation = read_encoded(args.train), read_encoded(args.validation)
-    return Study(args, settings, train, validation, provenance, folder, events, MemoryMeter())
+    return study
 
 
 def read_encoded(path: str) -> Dataset:
@@ -89,24 +103,26 @@ def read_encoded(path: str) -> Dataset:
 
 
 def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
-    """Train; where the card's memory does not suffice, halve the micro-batch, and at one sample turn checkpointing on.
+    """Train; where the card's memory does not suffice, halve the micro-batch, and at one row checkpoint every layer.
 
-    Accumulation grows as the micro-batch shrinks, so the effective batch and the order of the data stay as they were.
+    The effective batch and the order of the data stay as they were.
     """
     micro_batch, checkpointing = study.args.micro_batch, study.settings["training"]["gradient_checkpointing"]
     while True:
+        model, load_peak = load(study)
         try:
-            return attempt(study, micro_batch, checkpointing)
+            return attempt(study, model, load_peak, micro_batch, checkpointing)
         except torch.OutOfMemoryError as error:
             message = f"out of memory with micro_batch {micro_batch}: {str(error).splitlines()[0]}"
+        del model
         gc.collect()
         torch.cuda.empty_cache()
         if micro_batch > 1:
-            micro_batch = smaller(micro_batch)
+            micro_batch //= 2
             study.events.add("fallback", message, f"micro_batch {micro_batch}, more accumulation")
         elif checkpointing is not True:
             checkpointing = True
-            study.events.add("fallback", message, "gradient checkpointing on")
+            study.events.add("fallback", message, "gradient checkpointing in every layer")
         else:
             raise UserError(
                 f"{message}; even one sample with gradient checkpointing does not fit. "
@@ -114,43 +130,36 @@ def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
             )
 
 
-def smaller(micro_batch: int) -> int:
-    """Return the largest proper divisor, so that the smaller micro-batch still divides the effective batch."""
-    return max(n for n in range(1, micro_batch) if micro_batch % n == 0)
+def load(study: Study) -> tuple[PreTrainedModel, float]:
+    """Return the base model and the peak memory of loading it, in GiB."""
+    args, settings = study.args, study.settings
+    study.memory.restart()
+    try:
+        kind = precision(settings["training"]["precision"])
+        model = load_base(root_of(args.model), args.method, settings["quantization"], kind)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the model alone does not fit into the card's memory ({str(error).splitlines()[0]}); take qlora or a "
+            "smaller model, or end what else uses the card"
+        ) from error
+    return model, study.memory.allocated()
 
 
-def attempt(study: Study, micro_batch: int, asked_checkpointing: bool | str) -> tuple[StudyTrainer, dict[str, Any]]:
-    """Load, train from the newest checkpoint or from the beginning, and return the trainer with the best adapter."""
+def attempt(
+    study: Study, model: PreTrainedModel, load_peak: float, micro_batch: int, checkpointing: bool | str
+) -> tuple[StudyTrainer, dict[str, Any]]:
+    """Train from the newest checkpoint or from the beginning, and return the trainer with the best adapter."""
     args, settings, training = study.args, study.settings, study.settings["training"]
     kind = precision(training["precision"])
+    model = add_adapter(model, settings["lora"], args.seed)
+    arguments = trainer_arguments(study.folder, training, len(study.train), kind, args.seed)
+    trainer = make_trainer(
+        model, load_tokenizer(args.model), study.train, study.validation, arguments, training, micro_batch, study.energy
+    )
+    checkpointed = choose_checkpointing(study, model, checkpointing, load_peak, trainer.micro_batch_tokens)
+    resumed = resume_point(study)
     study.memory.restart()
-    model = load_base(verify(args.model, deep=False), args.method, settings["quantization"], kind)
-    load_peak = study.memory.allocated()
-
-    machine = hardware()
-    needed = training_gib(model.config, load_peak, micro_batch * training["max_length"])
-    checkpointing = wants_checkpointing(asked_checkpointing, needed, machine["gpu_memory_gib"])
-    if checkpointing and asked_checkpointing == "auto":
-        study.events.add(
-            "fallback",
-            f"training without gradient checkpointing would take about {needed:.1f} GiB of {machine['gpu_memory_gib']}",
-            "gradient checkpointing on",
-        )
-    model = add_adapter(model, args.method, settings["lora"], checkpointing, args.seed)
-    arguments = trainer_arguments(study.folder, training, len(study.train), micro_batch, kind, args.seed)
-    trainer = make_trainer(model, load_tokenizer(args.model), study.train, study.validation, arguments, training)
-
-    checkpoint, torn = newest_checkpoint(study.folder)
-    for path in torn:
-        study.events.add("warning", "a checkpoint was not completely written", f"set aside as {path.name}")
-    resumed = None
-    if checkpoint:
-        resumed = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step
-        study.events.add(
-            "resumed", f"an earlier process ended at step {resumed} or later", f"resumed from step {resumed}"
-        )
-    study.memory.restart()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
         study.events.add(
             "warning",
@@ -158,10 +167,11 @@ def attempt(study: Study, micro_batch: int, asked_checkpointing: bool | str) -> 
             "stopped early",
         )
     return trainer, {
-        "resumed_from_step": resumed,
+        "resumed_from_step": steps_of(resumed) if resumed else None,
         "micro_batch": micro_batch,
         "precision": kind,
-        "gradient_checkpointing": checkpointing,
+        "gradient_checkpointing": checkpointed > 0,
+        "checkpointed_layers": checkpointed,
         "trainable_parameters": trainable_parameters(model),
         "peak_memory_gib": {
             "load": load_peak,
@@ -170,6 +180,39 @@ def attempt(study: Study, micro_batch: int, asked_checkpointing: bool | str) -> 
             "kind": study.memory.kind,
         },
     }
+
+
+def choose_checkpointing(study: Study, model: PeftModel, asked: bool | str, weights_gib: float, tokens: int) -> int:
+    """Checkpoint as many layers as were asked for, or as few as the card needs; return their number."""
+    card = hardware()["gpu_memory_gib"]
+    activations = measure_activations(model)
+    trainable = trainable_parameters(model)
+    count = layers_to_checkpoint(asked, card, activations, weights_gib, trainable, tokens)
+    checkpoint_layers(model, count)
+    if count and asked == "auto":
+        needed = training_gib(activations, weights_gib, trainable, tokens)
+        study.events.add(
+            "fallback",
+            f"keeping every activation would take about {needed:.1f} GiB of {card}",
+            f"gradient checkpointing in {count} of {activations.layers} layers",
+        )
+    return count
+
+
+def resume_point(study: Study) -> Path | None:
+    """Return the newest complete checkpoint of this very run, and note what was found."""
+    checkpoint, torn = newest_checkpoint(study.folder)
+    for path in torn:
+        study.events.add("warning", "a checkpoint was not completely written", f"set aside as {path.name}")
+    if checkpoint:
+        step = steps_of(checkpoint)
+        study.events.add("resumed", f"the newest complete checkpoint is of step {step}", f"resumed from step {step}")
+    return checkpoint
+
+
+def steps_of(checkpoint: Path) -> int:
+    """Return the optimiser steps after which a checkpoint was written."""
+    return TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step
 
 
 def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) -> None:
@@ -185,7 +228,7 @@ def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) ->
     write_log(args.train_log, state.log_history)
 
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-    seconds = max(entry.get("seconds", 0.0) for entry in state.log_history)
+    seconds = logged(state.log_history, "seconds")
     samples = state.epoch * len(study.train)
     write_json(
         args.training,
@@ -204,6 +247,7 @@ def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) ->
                 "best_validation_loss": state.best_metric,
                 "best_step": state.best_global_step,
                 "effective_batch": study.settings["training"]["effective_batch"],
+                "energy_kwh": logged(state.log_history, "energy_kwh"),
                 **facts,
             },
             "hardware": hardware(),

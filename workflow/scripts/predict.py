@@ -14,7 +14,7 @@ from medscale.errors import UserError, run_script
 from medscale.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.generation import Answer, generate, likelihoods
 from medscale.gpu_lock import gpu_lock
-from medscale.hardware import MemoryMeter, device_id, hardware, precision, software
+from medscale.hardware import MemoryMeter, device_id, hardware, precision, software, use_one_device
 from medscale.manifest import verify
 from medscale.modeling import load_adapter, load_base
 from medscale.tokenizer import load_tokenizer
@@ -24,6 +24,7 @@ WARM_UP = 2  # prompts answered before the clock starts
 
 def main() -> None:
     args = parse_arguments()
+    use_one_device()
     settings = json.loads(args.settings)
     torch.set_num_threads(args.threads)
     with gpu_lock(device_id()):
@@ -36,14 +37,14 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     questions = [row["question"] for row in rows]
     chat = Chat(load_tokenizer(args.model), **settings["chat"])
 
-    model = load_base(verify(args.model, deep=False), args.method, settings["quantization"], kind).eval()
+    model = load_base(verify(args.model), args.method, settings["quantization"], kind).eval()
     if args.adapter:
-        model = load_adapter(model, args.adapter)
+        model = load_adapter(model, args.adapter, merge=args.method != "qlora")
     generate(model, chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
     memory.restart()
     synchronize()
     began = time.perf_counter()
-    answers = generate(
+    answers, events = generate(
         model, chat, questions, evaluation["max_new_tokens"], evaluation["batch_size"], f"answers of {args.run}"
     )
     synchronize()
@@ -80,6 +81,7 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
             "hardware": hardware(),
             "software": software(),
             "provenance": provenance(args, settings),
+            "events": events,
         },
     )
 

@@ -3,17 +3,19 @@
 import argparse
 import json
 
+from medscale.arguments import optional
 from medscale.errors import run_script
-from medscale.metrics import metric_names
+from medscale.metrics import Options, metric_names
 from medscale.scoring import read_predictions, score_table, write_scores
 
 
 def main() -> None:
     args = parse_arguments()
-    names = metric_names(args.extra_metrics)
+    options = Options(args.bertscore_model, args.workers)
+    names = metric_names(args.extra_metrics, options)
     rows = read_predictions(args.predictions)
-    table = score_table(rows, names, args.workers)
-    write_scores(table, names, args.predictions, args.output)
+    table = score_table(rows, names, args.workers, options)
+    write_scores(table, names, args.predictions, args.output, options)
     print(f"{args.output}: {len(rows)} predictions scored with {', '.join(names)}")
 
 
@@ -26,6 +28,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--extra-metrics", type=json.loads, default=[], help="JSON list of further metrics (default: [])"
+    )
+    parser.add_argument(
+        "--bertscore-model",
+        type=optional(str),
+        help="directory of the local model of the extra metric bertscore; null or left out: none",
     )
     return parser.parse_args()
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ def resolve(config: dict) -> dict:
     """
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     resolved = _typed(json.loads(json.dumps(config)), schema)
-    problems = [_explain(error) for error in Draft202012Validator(schema).iter_errors(resolved)]
+    problems = list(_not_finite(resolved)) or [
+        _explain(error) for error in Draft202012Validator(schema).iter_errors(resolved)
+    ]
     if not problems:
         resolved = _filled(resolved, schema)
         problems = list(_contradictions(resolved))
@@ -49,6 +52,8 @@ def settings_for(config: dict, run: Run) -> dict:
     for key in _override_keys(run):
         for section, values in config["overrides"].get(key, {}).items():
             settings[section] |= values
+    if run.epochs is not None:
+        settings["training"]["epochs"] = run.epochs
     return settings
 
 
@@ -66,8 +71,11 @@ def _typed(value: Any, schema: dict) -> Any:
     if isinstance(value, str) and not _accepts(value, kind):
         for candidate in _readings(value):
             if _accepts(candidate, kind):
-                return candidate
-    return value
+                value = candidate
+                break
+    # JSON Schema takes 1000.0 for an integer; a run's name must not.
+    whole = isinstance(value, float) and value.is_integer() and "integer" in schema.get("type", ())
+    return int(value) if whole else value
 
 
 def _readings(text: str) -> Iterator[Any]:
@@ -80,6 +88,15 @@ def _readings(text: str) -> Iterator[Any]:
         yield float(text)
     except ValueError:
         return
+
+
+def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+    """Yield what is wrong with numbers that YAML has and JSON has not."""
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{key} = {value}: must be a finite number"
 
 
 def _accepts(value: Any, schema: dict) -> bool:
@@ -118,6 +135,7 @@ def _explain(error: ValidationError) -> str:
         "minItems": lambda: f"must have at least {limit} item(s)",
         "minLength": lambda: "must not be empty",
         "minProperties": lambda: "must not be empty",
+        "required": lambda: "needs each of " + ", ".join(limit),
         "uniqueItems": lambda: "has the same item twice; each may stand once",
         "pattern": lambda: f"must look like {limit}",
         "anyOf": lambda: f"is not allowed: {error.schema.get('description', 'see config/README.md')}",
@@ -158,8 +176,33 @@ def _contradictions(config: dict) -> Iterator[str]:
         low, high = config["cleaning"][f"min_{side}_characters"], config["cleaning"][f"max_{side}_characters"]
         if low > high:
             yield f"cleaning.min_{side}_characters = {low}: must be at most max_{side}_characters, which is {high}"
+    if "bertscore" in config["evaluation"]["extra_metrics"] and not config["evaluation"]["bertscore_model"]:
+        yield (
+            "evaluation.bertscore_model = null: must name the directory of an encoder, because "
+            "evaluation.extra_metrics has bertscore"
+        )
+    samples = config["evaluation"]["max_samples"]
+    if samples and samples > study["test_size"]:
+        yield (
+            f"evaluation.max_samples = {samples}: must be at most study.test_size, which is {study['test_size']}; "
+            "null takes every test item"
+        )
+    yield from _control_problems(config)
     yield from _override_problems(config)
     yield from _batch_problems(config)
+
+
+def _control_problems(config: dict) -> Iterator[str]:
+    study = config["study"]
+    for place, control in enumerate(study["controls"]):
+        if control["size"] not in study["sizes"]:
+            yield (
+                f"study.controls[{place}].size = {control['size']}: must be one of study.sizes, which are "
+                f"{study['sizes']}: a control repeats one of them"
+            )
+    for run in runs_of(config):
+        if run.epochs is not None and settings_for(config, run)["training"]["max_steps"]:
+            yield f"training.max_steps (in {run.name}): must be null, because a control is told by its epochs"
 
 
 def _override_problems(config: dict) -> Iterator[str]:

@@ -91,7 +91,7 @@ class Corpus:
         self._columns = columns
         self._root = verify(manifest)
         names = [entry["path"] for entry in read_manifest(manifest)["files"]]
-        self._names = [name for name in names if Path(name).suffix in SUFFIXES]
+        self._names = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
         self.skipped = [name for name in names if name not in self._names]
         self.files: list[dict] = []
         if not self._names:

@@ -13,6 +13,11 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def event(kind: str, message: str, action: str | None = None) -> dict[str, str | None]:
+    """Return an event of now; see `EventLog.add`."""
+    return {"time": now(), "kind": kind, "message": message, "action": action}
+
+
 class EventLog:
     """An append-only list of events in a JSON-lines file; each is on disk before the work goes on."""
 
@@ -29,9 +34,8 @@ class EventLog:
             message: what happened.
             action: what was done about it, if anything was.
         """
-        event = {"time": now(), "kind": kind, "message": message, "action": action}
         with open(self.path, "a", encoding="utf-8") as handle:
-            handle.write(json.dumps(event, ensure_ascii=False) + "\n")
+            handle.write(json.dumps(event(kind, message, action), ensure_ascii=False) + "\n")
             handle.flush()
             os.fsync(handle.fileno())
         print(f"{kind}: {message}" + (f" ({action})" if action else ""), flush=True)

@@ -1,12 +1,13 @@
 """Greedy answers and the likelihood of the references, in left-padded batches of similar length."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from tqdm import tqdm
 
 from medscale.chat import Chat
+from medscale.errors import UserError
+from medscale.events import event
 
 ITEM_TOKENS = 2048  # tokens of a likelihood batch, padding included
 
@@ -25,38 +26,80 @@ class Likelihood(NamedTuple):
     n_tokens: int
 
 
+class Generation(NamedTuple):
+    """The answers in the order of the questions, and what happened on the way."""
+
+    answers: list[Answer]
+    events: list[dict]
+
+
 def generate(
     model: torch.nn.Module, chat: Chat, questions: list[str], max_new_tokens: int, batch_size: int, label: str
-) -> list[Answer]:
-    """Return the greedy answer to each question, in the order of the questions.
+) -> Generation:
+    """Return the greedy answer to each question.
 
-    The longest prompts come first, so that a batch too large for the memory fails at once and not after an hour.
+    The longest prompts come first, ``batch_size`` of them; a batch of shorter ones has more rows, so that its cache of
+    keys and values is at most as large. Where the memory does not suffice, the batch halves, and what was answered
+    before stays.
+
+    Raises:
+        UserError: the memory does not suffice for one question.
     """
-    tokenizer = chat.tokenizer
     prompts = [chat.prompt_ids(question) for question in questions]
     answers: list[Answer | None] = [None] * len(prompts)
+    budget = batch_size * (max(map(len, prompts), default=0) + max_new_tokens)
+    events: list[dict] = []
+    waiting = _longest_first(prompts)
     with tqdm(total=len(prompts), desc=label, unit="answer", mininterval=2, ncols=100) as bar:
-        for batch in _batches(prompts, batch_size):
-            ids, mask = _left_padded([prompts[i] for i in batch], tokenizer.pad_token_id, model.device)
-            with torch.inference_mode():
-                output = model.generate(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    max_new_tokens=max_new_tokens,
-                    do_sample=False,
-                    temperature=None,
-                    top_p=None,
-                    top_k=None,
-                    repetition_penalty=1.0,
-                    num_beams=1,
-                    eos_token_id=chat.stop_ids,
-                    pad_token_id=tokenizer.pad_token_id,
-                )
-            for i, row in zip(batch, output[:, ids.shape[1] :].tolist(), strict=True):
-                tokens = _until_stop(row, chat.stop_ids)
-                answers[i] = Answer(tokenizer.decode(tokens, skip_special_tokens=True).strip(), len(tokens))
+        while waiting:
+            longest = len(prompts[waiting[0]]) + max_new_tokens
+            batch = waiting[: max(1, budget // longest)]
+            try:
+                found, problem = _answer(model, chat, [prompts[i] for i in batch], max_new_tokens), None
+            except torch.OutOfMemoryError as error:
+                found, problem = [], str(error).splitlines()[0]
+            if problem:  # outside the except block, whose traceback keeps the batch's tensors alive
+                torch.cuda.empty_cache()
+                budget = _halved(batch, longest, problem)
+                message = f"out of memory with {len(batch)} questions at once ({problem})"
+                events.append(event("fallback", message, "half as many at once"))
+                continue
+            for i, answer in zip(batch, found, strict=True):
+                answers[i] = answer
+            waiting = waiting[len(batch) :]
             bar.update(len(batch))
-    return answers
+    return Generation(answers, events)
+
+
+def _halved(batch: list[int], longest: int, problem: str) -> int:
+    """Return the budget of half a batch, in tokens."""
+    if len(batch) == 1:
+        raise UserError(
+            f"out of memory with one question ({problem}); lower evaluation.max_new_tokens, or take a smaller model"
+        )
+    return len(batch) // 2 * longest
+
+
+def _answer(model: torch.nn.Module, chat: Chat, prompts: list[list[int]], max_new_tokens: int) -> list[Answer]:
+    """Return the greedy answers to the prompts of one batch."""
+    tokenizer = chat.tokenizer
+    ids, mask = _left_padded(prompts, tokenizer.pad_token_id, model.device)
+    with torch.inference_mode():
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            repetition_penalty=1.0,
+            num_beams=1,
+            eos_token_id=chat.stop_ids,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    rows = [_until_stop(row, chat.stop_ids) for row in output[:, ids.shape[1] :].tolist()]
+    return [Answer(tokenizer.decode(row, skip_special_tokens=True).strip(), len(row)) for row in rows]
 
 
 def likelihoods(
@@ -73,8 +116,10 @@ def likelihoods(
     known = [i for i, sample in enumerate(samples) if sample is not None]
     lengths = [samples[i].input_ids for i in known]
     with tqdm(total=len(known), desc="likelihood of references", unit="answer", mininterval=2, ncols=100) as bar:
-        for positions in _batches(lengths, max(1, ITEM_TOKENS // max(map(len, lengths), default=1))):
-            batch = [known[p] for p in positions]
+        waiting = [known[place] for place in _longest_first(lengths)]
+        while waiting:
+            batch = waiting[: max(1, ITEM_TOKENS // len(samples[waiting[0]].input_ids))]
+            waiting = waiting[len(batch) :]
             ids, mask = _left_padded([samples[i].input_ids for i in batch], chat.tokenizer.pad_token_id, model.device)
             answer_tokens = [sum(label >= 0 for label in samples[i].labels) for i in batch]
             keep = max(answer_tokens)
@@ -91,11 +136,9 @@ def likelihoods(
     return results
 
 
-def _batches(rows: list[list[int]], size: int) -> Iterator[list[int]]:
-    """Yield indices of rows in batches, longest first; equal lengths keep their order."""
-    order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def _longest_first(rows: list[list[int]]) -> list[int]:
+    """Return the indices of rows, longest first; equal lengths keep their order."""
+    return sorted(range(len(rows)), key=lambda i: -len(rows[i]))
 
 
 def _left_padded(rows: list[list[int]], pad: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,9 @@
 import importlib.metadata
 import os
 import platform
+import re
 import resource
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -11,13 +13,43 @@ from typing import Any
 
 import torch
 
+from medscale.errors import UserError
+
 GIB = 1024**3
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "snakemake")
 
 
+def use_one_device() -> None:
+    """Hide all GPUs but the first visible one; call it before CUDA is used.
+
+    A run is a matter of one card, whose lock it holds; the Trainer would take every card that it sees, for a larger
+    effective batch than was asked for.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
 def device() -> torch.device:
-    """Return the first visible CUDA device, or the CPU."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    """Return the first visible CUDA device, or the CPU.
+
+    Raises:
+        UserError: this build of torch has no code for the card.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    capability = torch.cuda.get_device_capability(0)
+    if not supported(capability, torch.cuda.get_arch_list()):
+        raise UserError(
+            f"{torch.cuda.get_device_name(0)} has compute capability {capability[0]}.{capability[1]}, and torch "
+            f"{torch.__version__} was built for {', '.join(torch.cuda.get_arch_list())} only; install a build of torch "
+            "for an older CUDA, as pytorch.org tells"
+        )
+    return torch.device("cuda", 0)
+
+
+def supported(capability: tuple[int, int], architectures: list[str]) -> bool:
+    """Return whether a build for ``architectures`` (sm_75, compute_120, …) runs on a card, newer ones included."""
+    numbers = [int(digits[1]) for name in architectures if (digits := re.search(r"_(\d+)", name))]
+    return not numbers or capability[0] * 10 + capability[1] >= min(numbers)
 
 
 def device_id() -> str:
@@ -90,7 +122,8 @@ class MemoryMeter:
         """Return the peak since `restart`."""
         if self.cuda:
             return round(torch.cuda.max_memory_allocated() / GIB, 3)
-        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB, 3)
+        unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB, 3)
 
     def reserved(self) -> float | None:
         """Return what the caching allocator held at most; null on a CPU, which has no such thing."""
@@ -98,48 +131,55 @@ class MemoryMeter:
 
 
 class EnergyMeter:
-    """Energy of the GPU in kWh, by NVML's counter or by its power readings once a second; null without NVML.
+    """Energy of the GPU in kWh, by NVML's counter or by its power readings once a second.
 
     Use as a context manager around the work.
     """
 
-    def __init__(self) -> None:
-        self.kwh: float | None = None
-        self._stop = threading.Event()
-
     def __enter__(self) -> "EnergyMeter":
-        self._handle = _nvml_handle()
-        if self._handle is None:
-            return self
-        import pynvml
-
-        try:
-            self._start = pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-            self._thread = None
-        except pynvml.NVMLError:  # before Volta (a P100, say) there is no counter: integrate the power instead
-            self._start, self._joules = None, 0.0
-            self._thread = threading.Thread(target=self._integrate, daemon=True)
-            self._thread.start()
+        self._handle, self._integral = _nvml_handle(), None
+        self._start = self._counter()
+        if self._handle is not None and self._start is None:  # before Volta (a P100, say) there is no counter
+            self._integral = _PowerIntegral(self._handle)
+            self._integral.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._integral:
+            self._integral.stopped.set()
+
+    def so_far(self) -> float | None:
+        """Return the energy since the work began; None where there is no NVIDIA driver or it measures none."""
+        if self._integral:
+            return self._integral.joules / 3.6e6 if self._integral.joules else None
+        now = self._counter()
+        return None if now is None or self._start is None else (now - self._start) / 3.6e9
+
+    def _counter(self) -> int | None:
+        """Return NVML's energy counter in millijoules."""
         if self._handle is None:
-            return
+            return None
         import pynvml
 
-        if self._thread:
-            self._stop.set()
-            self._thread.join()
-            self.kwh = round(self._joules / 3.6e6, 6)
-        else:
-            millijoules = pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) - self._start
-            self.kwh = round(millijoules / 3.6e9, 6)
+        try:
+            return pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+        except pynvml.NVMLError:
+            return None
 
-    def _integrate(self) -> None:
+
+class _PowerIntegral(threading.Thread):
+    """Adds up the power of a card, read once a second; stays at 0 where the card does not tell it."""
+
+    def __init__(self, handle: Any):
+        super().__init__(daemon=True)
+        self.handle, self.joules, self.stopped = handle, 0.0, threading.Event()
+
+    def run(self) -> None:
         import pynvml
 
-        while not self._stop.wait(1.0):
-            self._joules += pynvml.nvmlDeviceGetPowerUsage(self._handle) / 1000
+        with suppress(pynvml.NVMLError):
+            while not self.stopped.wait(1.0):
+                self.joules += pynvml.nvmlDeviceGetPowerUsage(self.handle) / 1000
 
 
 def _nvml_handle() -> Any:

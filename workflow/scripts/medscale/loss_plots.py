@@ -51,12 +51,12 @@ def plot_losses(logs: dict[str, pd.DataFrame], table: pd.DataFrame, path: str | 
     """Draw training and validation loss by step, a panel a training size, a colour a method.
 
     Args:
-        logs: by run; see `read_log`. A run without a log is left out.
+        logs: by run; see `read_log`. A run without a log is left out, and so are controls, which have other epochs.
         table: see `summary.summary_table`.
         path: PNG file to write.
     """
-    runs = table[table["run"].isin(list(logs))]
-    tuned = table[table["experiment"].notna()]
+    tuned = table[table["arm"] == "main"]
+    runs = tuned[tuned["run"].isin(list(logs))]
     styles = method_styles(tuned["method"])
     sizes = sorted(tuned["train_size"].unique())
     columns = min(len(sizes), 3 if len(sizes) <= 6 else 4)

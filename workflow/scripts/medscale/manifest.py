@@ -13,6 +13,7 @@ from medscale.files import read_json, sha256_file, write_json
 
 SCHEMA_VERSION = 1
 NAME = "manifest.json"
+NOTE = "fetched.json"
 BOOKKEEPING = ".medscale"  # hidden folder beside the manifest: partial files, locks, what was asked for
 KEYS = {"schema_version", "kind", "source", "id", "revision", "root", "files", "licence"}
 
@@ -78,13 +79,14 @@ def root_of(path: str | os.PathLike) -> Path:
     return Path(path).parent if root is None else Path(root)
 
 
-def verify(path: str | os.PathLike, deep: bool = True) -> Path:
+def verify(path: str | os.PathLike, deep: bool = True, skip: tuple[str, ...] = ()) -> Path:
     """Check every file of a manifest and return the folder that holds them.
 
     Parameters
     ----------
     path : the manifest.json.
     deep : compare the sha256 of each file (about a second a GiB); False compares only sizes. Default True.
+    skip : endings of files of which only sizes are compared; default none.
 
     Raises `UserError` that names the first file that is missing or changed, and what to do.
     """
@@ -96,25 +98,39 @@ def verify(path: str | os.PathLike, deep: bool = True) -> Path:
         size = file.stat().st_size
         if size != entry["size"]:
             raise UserError(f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(manifest, path)}")
-        if deep and sha256_file(file) != entry["sha256"]:
+        if deep and not entry["path"].endswith(skip) and sha256_file(file) != entry["sha256"]:
             raise UserError(f"{file}: its sha256 is not the one in {path}; {_remedy(manifest, path)}")
     return root
 
 
 def remember(path: str | os.PathLike, request: dict) -> None:
-    """Note beside the manifest at ``path`` what was asked for, which it does not say itself (a branch, a seed)."""
-    write_json(Path(path).parent / BOOKKEEPING / "request.json", request)
+    """Note beside the manifest at ``path`` what was asked for, which it does not say itself (a branch, a seed).
+
+    The manifest is noted too: Snakemake deletes a job's outputs before it starts the job.
+    """
+    write_json(Path(path).parent / BOOKKEEPING / NOTE, {"request": request, "manifest": read_manifest(path)})
 
 
 def is_current(path: str | os.PathLike, request: dict) -> bool:
-    """Say whether the manifest at ``path`` answers ``request`` and its files verify; a changed file is reported."""
-    note = Path(path).parent / BOOKKEEPING / "request.json"
-    if not Path(path).is_file() or not note.is_file() or read_json(note) != request:
+    """Say whether what lies at ``path`` answers ``request``: its files verify, and there are no others.
+
+    A manifest that is gone is put back, so that a machine without network need not fetch again what it has.
+    """
+    file = Path(path).parent / BOOKKEEPING / NOTE
+    note = read_json(file) if file.is_file() else {}
+    if note.get("request") != request:
         return False
+    manifest = note["manifest"]
+    names = {entry["path"] for entry in manifest["files"]}
+    if manifest["root"] is None and names != set(_visible_files(Path(path).parent)):
+        return False
+    if not Path(path).is_file():
+        write_json(path, manifest)
     try:
         verify(path)
     except UserError as error:
         print(f"fetching again: {error}")
+        Path(path).unlink()
         return False
     return True
 

@@ -1,35 +1,67 @@
-"""A model of the memory that training takes, to choose gradient checkpointing before the first step."""
+"""A model of the memory that training takes, to keep as many activations as the card has room for."""
 
-from typing import Any
+from typing import NamedTuple
 
 GIB = 1024**3
+ROOM = 0.9
+"""Share of the card that is planned for; the rest is the CUDA context, fragments and kernels' workspaces."""
+HEAD_BYTES = 3 * 128 * 1024**2
+"""A chunk of logits, its exponentials and its gradient; see `answer_loss.CHUNK_BYTES`."""
 
 
-def training_gib(config: Any, weights_gib: float, tokens: int) -> float:
-    """Estimate the peak of one training step without gradient checkpointing, in GiB.
+class Activations(NamedTuple):
+    """What the forward pass keeps for the backward pass, bytes a token.
 
-    Weights, plus in 16 bits what the backward pass of each decoder layer keeps (about 14 vectors of the hidden and 5 of
-    the intermediate width a token), plus float32 logits with their gradient and one copy.
-
-    Args:
-        config: the model's configuration (hidden_size, intermediate_size, num_hidden_layers, vocab_size).
-        weights_gib: what the loaded weights take.
-        tokens: tokens of a micro-batch, padding included.
+    Attributes:
+        layer: of one decoder layer without checkpointing.
+        boundary: of one decoder layer with checkpointing, which keeps its input alone.
+        rest: of everything outside the decoder layers.
+        layers: number of decoder layers.
     """
-    intermediate = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    layer = 2 * (14 * config.hidden_size + 5 * intermediate)
-    logits = 3 * 4 * config.vocab_size
-    return weights_gib + tokens * (config.num_hidden_layers * layer + logits) / GIB
+
+    layer: float
+    boundary: float
+    rest: float
+    layers: int
 
 
-def wants_checkpointing(asked: bool | str, needed_gib: float, card_gib: float | None) -> bool:
-    """Decide on gradient checkpointing.
+def training_gib(
+    activations: Activations, weights_gib: float, trainable: int, tokens: int, checkpointed: int = 0
+) -> float:
+    """Return the peak of one training step in GiB.
 
     Args:
-        asked: True, False, or ``auto``, which turns it on where ``needed_gib`` is above nine tenths of the card.
-        needed_gib: estimate without checkpointing.
-        card_gib: memory of the card, or None on a CPU, where ``auto`` leaves it off.
+        activations: from `modeling.measure_activations`.
+        weights_gib: what the loaded model takes.
+        trainable: trained parameters; each has a float32 gradient and two moments of the optimiser.
+        tokens: tokens of a micro-batch, padding included.
+        checkpointed: decoder layers with checkpointing; one of them at a time is computed again in full.
+    """
+    kept = (activations.layers - checkpointed) * activations.layer + checkpointed * activations.boundary
+    again = activations.layer if checkpointed else 0
+    return weights_gib + (tokens * (kept + again + activations.rest) + 12 * trainable + HEAD_BYTES) / GIB
+
+
+def layers_to_checkpoint(
+    asked: bool | str,
+    card_gib: float | None,
+    activations: Activations,
+    weights_gib: float,
+    trainable: int,
+    tokens: int,
+) -> int:
+    """Return how many decoder layers are checkpointed.
+
+    Args:
+        asked: True for all, False for none, ``auto`` for as few as let the step fit.
+        card_gib: memory of the card, or None on a CPU, where ``auto`` keeps everything.
+        activations, weights_gib, trainable, tokens: see `training_gib`.
     """
     if asked != "auto":
-        return bool(asked)
-    return card_gib is not None and needed_gib > 0.9 * card_gib
+        return activations.layers if asked else 0
+    if card_gib is None:
+        return 0
+    for count in range(activations.layers):
+        if training_gib(activations, weights_gib, trainable, tokens, count) <= ROOM * card_gib:
+            return count
+    return activations.layers

@@ -1,15 +1,19 @@
 """Loading a base model as LoRA or QLoRA needs it, and putting an adapter on it."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from bitsandbytes.nn import Linear4bit
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medscale.errors import UserError
 from medscale.hardware import device, torch_dtype
+from medscale.memory import Activations
 
 # The backward pass of a checkpointed layer recomputes it without the older, graph-hiding implementation.
 CHECKPOINTING = {"use_reentrant": False}
@@ -43,7 +47,7 @@ def load_base(folder: Path, method: str, quantization: dict[str, Any], precision
             use_safetensors=True,
             trust_remote_code=False,
         )
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot be loaded as a causal language model: {error}") from error
     _keep_four_bit_layers_differentiable(model)
     return model.requires_grad_(False)
@@ -60,23 +64,16 @@ def _keep_four_bit_layers_differentiable(model: PreTrainedModel) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def add_adapter(
-    model: PreTrainedModel, method: str, lora: dict[str, Any], gradient_checkpointing: bool, seed: int
-) -> PeftModel:
+def add_adapter(model: PreTrainedModel, lora: dict[str, Any], seed: int) -> PeftModel:
     """Return ``model`` with a new, trainable adapter whose weights are float32, drawn from ``seed``.
 
-    Float32 adapters keep fp16 training possible: the gradient scaler refuses to unscale fp16 gradients.
+    Float32 adapters keep fp16 training possible: the gradient scaler refuses to unscale fp16 gradients. The rest of the
+    model keeps its precision, for QLoRA too: PEFT's preparation for k-bit training would make embeddings and norms
+    float32, which for Qwen2.5-3B is 0.6 GiB more and doubles every activation behind a norm.
 
     Raises:
         UserError: `lora.target_modules` names no module of this model.
     """
-    if method == "qlora":
-        model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=gradient_checkpointing, gradient_checkpointing_kwargs=CHECKPOINTING
-        )
-    elif gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=CHECKPOINTING)
-        model.enable_input_require_grads()
     model.config.use_cache = False
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -93,9 +90,86 @@ def add_adapter(
         raise UserError(f"lora.target_modules = {lora['target_modules']}: {error}") from error
 
 
-def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
-    """Return ``model`` with a trained adapter, not merged: merging into 4-bit weights would change them."""
-    return PeftModel.from_pretrained(model, folder, is_trainable=False).eval()
+def decoder_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return the layers of a model that can be checkpointed, in their order; adapters may be inside."""
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
+def checkpoint_layers(model: PeftModel, count: int) -> None:
+    """Turn gradient checkpointing on for the first ``count`` decoder layers and off for the others.
+
+    Raises:
+        UserError: this model has no layers that can be checkpointed.
+    """
+    layers = decoder_layers(model)
+    if count and not layers:
+        raise UserError("training.gradient_checkpointing: this model does not support it; set it to false")
+    if count:
+        model.get_base_model().gradient_checkpointing_enable(gradient_checkpointing_kwargs=CHECKPOINTING)
+    for place, layer in enumerate(layers):
+        layer.gradient_checkpointing = place < count
+
+
+def measure_activations(model: PeftModel, tokens: int = 64) -> Activations:
+    """Measure on one short sample what a forward pass keeps for the backward pass, on any device.
+
+    Args:
+        model: a model with its adapter, in the precision of the training; nothing in it is changed.
+        tokens: length of the sample; what is kept is proportional to it, attention being fused.
+    """
+    layers = decoder_layers(model)
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, tuple[int, int]] = {}
+    inside = [0]  # the number of the layer that runs now, 0 outside
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            kept.setdefault(storage.data_ptr(), (storage.nbytes(), inside[0]))
+            alive.append(tensor)
+        return tensor
+
+    alive: list[torch.Tensor] = []  # so that no storage is freed and its address given out again
+    hooks = []
+    for number, layer in enumerate(layers, 1):
+        hooks.append(layer.register_forward_pre_hook(lambda *_, number=number: inside.__setitem__(0, number)))
+        hooks.append(layer.register_forward_hook(lambda *_: inside.__setitem__(0, 0)))
+    width = model.get_base_model().config.get_text_config().hidden_size
+    ids = torch.zeros((1, tokens), dtype=torch.long, device=next(model.parameters()).device)
+    training = model.training
+    model.train()
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _autocast(model):
+            output = model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    del output
+    within = sum(size for size, where in kept.values() if where)
+    outside = sum(size for size, where in kept.values() if not where)
+    count = max(1, len(layers))
+    item = torch.finfo(model.get_base_model().dtype).bits // 8
+    return Activations(within / count / tokens, width * item, outside / tokens, len(layers))
+
+
+def _autocast(model: PeftModel) -> Any:
+    """Return the context in which the Trainer will run the model: mixed precision unless its weights are float32."""
+    dtype = model.get_base_model().dtype
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device().type, dtype=dtype)
+
+
+def load_adapter(model: PreTrainedModel, folder: str | Path, merge: bool) -> torch.nn.Module:
+    """Return ``model`` with a trained adapter.
+
+    Args:
+        model: the base model, as it was trained on.
+        folder: the adapter in PEFT's format.
+        merge: add the adapter to the weights in memory, which saves two products a layer. Not for 4-bit weights:
+            they would be rounded anew.
+    """
+    adapted = PeftModel.from_pretrained(model, folder, is_trainable=False).eval()
+    return adapted.merge_and_unload().eval() if merge else adapted
 
 
 def trainable_parameters(model: torch.nn.Module) -> int:

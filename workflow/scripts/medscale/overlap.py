@@ -1,4 +1,4 @@
-"""ROUGE and BLEU of one answer against its reference: LLaMA-Factory's values to the last digit, 6 to 13 times as fast.
+"""ROUGE and BLEU of one answer against its reference: LLaMA-Factory's values to the last digit, 5 to 11 times as fast.
 
 The definition, for each pair of a prediction and a label: ROUGE-1, 2 and L of ``rouge_chinese`` 1.0.3 on the words of
 ``jieba.cut``, joined by one space, all 0 where either side is white space only; BLEU-4 of ``nltk`` on characters with
@@ -8,6 +8,7 @@ smoothing method 3. All values here are in points of 100, not yet rounded.
 import math
 import re
 from collections import Counter
+from itertools import compress
 
 from rapidfuzz.distance import LCSseq
 
@@ -126,26 +127,30 @@ def _clipped_matches(predict: str, label: str) -> list[int]:
     An n-gram can be shared only where the shorter one that starts at its place is, so each order looks there alone.
     """
     matches = [0] * BLEU_ORDER
-    predict_grams, label_grams = list(predict), list(label)
-    predict_starts, label_starts = range(len(predict)), range(len(label))
-    for n in range(1, BLEU_ORDER + 1):
+    shared = set(predict).intersection(label)
+    if not shared:
+        return matches
+    matches[0] = sum([min(predict.count(gram), label.count(gram)) for gram in shared])
+    predict_starts, label_starts = range(len(predict) - 1), range(len(label) - 1)
+    for n in range(2, BLEU_ORDER + 1):
+        predict_grams = [predict[start : start + n] for start in predict_starts]
+        label_grams = [label[start : start + n] for start in label_starts]
         shared = set(predict_grams).intersection(label_grams)
         if not shared:
             break
-        predict_starts = [start for start, gram in zip(predict_starts, predict_grams, strict=True) if gram in shared]
-        label_starts = [start for start, gram in zip(label_starts, label_grams, strict=True) if gram in shared]
+        predict_starts = list(compress(predict_starts, map(shared.__contains__, predict_grams)))
+        label_starts = list(compress(label_starts, map(shared.__contains__, label_grams)))
         if len(shared) in (len(predict_starts), len(label_starts)):  # one side has each of them once
             matches[n - 1] = len(shared)
         else:
             predict_count, label_count = Counter(predict_grams), Counter(label_grams)
             matches[n - 1] = sum([min(predict_count[gram], label_count[gram]) for gram in shared])
-        predict_grams = _longer(predict, predict_starts, n + 1)
-        label_grams = _longer(label, label_starts, n + 1)
+        _drop_last(predict_starts, len(predict) - n)
+        _drop_last(label_starts, len(label) - n)
     return matches
 
 
-def _longer(text: str, starts: list[int], n: int) -> list[str]:
-    """Return the n-grams at ``starts``, which are those of the shared (n-1)-grams; the last may be too near the end."""
-    if starts[-1] + n > len(text):
+def _drop_last(starts: list[int], end: int) -> None:
+    """Drop the last of ``starts`` if it is ``end``, where no longer n-gram starts."""
+    if starts[-1] == end:
         starts.pop()
-    return [text[start : start + n] for start in starts]

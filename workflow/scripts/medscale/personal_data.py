@@ -26,7 +26,8 @@ _FOLD |= {ord(wide): narrow for wide, narrow in zip("＠：．／＿－—–（
 
 # A cheap look that most texts do not pass; those that do are examined pattern by pattern.
 _SUSPECT = re.compile(
-    r"[0-9０-９][0-9０-９ \-－—–]{5}|[@＠]|//|www|微信|威信|薇信|weixin|wechat|v信|vx|wx|qq|ｑｑ|扣扣"
+    r"[0-9０-９][0-9０-９ .．\-－—–]{5}|[@＠]|//|www|微信|威信|薇信|weixin|wechat|v信|vx|wx|qq|ｑｑ|扣扣|企鹅"
+    r"|[加➕+＋]\s*[微威薇vｖqｑ]|[qｑ]群?[:： ]|[微威薇]\W"
     r"|\.(?:com|cn|net|org|edu|gov|cc|info|vip|top|xyz)",
     re.IGNORECASE,
 )
@@ -49,17 +50,21 @@ _PROVINCES = {
 
 _NAMED = r"(?:公众号|账号|帐号|号码|号|id)?\s*(?:也?是|为|叫|加|搜索?)?\s*[:=]?\s*[(\[“\"'「【]?"
 _WECHAT = re.compile(
-    rf"(?:(?:微信|威信|薇信|v信|weixin|wechat){_NAMED}|(?<![a-z])(?:vx|wx)(?:号|id)?\s*[: ]\s*)"
+    rf"(?:(?:微信|威信|薇信|v信|weixin|wechat){_NAMED}|(?<![a-z])(?:vx|wx)(?:号\s*[: ]?|id\s*[: ]|\s*[: ])\s*"
+    r"|[加➕+]\s*(?:我?[微威薇]|v(?![a-z]))\s*[:❤]?\s*|(?<!轻)(?<!略)(?<!稍)[微威薇]\s*❤\s*)"
     r"([a-z][a-z0-9_-]{5,19}|[1-9]\d{5,10})(?![a-z0-9_-])",
     re.IGNORECASE,
 )
-_QQ = re.compile(rf"(?:(?<![a-z])qq|扣扣|企鹅)(?:交流)?群?{_NAMED}([1-9]\d{{4,10}})(?!\d)", re.IGNORECASE)
+_QQ = re.compile(
+    rf"(?:(?<![a-z])qq|扣扣|企鹅|加\s*q|(?<![a-z0-9])q(?=群|\s*:))(?:交流)?群?{_NAMED}([1-9]\d{{4,10}})(?!\d)",
+    re.IGNORECASE,
+)
 
 _NO_DIGIT_BEFORE = r"(?<!\d)(?<!\d\.)"
 _NO_COUNT_AFTER = r"(?!\d|\.\d|\s*(?:个?拷贝|cop|cps|iu|u/|/ml|\*10|x10|×|\^|万|亿|%))"
 _NO_DOSE_AFTER = r"(?!\s*(?:mg|g\b|kg|ug|μg|ml|mmol|毫|克|微克|片|粒))"
 _MOBILE = re.compile(
-    rf"{_NO_DIGIT_BEFORE}(?:(?:\+|00)?86[- ]?)?0?(1[3-9]\d[- ]?\d{{4}}[- ]?\d{{4}}){_NO_COUNT_AFTER}", re.IGNORECASE
+    rf"{_NO_DIGIT_BEFORE}(?:(?:\+|00)?86[- ]?)?0?(1[3-9]\d[-. ]?\d{{4}}[-. ]?\d{{4}}){_NO_COUNT_AFTER}", re.IGNORECASE
 )
 _LANDLINE = re.compile(
     rf"{_NO_DIGIT_BEFORE}(?:(?:\+|00)?86[- ]?)?(?:\(0(?:10|2\d|[3-9]\d\d)\)|0(?:10|2\d|[3-9]\d\d))[- ]?"
@@ -112,7 +117,7 @@ def _replace(
 
 def _is_phone_number(number: str) -> bool:
     """Tell a number from a rounded count such as 13000000000: a subscriber's number does not end in six zeros."""
-    return not number.translate({ord(" "): None, ord("-"): None}).endswith("000000")
+    return not number.translate(dict.fromkeys(map(ord, " -."))).endswith("000000")
 
 
 def _is_resident_id(number: str) -> bool:

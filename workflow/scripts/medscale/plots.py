@@ -76,7 +76,8 @@ def plot_method_comparison(table: pd.DataFrame, path: str | os.PathLike) -> None
 
 
 def _runs_and_base(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    runs = table[table["experiment"].notna()].astype({"train_size": "int64"})
+    """Return the fine-tuned runs of the main arm, and the base model's row; controls have no place on these axes."""
+    runs = table[table["arm"] == "main"].astype({"train_size": "int64"})
     return runs, table[table["run"] == BASE]
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from medscale.errors import UserError
 from medscale.files import atomic_path, read_jsonl, sha256_file
-from medscale.metrics import METRICS, Pair, columns, score
+from medscale.metrics import METRICS, NO_OPTIONS, Options, Pair, columns, score, score_at_once, signature
 from medscale.segmentation import segmenter
 
 LEAST_PER_WORKER = 1000
@@ -64,7 +64,9 @@ def _problem(row: Any) -> str | None:
     return None
 
 
-def score_texts(texts: Iterable[tuple[str, str]], names: list[str], workers: int = 1) -> list[dict[str, float]]:
+def score_texts(
+    texts: Iterable[tuple[str, str]], names: list[str], workers: int = 1, options: Options = NO_OPTIONS
+) -> list[dict[str, float]]:
     """Score pairs of a prediction and a label, in their order.
 
     Parameters
@@ -75,6 +77,8 @@ def score_texts(texts: Iterable[tuple[str, str]], names: list[str], workers: int
         Metrics from `metrics.metric_names`.
     workers : int
         Processes to use at most; few pairs stay in this process.
+    options : Options
+        What metrics that score all pairs at once need.
 
     Returns
     -------
@@ -82,6 +86,16 @@ def score_texts(texts: Iterable[tuple[str, str]], names: list[str], workers: int
         See `metrics.score`.
     """
     texts = list(texts)
+    scores = _score_one_by_one(texts, [name for name in names if not METRICS[name].at_once], workers)
+    for name in names:
+        if METRICS[name].at_once:
+            together = score_at_once([Pair(*text) for text in texts], name, options)
+            scores = [values | more for values, more in zip(scores, together, strict=True)]
+    return scores
+
+
+def _score_one_by_one(texts: list[tuple[str, str]], names: list[str], workers: int) -> list[dict[str, float]]:
+    """Score each pair by itself, in several processes where there are enough pairs."""
     workers = min(workers, len(texts) // LEAST_PER_WORKER)
     one = partial(_score_text, names=names)
     if workers < 2:
@@ -96,14 +110,16 @@ def _score_text(text: tuple[str, str], names: list[str]) -> dict[str, float]:
     return score(Pair(*text), names)
 
 
-def score_table(rows: list[dict[str, Any]], names: list[str], workers: int = 1) -> pa.Table:
+def score_table(
+    rows: list[dict[str, Any]], names: list[str], workers: int = 1, options: Options = NO_OPTIONS
+) -> pa.Table:
     """Return the table of scores: one row a prediction, in the order of ``rows``.
 
     Columns: ``id``; those of each metric, in points of 100; ``nll_sum`` in nats; ``n_answer_tokens``;
     ``predict_chars`` and ``label_chars``, the characters without white space around the text, so that 0 is an empty
     prediction; ``n_output_tokens``.
     """
-    scores = score_texts([(row["predict"], row["label"]) for row in rows], names, workers)
+    scores = score_texts([(row["predict"], row["label"]) for row in rows], names, workers, options)
     table = {"id": pa.array([row["id"] for row in rows], pa.string())}
     for name in names:
         for column in columns(name):
@@ -116,7 +132,9 @@ def score_table(rows: list[dict[str, Any]], names: list[str], workers: int = 1) 
     return pa.table(table)
 
 
-def write_scores(table: pa.Table, names: list[str], predictions: str | Path, path: str | Path) -> None:
+def write_scores(
+    table: pa.Table, names: list[str], predictions: str | Path, path: str | Path, options: Options = NO_OPTIONS
+) -> None:
     """Write scores.parquet, with what its reader must know as metadata under the key ``medscale``.
 
     The metadata is JSON: the predictions' sha256, and for each metric its columns by part, the headline first, and its
@@ -128,7 +146,7 @@ def write_scores(table: pa.Table, names: list[str], predictions: str | Path, pat
         "metrics": {
             name: {
                 "columns": dict(zip(METRICS[name].parts, columns(name), strict=True)),
-                "signature": METRICS[name].signature(),
+                "signature": signature(name, options),
             }
             for name in names
         },

@@ -1,4 +1,4 @@
-"""Chinese word segmentation equal to ``jieba.cut`` in its default mode, 1.4 to 2.2 times as fast.
+"""Chinese word segmentation equal to ``jieba.cut`` in its default mode, 1.5 to 4 times as fast.
 
 It is jieba's own algorithm on jieba's own dictionary: the most probable path through the words of the dictionary, and
 jieba's hidden Markov model for runs of single characters. What saves the time is that each weight is computed once,
@@ -26,6 +26,12 @@ BEGIN_END, BEGIN_MIDDLE = finalseg.trans_P["B"]["E"], finalseg.trans_P["B"]["M"]
 END_BEGIN, END_SINGLE = finalseg.trans_P["E"]["B"], finalseg.trans_P["E"]["S"]
 MIDDLE_END, MIDDLE_MIDDLE = finalseg.trans_P["M"]["E"], finalseg.trans_P["M"]["M"]
 SINGLE_BEGIN, SINGLE_SINGLE = finalseg.trans_P["S"]["B"], finalseg.trans_P["S"]["S"]
+NO_EMISSION = (finalseg.MIN_FLOAT,) * len(TAGS)
+EMISSIONS = {
+    character: tuple(finalseg.emit_P[tag].get(character, finalseg.MIN_FLOAT) for tag in TAGS)
+    for character in set().union(*(finalseg.emit_P[tag] for tag in TAGS))
+}
+"""The logarithms of the probabilities of a character under each tag."""
 
 
 class Segmenter:
@@ -37,7 +43,7 @@ class Segmenter:
         weight_of = {count: log(count or 1) - log_total for count in {0, *frequency.values()}}
         self._unknown = weight_of[0]
         self._weight = {word: weight_of[count] for word, count in frequency.items() if count}
-        self._lengths = _lengths_by_first_two(self._weight)
+        self._starts = _words_by_first_two(self._weight)
         self._cut_block = lru_cache(REMEMBERED)(self._cut_block_anew)
         self._cut_run = lru_cache(REMEMBERED)(self._cut_run_anew)
 
@@ -76,11 +82,13 @@ class Segmenter:
         while start < len(block):
             end = ends[start]
             if end - start > 1:
-                words += self._cut_run(block[run_start:start])
+                if run_start < start:
+                    words += self._cut_run(block[run_start:start])
                 words.append(block[start:end])
                 run_start = end
             start = end
-        words += self._cut_run(block[run_start:])
+        if run_start < start:
+            words += self._cut_run(block[run_start:])
         return tuple(words)
 
     def _best_ends(self, block: str) -> list[int]:
@@ -89,16 +97,19 @@ class Segmenter:
         Of equally probable words the longest wins. A character that is no word of the dictionary stands alone only
         where no word starts.
         """
-        weight, lengths, unknown, size = self._weight.get, self._lengths.get, self._unknown, len(block)
+        weight, starts, unknown, size = self._weight.get, self._starts.get, self._unknown, len(block)
         best, ends = [0.0] * (size + 1), [0] * size
         for start in range(size - 1, -1, -1):
             end = start + 1
             alone = weight(block[start])
-            longer = lengths(block[start : start + 2])
-            if longer is None:
+            words = starts(block[start : start + 2])
+            if words is None:
                 score = (unknown if alone is None else alone) + best[end]
             else:
                 score = -inf if alone is None else alone + best[end]
+                two, longer = words
+                if two is not None and two + best[start + 2] >= score:
+                    score, end = two + best[start + 2], start + 2
                 for length in longer:
                     stop = start + length
                     if stop > size:
@@ -143,10 +154,11 @@ def _best_tags(block: str) -> list[int]:
     A tag can follow two others only. Of equally probable ones the later in the order B, E, M, S wins, as in jieba; ties
     are common, since jieba's smallest probability swallows what is added to it.
     """
-    begin, end, middle, single = map(float.__add__, START, _emission(block[0]))
+    emission = EMISSIONS.get
+    begin, end, middle, single = map(float.__add__, START, emission(block[0], NO_EMISSION))
     steps = []
     for character in block[1:]:
-        to_begin, to_end, to_middle, to_single = _emission(character)
+        to_begin, to_end, to_middle, to_single = emission(character, NO_EMISSION)
         begin_e, begin_s = end + END_BEGIN + to_begin, single + SINGLE_BEGIN + to_begin
         end_b, end_m = begin + BEGIN_END + to_end, middle + MIDDLE_END + to_end
         middle_b, middle_m = begin + BEGIN_MIDDLE + to_middle, middle + MIDDLE_MIDDLE + to_middle
@@ -167,12 +179,6 @@ def _best_tags(block: str) -> list[int]:
     return tags[::-1]
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _emission(character: str) -> tuple[float, ...]:
-    """Return the logarithm of the probability of ``character`` under each tag."""
-    return tuple(finalseg.emit_P[tag].get(character, finalseg.MIN_FLOAT) for tag in TAGS)
-
-
 def _read_dictionary() -> tuple[dict[str, int], int]:
     """Read jieba's dictionary: the count of each word (of a repeated word the last) and the sum of all counts."""
     frequency: dict[str, int] = {}
@@ -185,13 +191,16 @@ def _read_dictionary() -> tuple[dict[str, int], int]:
     return frequency, total
 
 
-def _lengths_by_first_two(words: dict[str, float]) -> dict[str, tuple[int, ...]]:
-    """Return, for each two characters that start a longer word, the lengths of such words, ascending."""
+def _words_by_first_two(weight: dict[str, float]) -> dict[str, tuple[float | None, tuple[int, ...]]]:
+    """Return, for each two characters that are or start a word, their weight as a word and the longer words' lengths.
+
+    The weight is None where the two are no word; the lengths are ascending.
+    """
     lengths: dict[str, set[int]] = {}
-    for word in words:
+    for word in weight:
         if len(word) > 1:
             lengths.setdefault(word[:2], set()).add(len(word))
-    return {start: tuple(sorted(found)) for start, found in lengths.items()}
+    return {start: (weight.get(start), tuple(sorted(found - {2}))) for start, found in lengths.items()}
 
 
 @lru_cache(maxsize=1)

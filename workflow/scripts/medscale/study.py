@@ -4,13 +4,22 @@ from typing import NamedTuple
 
 
 class Run(NamedTuple):
-    """One fine-tuning run of the study: a method on a number of training rows with one seed."""
+    """One fine-tuning run of the study: a method on a number of training rows with one seed.
+
+    ``epochs`` is None in the main arm, whose epochs are those of the training section, and a number in a control.
+    """
 
     name: str
     method: str
     size: int
     size_label: str
     seed: int
+    epochs: int | None = None
+
+    @property
+    def arm(self) -> str:
+        """``main``, or ``control`` for a run that repeats a size for another number of epochs."""
+        return "main" if self.epochs is None else "control"
 
 
 def size_label(size: int) -> str:
@@ -23,18 +32,19 @@ def size_label(size: int) -> str:
 
 
 def runs_of(config: dict) -> list[Run]:
-    """Return the runs in the order of the study: method, then size, then seed.
+    """Return the runs in the order of the study: method, then size, then seed; controls last.
 
     The first seed keeps the bare name; the others add ``_seed{n}``.
     """
     study = config["study"]
+    arms = [(method, size, None) for method in study["methods"] for size in study["sizes"]]
+    arms += [(control["method"], control["size"], control["epochs"]) for control in study["controls"]]
     runs = []
-    for method in study["methods"]:
-        for size in study["sizes"]:
-            for position, seed in enumerate(study["seeds"]):
-                label = size_label(size)
-                name = f"{method}_{label}" + (f"_seed{seed}" if position else "")
-                runs.append(Run(name, method, size, label, seed))
+    for method, size, epochs in arms:
+        label = size_label(size)
+        bare = f"{method}_{label}" + (f"_{epochs}epochs" if epochs else "")
+        for position, seed in enumerate(study["seeds"]):
+            runs.append(Run(bare + (f"_seed{seed}" if position else ""), method, size, label, seed, epochs))
     return runs
 
 

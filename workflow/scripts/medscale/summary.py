@@ -21,6 +21,7 @@ COLUMNS = (
     *("experiment", "run", "method", "train_size", "seed"),
     *(f"{metric}{suffix}" for metric in METRICS for suffix in ("", "_lo", "_hi")),
     *COSTS,
+    *("epochs", "arm"),
 )
 METHODS = ("lora", "qlora")  # the order of the study; any other method follows, by name
 BASE = "base"
@@ -70,8 +71,8 @@ def match_logs(evaluations: dict[Path, dict[str, Any]], paths: Iterable[str | Pa
 def summary_table(evaluations: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Return the table of results, one row a run.
 
-    Fine-tuned runs come first and are numbered EXP-01, EXP-02, …: LoRA by size, then QLoRA by size; runs of further
-    seeds follow, so that a seed added later renumbers nothing. The base model and the floors have no number.
+    Fine-tuned runs come first and are numbered EXP-01, EXP-02, …: LoRA by size, then QLoRA by size; controls and runs
+    of further seeds follow, so that one added later renumbers nothing. The base model and the floors have no number.
 
     Args:
         evaluations: contents of eval.json files.
@@ -79,13 +80,14 @@ def summary_table(evaluations: Iterable[dict[str, Any]]) -> pd.DataFrame:
     Returns:
         The columns `COLUMNS`: ROUGE (F) and BLEU-4 in points of 100, NLL in nats per answer token, ``_lo`` and ``_hi``
         the ends of the 95 % interval, training time in seconds, peak memory of training in GiB, generated answers per
-        second, energy of training in kWh. What was not measured is missing.
+        second, energy of training in kWh, epochs trained, ``main`` or ``control``. What was not measured is missing.
     """
     rows = [_row(evaluation) for evaluation in sorted(evaluations, key=_position)]
     tuned = [row for row in rows if is_tuned(row["run"])]
     for number, row in enumerate(tuned, 1):
         row["experiment"] = f"EXP-{number:02d}"
-    types = {"experiment": "str", "train_size": "Int64", "seed": "Int64", **dict.fromkeys(COLUMNS[5:], "float64")}
+    types = dict.fromkeys(COLUMNS, "float64") | {"train_size": "Int64", "seed": "Int64"}
+    types |= dict.fromkeys(("experiment", "run", "method", "arm"), "str")
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
@@ -157,21 +159,22 @@ def value_at(evaluation: dict[str, Any], key: str, path: str | Path = "eval.json
 
 
 def _row(evaluation: dict[str, Any]) -> dict[str, Any]:
-    row = {name: value_at(evaluation, name) for name in ("run", "method", "train_size", "seed")}
+    row = {name: value_at(evaluation, name) for name in ("run", "method", "train_size", "seed", "arm")}
     for metric in METRICS:
         headline = "f" if metric.startswith("rouge") else "value"
         row[metric] = value_at(evaluation, f"metrics.{metric}.{headline}")
         row[f"{metric}_lo"], row[f"{metric}_hi"] = value_at(evaluation, f"metrics.{metric}.ci95") or (None, None)
-    return row | {column: value_at(evaluation, key) for column, key in COSTS.items()}
+    row |= {column: value_at(evaluation, key) for column, key in COSTS.items()}
+    return row | {"epochs": value_at(evaluation, "training.epochs")}
 
 
 def _position(evaluation: dict[str, Any]) -> tuple:
-    """Return the place of a run in the table: fine-tuned, base, floors; first seeds before further ones."""
+    """Return the place of a run in the table: fine-tuned (first seeds, further ones, controls), base, floors."""
     run, method, size, seed = (value_at(evaluation, name) for name in ("run", "method", "train_size", "seed"))
     kind = 0 if is_tuned(run) else 1 if run == BASE else 2
     further_seed = seed if kind == 0 and run.endswith(f"_seed{seed}") else -1
     place = METHODS.index(method) if method in METHODS else len(METHODS)
-    return kind, further_seed, place, method or "", size or 0, run
+    return kind, value_at(evaluation, "arm") == "control", further_seed, place, method or "", size or 0, run
 
 
 def _column(values: pd.Series, form: str) -> list[str]:

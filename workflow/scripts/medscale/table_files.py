@@ -64,13 +64,14 @@ def open_table(path: Path, wanted: Collection[str]) -> TableFile:
 
     Raises `UserError` where the file has no header, no JSON object or no known format.
     """
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return _open_parquet(path, wanted)
-    if path.suffix not in SUFFIXES:
+    if suffix not in SUFFIXES:
         raise UserError(f"{path}: unknown format; expected one of {', '.join(sorted(SUFFIXES))}")
     encoding = detect_encoding(path)
-    if path.suffix in {".csv", ".tsv"}:
-        return _open_csv(path, encoding, "\t" if path.suffix == ".tsv" else ",")
+    if suffix in {".csv", ".tsv"}:
+        return _open_csv(path, encoding, "\t" if suffix == ".tsv" else ",")
     format = "json" if _starts_with_bracket(path, encoding) else "jsonl"
     records = _json_array(path, encoding) if format == "json" else _json_lines(path, encoding)
     first = list(itertools.islice(records, _ROWS_FOR_COLUMNS))
@@ -217,12 +218,19 @@ def _open_parquet(path: Path, wanted: Collection[str]) -> TableFile:
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a Parquet file ({error}); fetch it again") from error
     columns = table.schema_arrow.names
-    records = _parquet_records(table, [name for name in columns if name in wanted])
+    records = _parquet_records(path, table, [name for name in columns if name in wanted])
     return TableFile(path, "parquet", None, columns, records)
 
 
-def _parquet_records(table: pq.ParquetFile, columns: list[str]) -> Iterator[dict | Broken]:
-    for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
+def _parquet_records(path: Path, table: pq.ParquetFile, columns: list[str]) -> Iterator[dict | Broken]:
+    batches = table.iter_batches(batch_size=_PARQUET_ROWS, columns=columns)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{path}: damaged inside ({error}); fetch it again") from error
+        if batch is None:
+            return
         try:
             yield from batch.to_pylist()
         except UnicodeDecodeError:

@@ -22,9 +22,11 @@ from transformers import (
 )
 from transformers.trainer_utils import EvalLoopOutput
 
+from medscale.answer_loss import use_answer_loss
 from medscale.chat import IGNORED
 from medscale.checkpoints import mark_complete
 from medscale.errors import UserError
+from medscale.hardware import EnergyMeter
 
 GROUP = 32  # effective batches whose rows are sorted by length together
 
@@ -33,8 +35,8 @@ class EpochOrder(Sampler[int]):
     """An order of the rows that depends on (seed, epoch, effective batch) alone, with similar lengths side by side.
 
     Rows are shuffled, sorted by length within groups of `GROUP` effective batches, cut into effective batches, and the
-    batches are shuffled. A micro-batch is a slice of an effective batch, so neither its size nor a resume changes which
-    rows make an optimiser step.
+    batches are shuffled. Micro-batches are cut from an effective batch, so neither their size nor a resume changes
+    which rows make an optimiser step.
 
     Args:
         lengths: tokens of each row.
@@ -65,13 +67,53 @@ class EpochOrder(Sampler[int]):
             yield from batch
 
 
+def micro_batches(batch: dict[str, torch.Tensor], tokens: int, multiple: int = 1) -> Iterator[dict[str, torch.Tensor]]:
+    """Cut a right-padded batch into micro-batches of about ``tokens`` tokens, each padded to its own longest row.
+
+    Args:
+        batch: ``input_ids``, ``attention_mask`` and ``labels`` of shape (rows, longest).
+        tokens: most tokens of a micro-batch, padding included; a single row may be longer.
+        multiple: lengths are rounded up to a multiple of this, where the batch is wide enough.
+    """
+    lengths = batch["attention_mask"].sum(1)
+    order = torch.argsort(lengths, descending=True, stable=True)
+    widths = ((lengths[order] + multiple - 1) // multiple * multiple).clamp(max=batch["input_ids"].shape[1]).tolist()
+    start = 0
+    while start < len(order):
+        rows = order[start : start + max(1, tokens // max(1, widths[start]))]
+        yield {name: values[rows, : widths[start]] for name, values in batch.items()}
+        start += len(rows)
+
+
 class StudyTrainer(Trainer):
-    """The Trainer with our order of the data, a validation loss per token, and a clock that goes on through resumes."""
+    """The Trainer with our order of the data, micro-batches of constant tokens, and a clock that outlives resumes.
+
+    A batch of the data loader is an effective batch. It is cut into micro-batches here and not by the Trainer's
+    accumulation, whose micro-batches have a constant number of rows: short rows then leave the device idle, and only
+    the longest decide the memory.
+
+    Args:
+        micro_batch_tokens: most tokens of a forward pass, padding included.
+        energy: a meter that runs.
+    """
+
+    def __init__(self, *args: Any, micro_batch_tokens: int, energy: EnergyMeter, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.micro_batch_tokens = micro_batch_tokens
+        self.energy = energy
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Add up the gradients of the micro-batches; each loss is a sum over the answer tokens of the whole batch."""
+        inputs = self._prepare_inputs(inputs)
+        parts = micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1)
+        return sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         rows = self.train_dataset if train_dataset is None else train_dataset
         lengths = [len(ids) for ids in rows["input_ids"]]
-        effective = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        effective = self.args.train_batch_size
         steps = math.ceil(len(rows) / effective)
         return EpochOrder(lengths, effective, self.args.seed, lambda: self.state.global_step // steps)
 
@@ -87,25 +129,32 @@ class StudyTrainer(Trainer):
         return output
 
     def prediction_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
-        """Add the batch to the sums of the validation loss."""
-        loss, logits, labels = super().prediction_step(model, inputs, *args, **kwargs)
-        tokens = int((inputs["labels"][:, 1:] != IGNORED).sum())
-        self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
-        return loss, logits, labels
+        """Add the batch, micro-batch by micro-batch, to the sums of the validation loss."""
+        inputs = self._prepare_inputs(inputs)
+        for part in micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1):
+            loss, _, _ = super().prediction_step(model, part, *args, **kwargs)
+            tokens = int((part["labels"][:, 1:] != IGNORED).sum())
+            self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
+        return loss, None, None
 
     def start_clock(self) -> None:
-        """Begin to count the seconds at what the log of an earlier, interrupted process had reached."""
+        """Begin to count seconds and energy at what the log of an earlier, interrupted process had reached."""
         self._began = time.perf_counter()
-        self._before = max((entry.get("seconds", 0.0) for entry in self.state.log_history), default=0.0)
-
-    def seconds(self) -> float:
-        """Return the seconds of training and validation so far; steps that were lost to a kill are not counted."""
-        return self._before + time.perf_counter() - self._began
+        self._before = {name: logged(self.state.log_history, name) for name in ("seconds", "energy_kwh")}
+        self._fresh = not self.state.log_history
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the seconds so far to each entry of the log."""
-        logs["seconds"] = round(self.seconds(), 3)
+        """Add to each entry of the log the seconds and the energy so far; steps lost to a kill are not counted."""
+        logs["seconds"] = round((self._before["seconds"] or 0.0) + time.perf_counter() - self._began, 3)
+        used = self.energy.so_far()
+        if used is not None and (self._fresh or self._before["energy_kwh"] is not None):
+            logs["energy_kwh"] = round((self._before["energy_kwh"] or 0.0) + used, 6)
         super().log(logs, start_time)
+
+
+def logged(history: list[dict[str, float]], name: str) -> float | None:
+    """Return the largest value of ``name`` in a Trainer's log; None where it was never measured."""
+    return max((entry[name] for entry in history if name in entry), default=None)
 
 
 class Supervisor(TrainerCallback):
@@ -136,18 +185,33 @@ class Supervisor(TrainerCallback):
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
     ) -> None:
-        for name in ("loss", "eval_loss", "grad_norm"):
-            if name in logs and not math.isfinite(logs[name]):
-                raise UserError(
-                    f"{name} is {logs[name]} at step {state.global_step}: the run has diverged. Its last checkpoint is "
-                    "kept. Lower training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
-                )
+        # In fp16 an infinite gradient norm is usual: the scaler skips that step and lowers its scale.
+        scaler = self.trainer.accelerator.scaler if args.fp16 else None
+        watched = ("loss", "eval_loss") if scaler else ("loss", "eval_loss", "grad_norm")
+        problems = [f"{name} is {logs[name]}" for name in watched if name in logs and not math.isfinite(logs[name])]
+        if scaler and scaler.get_scale() < 1:
+            problems.append("gradients overflow at every scale")
+        if problems:
+            raise UserError(
+                f"{' and '.join(problems)} at step {state.global_step}: the run has diverged. Its last checkpoint is "
+                "kept. Lower training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
+            )
         shown = {name: f"{logs[name]:.3f}" for name in ("loss", "eval_loss") if name in logs}
         if shown and self.bar is not None:
             self.bar.set_postfix(shown, refresh=False)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.bar.close()
+
+
+class Patience(EarlyStoppingCallback):
+    """Early stopping that counts from the log, so that a resumed run stops where an uninterrupted one does."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        super().on_train_begin(args, state, control)
+        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        best = min(range(len(losses)), key=losses.__getitem__, default=0)
+        self.early_stopping_patience_counter = max(0, len(losses) - 1 - best)
 
 
 def planned_steps(rows: int, training: dict[str, Any]) -> int:
@@ -158,7 +222,7 @@ def planned_steps(rows: int, training: dict[str, Any]) -> int:
 
 
 def trainer_arguments(
-    folder: Path, training: dict[str, Any], rows: int, micro_batch: int, precision: str, seed: int
+    folder: Path, training: dict[str, Any], rows: int, precision: str, seed: int
 ) -> TrainingArguments:
     """Return the Trainer's arguments for a run.
 
@@ -166,7 +230,6 @@ def trainer_arguments(
         folder: where checkpoints and TensorBoard files go.
         training: the resolved `training` section.
         rows: training rows.
-        micro_batch: samples a forward pass; accumulation makes up the rest of the effective batch.
         precision: bf16, fp16 or fp32.
         seed: seed of the run.
     """
@@ -182,9 +245,8 @@ def trainer_arguments(
         weight_decay=training["weight_decay"],
         max_grad_norm=training["max_grad_norm"],
         optim=training["optimizer"],
-        per_device_train_batch_size=micro_batch,
-        per_device_eval_batch_size=micro_batch,
-        gradient_accumulation_steps=training["effective_batch"] // micro_batch,
+        per_device_train_batch_size=training["effective_batch"],
+        per_device_eval_batch_size=training["effective_batch"],
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=not torch.cuda.is_available(),
@@ -217,6 +279,8 @@ def make_trainer(
     validation: Dataset,
     arguments: TrainingArguments,
     training: dict[str, Any],
+    micro_batch: int,
+    energy: EnergyMeter,
 ) -> StudyTrainer:
     """Return a Trainer that pads each micro-batch to its longest row and minds early stopping.
 
@@ -227,7 +291,11 @@ def make_trainer(
         validation: the same columns.
         arguments: from `trainer_arguments`.
         training: the resolved `training` section.
+        micro_batch: rows of full length in a forward pass; of shorter rows, as many more as make as many tokens.
+        energy: a meter that runs.
     """
+    use_answer_loss(model.get_base_model())
+    validation = validation.select(sorted(range(len(validation)), key=lambda i: len(validation[i]["input_ids"])))
     tokenizer.padding_side = "right"
     trainer = StudyTrainer(
         model=model,
@@ -236,9 +304,11 @@ def make_trainer(
         eval_dataset=validation,
         data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8 if torch.cuda.is_available() else None),
         processing_class=tokenizer,
+        micro_batch_tokens=micro_batch * training["max_length"],
+        energy=energy,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Supervisor(trainer, training["save_minutes"]))
     if training["early_stopping_patience"]:
-        trainer.add_callback(EarlyStoppingCallback(training["early_stopping_patience"]))
+        trainer.add_callback(Patience(training["early_stopping_patience"]))
     return trainer

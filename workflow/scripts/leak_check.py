@@ -1,0 +1,62 @@
+"""Check, on the files that the split wrote, that no test question is near to any training question."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from medscale.arguments import similarity, whole_number
+from medscale.errors import UserError, run_script
+from medscale.files import read_jsonl, write_json
+from medscale.leak_check import Thresholds, check
+
+
+def main() -> None:
+    args = parse_arguments()
+    test = list(read_jsonl(args.test))
+    if not test:
+        raise UserError(f"{args.test}: has no rows; delete the file and run the workflow again")
+    thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
+    report = check(test, read_jsonl(args.train), thresholds)
+    write_json(args.output, report | {"training_file": args.train.name})
+    near, contained = report["near"]["count"], report["contained"]["count"]
+    print(
+        f"{report['test_questions']} test questions against {report['training_questions']} training questions: "
+        f"{near} near by similarity, {contained} contained in one"
+    )
+    if not report["passed"]:
+        print(f"warning: test questions are near to training questions; {args.output} names them", file=sys.stderr)
+
+
+def ngram(text: str) -> int:
+    """Read the characters of an n-gram, at least 1."""
+    value = whole_number(text)
+    if not value:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--test", type=Path, required=True, help="test rows (JSON lines)")
+    parser.add_argument("--train", type=Path, required=True, help="training rows, the largest set (JSON lines)")
+    parser.add_argument(
+        "--similarity-threshold",
+        type=similarity,
+        default=0.6,
+        help="Jaccard similarity of character 3-grams from which two questions are near (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ngram", type=ngram, default=13, help="characters of the n-grams of containment (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--containment-threshold",
+        type=similarity,
+        default=0.8,
+        help="share of a test question's n-grams in one training question from which it is near (default: %(default)s)",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="JSON with what is near, and how near the rest is")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)
