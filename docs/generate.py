@@ -1,4 +1,4 @@
-"""Write the parts of the repository that follow from others: config/README.md and envs/*.yaml.
+"""Write the parts of the repository that follow from others: config/README.md, envs/*.yaml, the picture in the README.
 
     make docs
 
@@ -6,7 +6,11 @@ A test holds them in step with the schema and with the lock file.
 """
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -49,7 +53,27 @@ def generated() -> dict[Path, str]:
     files = {ROOT / "config" / "README.md": config_reference()}
     for name, packages in ENVIRONMENTS.items():
         files[ROOT / "envs" / f"{name}.yaml"] = environment(packages)
+    for readme in (ROOT / "README.md", ROOT / "README.zh-CN.md"):
+        text = readme.read_text(encoding="utf-8")
+        files[readme] = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture()}\2", text, flags=re.DOTALL)
     return files
+
+
+@cache
+def picture() -> str:
+    """Return the workflow as a Mermaid flowchart: which rule needs which, without what follows from other arrows."""
+    command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    names = dict(re.findall(r"^\t(id\d+)\[(\w+)\]$", done.stdout, re.MULTILINE))
+    arrows = {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", done.stdout)}
+    arrows = {(a, b) for a, b in arrows if b != "all"}
+    needed = {b: {a for a, c in arrows if c == b} for _, b in arrows}
+
+    def reached(rule: str) -> set[str]:
+        return set().union(*({above, *reached(above)} for above in needed.get(rule, ())))
+
+    kept = [(a, b) for a, b in arrows if not any(a in reached(c) for c in needed[b])]
+    return "flowchart LR\n" + "".join(f"    {a} --> {b}\n" for a, b in sorted(kept))
 
 
 def environment(packages: list[str]) -> str:

@@ -189,7 +189,6 @@ def _contradictions(config: dict) -> Iterator[str]:
         )
     yield from _control_problems(config)
     yield from _override_problems(config)
-    yield from _batch_problems(config)
 
 
 def _control_problems(config: dict) -> Iterator[str]:
@@ -221,16 +220,3 @@ def _override_problems(config: dict) -> Iterator[str]:
 def _override_keys(run: Run) -> tuple[str, ...]:
     """Return the names under which a run's values may be overridden, the least exact first."""
     return run.method, run.size_label, f"{run.method}_{run.size_label}", run.name
-
-
-def _batch_problems(config: dict) -> Iterator[str]:
-    seen = set()
-    for run in runs_of(config):
-        training = settings_for(config, run)["training"]
-        pair = training["micro_batch"], training["effective_batch"]
-        if pair[1] % pair[0] and pair not in seen:
-            seen.add(pair)
-            yield (
-                f"training.micro_batch = {pair[0]} (in {run.name}): must divide training.effective_batch, "
-                f"which is {pair[1]}"
-            )

@@ -1,21 +1,18 @@
 """What the machine is, which precision it should use, and how much memory and energy a piece of work took."""
 
-import importlib.metadata
 import os
-import platform
 import re
 import resource
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from medscale.errors import UserError
+from medscale.machine import GIB, cpu_hardware, versions
 
-GIB = 1024**3
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "snakemake")
 
 
@@ -81,28 +78,20 @@ def torch_dtype(name: str) -> torch.dtype:
 def hardware() -> dict[str, Any]:
     """Return what the machine is, for provenance; null where there is no such thing."""
     properties = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
-    return {
+    return cpu_hardware() | {
         "device": device().type,
         "gpu_model": properties.name if properties else None,
         "gpu_memory_gib": round(properties.total_memory / GIB, 2) if properties else None,
         "compute_capability": f"{properties.major}.{properties.minor}" if properties else None,
         "cuda": torch.version.cuda if properties else None,
         "driver": _driver() if properties else None,
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB, 2),
     }
 
 
 def software() -> dict[str, str | None]:
     """Return the versions that a result depends on; null for a package that is not installed."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        versions[package] = None
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions
+    return versions(PACKAGES)
 
 
 class MemoryMeter:
@@ -199,13 +188,3 @@ def _driver() -> str | None:
     import pynvml
 
     return pynvml.nvmlSystemGetDriverVersion() if _nvml_handle() is not None else None
-
-
-def _cpu_model() -> str:
-    """Return the processor's name as Linux tells it, else what Python knows."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
