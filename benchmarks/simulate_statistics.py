@@ -1,7 +1,7 @@
 """Simulate studies whose truth is known, and count how often MedScale's statistics are right; time them too.
 
-python benchmarks/simulate_statistics.py --output benchmarks/results/statistics.json      # 10 minutes of one core
-python benchmarks/simulate_statistics.py --simulations 100                                # a minute, coarser
+python benchmarks/simulate_statistics.py --output benchmarks/results/statistics.json  # a quarter of an hour
+python benchmarks/simulate_statistics.py --simulations 100                            # a minute, coarser
 """
 
 import argparse
