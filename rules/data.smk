@@ -14,6 +14,7 @@ rule clean:
         f"{LOGS}/clean.benchmark.tsv"
     conda:
         "../envs/data.yaml"
+    threads: 2
     resources:
         mem_mb=4000,
         runtime=120,
@@ -24,7 +25,7 @@ rule clean:
     message:
         "Cleaning the corpus"
     shell:
-        "python workflow/scripts/clean.py --manifest {input.corpus:q} --columns {params.columns:q} {params.cleaning}"
+        "python workflow/scripts/clean.py --threads {threads} --manifest {input.corpus:q} --columns {params.columns:q} {params.cleaning}"
         " --output-clean {output.clean:q} --output-rejected {output.rejected:q} --output-report {output.report:q}"
         " > {log:q} 2>&1"
 
@@ -43,6 +44,7 @@ rule split:
         f"{LOGS}/split.benchmark.tsv"
     conda:
         "../envs/data.yaml"
+    threads: 2
     resources:
         mem_mb=4000,
         runtime=120,
@@ -57,7 +59,7 @@ rule split:
     message:
         "Splitting into test, validation and pool"
     shell:
-        "python workflow/scripts/split.py --clean {input.clean:q} --test-size {params.test_size}"
+        "python workflow/scripts/split.py --threads {threads} --clean {input.clean:q} --test-size {params.test_size}"
         " --validation-size {params.validation_size} --sizes {params.sizes:q} --seed {params.seed}"
         " --similarity-threshold {params.threshold} --test {output.test:q} --validation {output.validation:q}"
         " --pool {output.pool:q} --report {output.report:q} > {log:q} 2>&1"

@@ -78,6 +78,7 @@ def scaling_fit(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
                 "law": "power" if fitted else None,
                 "laws": LAWS if fitted else {},
                 "predictions": [point(size, 2.0) for size in (200_000, 500_000, 1_000_000)] if fitted else [],
+                "extrapolated": [point(size, 2.0) for size in (200_000, 500_000)] if fitted else [],
                 "one_more": ONE_MORE if fitted else None,
                 "sentence": {
                     "en": "Ten times the data lowers the loss by 0.09 nats per token." if fitted else "Too few sizes.",

@@ -195,7 +195,11 @@ class TestSplit:
         assert result.report["families"]["largest"] > 1
 
     def test_the_proof_mends_what_minhash_overlooked(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(split, "near_duplicate_components", lambda texts, threshold: Components(len(texts)))
+        def overlook_all(texts, threshold, batches):
+            list(batches)  # reading them fills `texts`
+            return Components(len(texts))
+
+        monkeypatch.setattr(split, "near_duplicate_components", overlook_all)
         result = Split(tmp_path, questions(random.Random(9), 300))
         assert result.report["proof"]["rounds"] > 1
         assert result.crossing() == 0

@@ -1,42 +1,39 @@
 """Clean the raw corpus: keep the usable rows, and keep every other row too, with the reason why it was dropped.
 
-The rows are streamed from the file to a scratch table beside the outputs, because near-duplicates are known only when
-all rows have been seen; memory holds fingerprints of the rows, not their texts. What cleaning does to a text is told
-in medscale/text_cleaning.py and medscale/personal_data.py, why a row is dropped in medscale/cleaning.py and
-medscale/deduplication.py.
+The rows are streamed, cleaned in pieces by several processes, and written to a scratch file without a name beside the
+outputs, because near-duplicates are known only when all rows have been seen; memory holds fingerprints of the rows,
+not their texts. What cleaning does to a text is told in medscale/text_cleaning.py and medscale/personal_data.py, why a
+row is dropped in medscale/cleaning.py and medscale/deduplication.py.
 """
 
 import argparse
-import itertools
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medscale.arguments import boolean, optional, similarity, whole_number
-from medscale.cleaning import Rules, clean_row, original_text
-from medscale.corpus import Columns, Corpus
+from medscale.cleaning import Rules
+from medscale.corpus import Columns, Corpus, row_id
 from medscale.deduplication import Duplicates, Twin
 from medscale.errors import UserError, run_script
 from medscale.files import atomic_path, write_json
+from medscale.judging import CONTENT, PLACE, TEXT, VERDICT, Judge
+from medscale.parallel import available_cores, batched, ordered_map
 
 BATCH = 2000
 QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
-TEXT = pa.string()
-PLACE = [("id", TEXT), ("row", pa.int64())]
-VERDICT = [("reason", TEXT), ("detail", TEXT)]
-CONTENT = [(name, TEXT) for name in ("question", "answer", "department")]
-RAW = [(f"raw_{name}", TEXT) for name, _ in CONTENT]
 CLEAN = pa.schema([("id", TEXT), *CONTENT])
 REJECTED = pa.schema([*PLACE, *VERDICT, *CONTENT])
-SCRATCH = pa.schema([*PLACE, *VERDICT, ("masked", pa.list_(TEXT)), *CONTENT, *RAW])
 
 
 @dataclass
@@ -46,12 +43,12 @@ class Tally:
     dropped: Counter = field(default_factory=Counter)
     masked: Counter = field(default_factory=Counter)
     departments: Counter = field(default_factory=Counter)
-    question_characters: list[int] = field(default_factory=list)
-    answer_characters: list[int] = field(default_factory=list)
+    question_characters: Counter = field(default_factory=Counter)
+    answer_characters: Counter = field(default_factory=Counter)
 
     @property
     def kept(self) -> int:
-        return len(self.question_characters)
+        return self.question_characters.total()
 
     @property
     def read(self) -> int:
@@ -66,19 +63,15 @@ def main() -> None:
         args.mask_personal_data,
     )
     corpus = Corpus(args.manifest, Columns.from_json(args.columns))
-    duplicates = Duplicates(args.near_duplicate_threshold)
-    # One fixed name: what a killed run leaves behind, the next one overwrites.
-    scratch = args.output_clean.with_name(f".{args.output_clean.stem}-scratch.arrow")
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        judge_rows(corpus, args.limit, rules, duplicates, scratch)
-        with pa.memory_map(str(scratch)) as source:
-            table = pa.ipc.open_file(source).read_all()
-            texts = {name: table[name] for name in ("question", "answer")}
-            twins = duplicates.find(lambda name, row: texts[name][row].as_py())
-            tally = divide(table, twins, args.output_clean, args.output_rejected)
-    finally:
-        scratch.unlink(missing_ok=True)
+    folder = args.output_clean.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    duplicates = Duplicates(args.near_duplicate_threshold, folder)
+    with tempfile.TemporaryFile(dir=folder) as scratch:
+        judge = Judge(rules, args.near_duplicate_threshold is not None)
+        for piece in ordered_map(judge, batched(corpus.rows(args.limit), BATCH), max(1, args.threads)):
+            scratch.write(piece.table)
+            duplicates.add(piece.numbers, piece.fingerprints)
+        tally = divide(scratch, duplicates.find(), args.output_clean, args.output_rejected)
     if not tally.kept:
         raise UserError(
             f"{args.manifest}: none of the {tally.read} rows is usable ({dict(tally.dropped)}); "
@@ -88,72 +81,60 @@ def main() -> None:
     print(f"kept {tally.kept} of {tally.read} rows; dropped {dict(tally.dropped)}")
 
 
-def judge_rows(corpus: Corpus, limit: int | None, rules: Rules, duplicates: Duplicates, scratch: Path) -> None:
-    """Clean every row by itself and write it to the scratch table; hand the survivors to the search for duplicates."""
-    numbers = itertools.count()
-    with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, SCRATCH) as writer:
-        for raws in batched(corpus.rows(limit), BATCH):
-            rows = []
-            for raw in raws:
-                row = clean_row(raw, rules)
-                text = raw.question if raw.broken is None else (raw.broken.text,)
-                rows.append(
-                    {
-                        "id": raw.id,
-                        "row": raw.number,
-                        "reason": row.reason,
-                        "detail": original_text(row.detail),
-                        "masked": list(row.masked.elements()),
-                        "question": row.question,
-                        "answer": row.answer,
-                        "department": row.department,
-                        "raw_question": original_text(text),
-                        "raw_answer": original_text(raw.answer),
-                        "raw_department": original_text(raw.department),
-                    }
-                )
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, SCRATCH))
-            pairs = [(next(numbers), row) for row in rows]
-            duplicates.add((number, row["question"], row["answer"]) for number, row in pairs if row["reason"] is None)
-
-
-def divide(table: pa.Table, twins: dict[int, Twin], clean: Path, rejected: Path) -> Tally:
+def divide(scratch: IO[bytes], twins: dict[int, Twin], clean: Path, rejected: Path) -> Tally:
     """Write the kept rows to one file and the dropped ones, as they were read, to the other."""
     tally = Tally()
-    ids = table["id"]
-    numbers = itertools.count()
     with ExitStack() as stack:
         clean_writer = stack.enter_context(parquet_writer(stack.enter_context(atomic_path(clean)), CLEAN))
         rejected_writer = stack.enter_context(parquet_writer(stack.enter_context(atomic_path(rejected)), REJECTED))
-        for batch in table.to_batches():
-            kept, dropped = [], []
-            for row in batch.to_pylist():
-                twin = twins.get(next(numbers))
-                if twin is not None:
-                    row |= duplicate_reason(twin, ids[twin.row].as_py())
-                if row["reason"] is None:
-                    kept.append({name: row[name] for name in CLEAN.names})
-                    count_kept(tally, row)
-                else:
-                    original = {name: row[f"raw_{name}"] for name, _ in CONTENT}
-                    dropped.append({name: row[name] for name, _ in [*PLACE, *VERDICT]} | original)
-                    tally.dropped[row["reason"]] += 1
-            clean_writer.write_batch(pa.RecordBatch.from_pylist(kept, CLEAN))
-            rejected_writer.write_batch(pa.RecordBatch.from_pylist(dropped, REJECTED))
+        for batch in judged_batches(scratch):
+            batch = with_duplicates(batch, twins)
+            is_kept = batch["reason"].is_null()
+            kept, dropped = batch.filter(is_kept), batch.filter(pc.invert(is_kept))
+            count(tally, kept, dropped)
+            clean_writer.write_batch(kept.select(CLEAN.names))
+            originals = [dropped[name] for name, _ in [*PLACE, *VERDICT]]
+            originals += [dropped[f"raw_{name}"] for name, _ in CONTENT]
+            rejected_writer.write_batch(pa.RecordBatch.from_arrays(originals, schema=REJECTED))
     return tally
 
 
-def duplicate_reason(twin: Twin, id: str) -> dict[str, str]:
+def judged_batches(scratch: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """Read back what `Judge` wrote, a batch at a time."""
+    scratch.seek(0, 2)
+    end = scratch.tell()
+    scratch.seek(0)
+    while scratch.tell() < end:
+        with pa.ipc.open_stream(scratch) as stream:
+            yield from stream
+
+
+def with_duplicates(batch: pa.RecordBatch, twins: dict[int, Twin]) -> pa.RecordBatch:
+    """Fill in reason and detail where a row is a duplicate."""
+    found = {place: twins[row] for place, row in enumerate(batch["row"].to_pylist()) if row in twins}
+    if not found:
+        return batch
+    reasons, details = batch["reason"].to_pylist(), batch["detail"].to_pylist()
+    for place, twin in found.items():
+        reasons[place], details[place] = duplicate_reason(twin)
+    for name, values in (("reason", reasons), ("detail", details)):
+        batch = batch.set_column(batch.schema.get_field_index(name), name, pa.array(values, TEXT))
+    return batch
+
+
+def duplicate_reason(twin: Twin) -> tuple[str, str]:
     if twin.equal:
-        return {"reason": "exact_duplicate", "detail": f"of {id}"}
-    return {"reason": "near_duplicate", "detail": f"of {id}: question {twin.question:.3f}, answer {twin.answer:.3f}"}
+        return "exact_duplicate", f"of {row_id(twin.row)}"
+    detail = f"of {row_id(twin.row)}: question {twin.question:.3f}, answer {twin.answer:.3f}"
+    return "near_duplicate", detail
 
 
-def count_kept(tally: Tally, row: dict[str, Any]) -> None:
-    tally.masked.update(row["masked"])
-    tally.departments[row["department"] or "unknown"] += 1
-    tally.question_characters.append(len(row["question"]))
-    tally.answer_characters.append(len(row["answer"]))
+def count(tally: Tally, kept: pa.RecordBatch, dropped: pa.RecordBatch) -> None:
+    tally.dropped.update(dropped["reason"].to_pylist())
+    tally.masked.update(kept["masked"].flatten().to_pylist())
+    tally.departments.update(name or "unknown" for name in kept["department"].to_pylist())
+    tally.question_characters.update(pc.utf8_length(kept["question"]).to_pylist())
+    tally.answer_characters.update(pc.utf8_length(kept["answer"]).to_pylist())
 
 
 def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tally: Tally) -> dict[str, Any]:
@@ -180,18 +161,14 @@ def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tal
     }
 
 
-def quantiles(lengths: list[int]) -> dict[str, float]:
+def quantiles(counts: Counter) -> dict[str, float]:
+    lengths = np.repeat(*np.array(sorted(counts.items()), np.int64).T)
     values = np.quantile(lengths, list(QUANTILES.values()), method="nearest").tolist()
     return dict(zip(QUANTILES, values, strict=True)) | {"mean": round(float(np.mean(lengths)), 2)}
 
 
 def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd")
-
-
-def batched(items: Iterator, size: int) -> Iterator[list]:
-    while batch := list(itertools.islice(items, size)):
-        yield batch
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -216,6 +193,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--mask-personal-data", type=boolean, default=True, help="true or false (default: %(default)s)")
     parser.add_argument("--limit", type=optional(whole_number), help="read at most so many rows; null or left out: all")
+    parser.add_argument(
+        "--threads",
+        type=whole_number,
+        default=min(2, available_cores()),
+        help="processes that clean; the result is the same with any number (default: 2, or 1 on a single core)",
+    )
     parser.add_argument("--output-clean", type=Path, required=True, help="Parquet: id, question, answer, department")
     parser.add_argument("--output-rejected", type=Path, required=True, help="Parquet: the dropped rows and the reasons")
     parser.add_argument("--output-report", type=Path, required=True, help="JSON: counts, lengths, settings")

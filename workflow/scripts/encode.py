@@ -2,59 +2,67 @@
 
 import argparse
 import json
+from array import array
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medscale.chat import Chat
+from medscale.chat import Chat, Sample
 from medscale.errors import UserError, run_script
 from medscale.files import atomic_path, read_jsonl, sha256_file, write_json
+from medscale.parallel import batched
 from medscale.tokenizer import load_tokenizer
+
+BATCH = 1000
+IDS = pa.list_(pa.int32())
+ENCODED = pa.schema([("id", pa.string()), ("input_ids", IDS), ("labels", IDS)])
 
 
 def main() -> None:
     args = parse_arguments()
     chat = Chat(load_tokenizer(args.model), **json.loads(args.chat))
-    rows, samples, too_long = [], [], []
-    for row in read_jsonl(args.rows):
-        sample = chat.sample(row["question"], row["answer"], args.max_length)
-        if sample is None:
-            too_long.append(row["id"])
-        else:
-            rows.append(row["id"])
-            samples.append(sample)
-    if not samples:
-        raise UserError(
-            f"{args.rows}: no prompt leaves room for an answer; raise training.max_length ({args.max_length})"
-        )
-
-    ids = pa.list_(pa.int32())
-    table = pa.table(
-        {
-            "id": pa.array(rows, pa.string()),
-            "input_ids": pa.array([sample.input_ids for sample in samples], ids),
-            "labels": pa.array([sample.labels for sample in samples], ids),
-        }
-    )
+    lengths, too_long, truncated = array("q"), [], 0
     with atomic_path(args.output) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-    lengths = sorted(len(sample.input_ids) for sample in samples)
+        with pq.ParquetWriter(temporary, ENCODED, compression="zstd") as writer:
+            for rows in batched(read_jsonl(args.rows), BATCH):
+                questions, answers = ([row[name] for row in rows] for name in ("question", "answer"))
+                samples = chat.samples(questions, answers, args.max_length)
+                too_long += [row["id"] for row, sample in zip(rows, samples, strict=True) if sample is None]
+                writer.write_batch(encoded(rows, samples))
+                fitting = [sample for sample in samples if sample is not None]
+                lengths.extend(len(sample.input_ids) for sample in fitting)
+                truncated += sum(sample.truncated for sample in fitting)
+        if not lengths:
+            raise UserError(
+                f"{args.rows}: no prompt leaves room for an answer; raise training.max_length ({args.max_length})"
+            )
+    lengths = sorted(lengths)
     write_json(
         args.report,
         {
             "schema_version": 1,
             "rows_sha256": sha256_file(args.rows),
-            "rows": len(rows) + len(too_long),
-            "encoded": len(rows),
+            "rows": len(lengths) + len(too_long),
+            "encoded": len(lengths),
             "prompts_too_long": too_long,
-            "answers_truncated": sum(sample.truncated for sample in samples),
+            "answers_truncated": truncated,
             "max_length": args.max_length,
             "tokens": sum(lengths),
             "longest_sample": lengths[-1],
             "median_sample": lengths[len(lengths) // 2],
         },
     )
-    print(f"encoded {len(rows)} of {len(rows) + len(too_long)} rows, {sum(lengths)} tokens")
+    print(f"encoded {len(lengths)} of {len(lengths) + len(too_long)} rows, {sum(lengths)} tokens")
+
+
+def encoded(rows: Sequence[dict], samples: Sequence[Sample | None]) -> pa.RecordBatch:
+    """Return the samples as a batch, without those that are None."""
+    ids = [row["id"] for row, sample in zip(rows, samples, strict=True) if sample is not None]
+    fitting = [sample for sample in samples if sample is not None]
+    arrays = [pa.array(ids, pa.string())]
+    arrays += [pa.array([getattr(sample, name) for sample in fitting], IDS) for name in ("input_ids", "labels")]
+    return pa.RecordBatch.from_arrays(arrays, schema=ENCODED)
 
 
 def parse_arguments() -> argparse.Namespace:

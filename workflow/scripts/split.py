@@ -4,12 +4,17 @@ Questions that are nearly the same form families, and a family lies wholly in on
 exactly the asked sizes and the departments in proportion; the pool is so ordered that every prefix has them too, which
 makes the training sets, its prefixes, nested and stratified. An exact search then proves that nothing crosses, and if
 it ever found a pair that MinHash had overlooked, that pair would be joined and the rows divided again.
+
+Texts are streamed and lie in files without a name beside the outputs, until they are asked for; memory holds their
+fingerprints.
 """
 
 import argparse
+import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +24,101 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medscale.arguments import similarity, sizes, whole_number
-from medscale.components import Components, near_duplicate_components
+from medscale.components import Components, Marks, marks, near_duplicate_components
 from medscale.errors import UserError, run_script
-from medscale.files import write_json, write_jsonl
+from medscale.files import atomic_path, write_json
 from medscale.leakage import crossing_pairs
+from medscale.parallel import available_cores, ordered_map
 from medscale.shingles import comparable
 from medscale.splitting import POOL, TEST, UNKNOWN, VALIDATION, assign_parts, row_ranks, stratified_order
+from medscale.text_store import TextStore
 
 # A family of more than this share of all rows hints at texts made from a template, or too low a threshold.
 LARGE_FAMILY = 0.05
-BATCH = 10_000
+BATCH = 2000
 PARTS = {"test": TEST, "validation": VALIDATION, "pool": POOL}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What stays of the clean rows: department and random rank of each, and its question in a file."""
+
+    questions: TextStore
+    departments: list[str]
+    ranks: np.ndarray
 
 
 def main() -> None:
     args = parse_arguments()
-    table = pq.read_table(args.clean, columns=["id", "question", "department"])
-    require_enough_rows(args, table.num_rows)
-    texts = [comparable(question) for question in table["question"].to_pylist()]
-    departments = [name or UNKNOWN for name in table["department"].to_pylist()]
-    ranks = row_ranks(table["id"].to_pylist(), args.seed)
-
-    families = near_duplicate_components(texts, args.similarity_threshold)
+    require_enough_rows(args, pq.read_metadata(args.clean).num_rows)
+    args.pool.parent.mkdir(parents=True, exist_ok=True)
+    rows, families = read(args)
     compared = rounds = 0
     while True:
-        parts = assign_parts(families.labels(), departments, ranks, args.test_size, args.validation_size)
-        leakage = crossing_pairs(texts, parts, np.flatnonzero(parts != POOL), args.similarity_threshold)
+        parts = assign_parts(families.labels(), rows.departments, rows.ranks, args.test_size, args.validation_size)
+        leakage = crossing_pairs(rows.questions, parts, np.flatnonzero(parts != POOL), args.similarity_threshold)
         rounds, compared = rounds + 1, compared + leakage.compared
         if not len(leakage.pairs):
             break
         families.join(leakage.pairs.tolist())
     proof = {"rounds": rounds, "pairs_compared": compared, "crossing_pairs": len(leakage.pairs)}
-    del texts, table
 
-    table = pq.read_table(args.clean)
-    rows = {}
-    for name, part in PARTS.items():
-        rows[name] = stratified_order(np.flatnonzero(parts == part), departments, ranks)
-        write_jsonl(getattr(args, name), records(table, rows[name]))
-    summary = report(args, table, departments, families, rows, proof)
+    numbers = {
+        name: stratified_order(np.flatnonzero(parts == part), rows.departments, rows.ranks)
+        for name, part in PARTS.items()
+    }
+    write_parts(args, numbers)
+    summary = report(args, rows.departments, families, numbers, proof)
     write_json(args.report, summary)
-    print(", ".join(f"{name} {len(numbers)}" for name, numbers in rows.items()))
+    print(", ".join(f"{name} {len(rows)}" for name, rows in numbers.items()))
     for warning in summary["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def read(args: argparse.Namespace) -> tuple[Rows, Components]:
+    """Stream the clean rows once and return what stays of them, and their families."""
+    rows = Rows(TextStore(args.pool.parent), [], np.empty(pq.read_metadata(args.clean).num_rows, np.uint64))
+    names: dict[str, str] = {}
+
+    def questions() -> Iterator[list[str]]:
+        for batch in batches(args.clean, ["id", "question", "department"]):
+            start = len(rows.departments)
+            rows.ranks[start : start + batch.num_rows] = row_ranks(batch["id"].to_pylist(), args.seed)
+            for name in batch["department"].to_pylist():
+                name = name or UNKNOWN
+                rows.departments.append(names.setdefault(name, name))
+            yield batch["question"].to_pylist()
+
+    def marks_of_rows() -> Iterator[Marks]:
+        for texts, found in ordered_map(comparable_marks, questions(), max(1, args.threads)):
+            rows.questions.extend_bytes(texts)
+            yield found
+
+    families = near_duplicate_components(rows.questions, args.similarity_threshold, marks_of_rows())
+    return rows, families
+
+
+def comparable_marks(questions: Sequence[str]) -> tuple[list[bytes], Marks]:
+    """Return what is compared of some questions, in UTF-8, and its marks."""
+    texts = [comparable(question) for question in questions]
+    return [text.encode() for text in texts], marks(texts)
+
+
+def write_parts(args: argparse.Namespace, numbers: dict[str, np.ndarray]) -> None:
+    """Write the rows of each part in their order: first all lines as they come, then from there one by one."""
+    lines = TextStore(args.pool.parent)
+    for batch in batches(args.clean):
+        lines.extend(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in batch.to_pylist())
+    for name, rows in numbers.items():
+        with atomic_path(getattr(args, name)) as temporary, open(temporary, "wb") as handle:
+            handle.writelines(map(lines.bytes_of, rows.tolist()))
+
+
+def batches(clean: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the clean rows in batches."""
+    # Without read-ahead, which would hold the whole file for a reader that is faster than what is done with it.
+    with pq.ParquetFile(clean, pre_buffer=False) as file:
+        yield from file.iter_batches(BATCH, columns=columns, use_threads=False)
 
 
 def require_enough_rows(args: argparse.Namespace, rows: int) -> None:
@@ -80,15 +137,8 @@ def require_enough_rows(args: argparse.Namespace, rows: int) -> None:
         )
 
 
-def records(table: pa.Table, numbers: np.ndarray) -> Iterator[dict]:
-    """Yield the rows of these numbers, in this order."""
-    for start in range(0, len(numbers), BATCH):
-        yield from table.take(pa.array(numbers[start : start + BATCH])).to_pylist()
-
-
 def report(
     args: argparse.Namespace,
-    table: pa.Table,
     departments: list[str],
     families: Components,
     rows: dict[str, np.ndarray],
@@ -98,7 +148,7 @@ def report(
     largest = int(rows_of_family.max())
     return {
         "schema_version": 1,
-        "rows": table.num_rows,
+        "rows": len(departments),
         "sizes": {name: len(numbers) for name, numbers in rows.items()},
         "departments": {
             name: dict(sorted(Counter(departments[row] for row in numbers).items())) for name, numbers in rows.items()
@@ -111,13 +161,13 @@ def report(
         },
         "proof": proof,
         "answers_also_in_pool": {
-            name: answers_in_common(table, rows[name], rows["pool"]) for name in ("test", "validation")
+            name: answers_in_common(args.clean, rows[name], rows["pool"]) for name in ("test", "validation")
         },
         "warnings": [
-            f"one family of near-duplicate questions has {largest} of {table.num_rows} rows; it lies in the pool, or "
+            f"one family of near-duplicate questions has {largest} of {len(departments)} rows; it lies in the pool, or "
             "weighs much in the test set; a higher similarity threshold makes smaller families"
         ]
-        if largest > max(10, LARGE_FAMILY * table.num_rows)
+        if largest > max(10, LARGE_FAMILY * len(departments))
         else [],
         "settings": {
             "test_size": args.test_size,
@@ -129,17 +179,26 @@ def report(
     }
 
 
-def answers_in_common(table: pa.Table, numbers: np.ndarray, pool: np.ndarray) -> int:
+def answers_in_common(clean: Path, numbers: np.ndarray, pool: np.ndarray) -> int:
     """Count the rows whose answer, to the letter, is that of a row of the pool too.
 
     Such an answer can be learned by heart. It is no leak, for the question is another, but it flatters a score.
     """
-    answers = table["answer"].take(pa.array(numbers)).combine_chunks()
+    wanted, in_pool = np.sort(numbers), np.sort(pool)
+    answers = pa.concat_arrays([pa.array([], pa.string()), *answers_of(clean, wanted)])
     found: set[str] = set()
-    for start in range(0, len(pool), BATCH):
-        some = table["answer"].take(pa.array(pool[start : start + BATCH]))
+    for some in answers_of(clean, in_pool):
         found.update(some.filter(pc.is_in(some, answers)).to_pylist())
     return sum(answer in found for answer in answers.to_pylist())
+
+
+def answers_of(clean: Path, numbers: np.ndarray) -> Iterator[pa.Array]:
+    """Yield the answers of these rows, numbers in rising order, batch by batch."""
+    start = 0
+    for batch in batches(clean, ["answer"]):
+        first, last = np.searchsorted(numbers, [start, start + batch.num_rows])
+        yield batch["answer"].take(pa.array(numbers[first:last] - start))
+        start += batch.num_rows
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -154,6 +213,12 @@ def parse_arguments() -> argparse.Namespace:
         type=similarity,
         default=0.6,
         help="Jaccard similarity of character 3-grams from which two questions must not be divided (default: 0.6)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=whole_number,
+        default=min(2, available_cores()),
+        help="processes that work; the result is the same with any number (default: 2, or 1 on a single core)",
     )
     parser.add_argument("--test", type=Path, required=True, help="JSON lines to write")
     parser.add_argument("--validation", type=Path, required=True, help="JSON lines to write")

@@ -1,5 +1,6 @@
 """Question and answer as token ids: the model's own chat template, a masked prompt, a learned end token."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from medscale.errors import UserError
@@ -64,12 +65,23 @@ class Chat:
         The prompt is never cut. An answer that is cut loses its end token too: the model must not learn to stop where
         we ran out of room.
         """
-        prompt, response = self.prompt_ids(question), self.answer_ids(answer)
-        room = max_length - len(prompt)
-        if room < 1:
-            return None
-        kept = response[:room]
-        return Sample(prompt + kept, [IGNORED] * len(prompt) + kept, truncated=len(kept) < len(response))
+        return self.samples([question], [answer], max_length)[0]
+
+    def samples(self, questions: Sequence[str], answers: Sequence[str], max_length: int) -> list[Sample | None]:
+        """Return what `sample` returns, for many pairs: the tokenizer works on a batch with all cores."""
+        if not questions:
+            return []
+        prompts = self.tokenizer([self.prompt(question) for question in questions], add_special_tokens=False)
+        responses = self.tokenizer(list(answers), add_special_tokens=False)
+        result: list[Sample | None] = []
+        for prompt, response in zip(prompts["input_ids"], responses["input_ids"], strict=True):
+            response = response + self.end_ids
+            kept = response[: max(0, max_length - len(prompt))]
+            if kept:
+                result.append(Sample(prompt + kept, [IGNORED] * len(prompt) + kept, len(kept) < len(response)))
+            else:
+                result.append(None)
+        return result
 
     @property
     def stop_ids(self) -> list[int]:

@@ -70,7 +70,12 @@ class RawRow:
     @property
     def id(self) -> str:
         """The row's name in every later file."""
-        return f"r{self.number:07d}"
+        return row_id(self.number)
+
+
+def row_id(number: int) -> str:
+    """Return the name of a row by its place in the corpus, from 1."""
+    return f"r{number:07d}"
 
 
 class Corpus:

@@ -14,6 +14,7 @@ import numpy as np
 from rensa import RMinHash
 
 from medscale.shingles import jaccard
+from medscale.text_store import GrowingArray
 
 PERMUTATIONS = 256
 # What a pair exactly at the threshold may be overlooked with: by the bands, and by the look at whole signatures.
@@ -21,8 +22,9 @@ BAND_MISS = 2e-4
 SIGNATURE_MISS = 1e-6
 
 _SEED = 20240
-_BATCH = 4096
-_PAIRS = 65_536
+# As much as fits into the processor's caches: larger ones are slower.
+_BATCH = 128
+_PAIRS = 8192
 _SETS_IN_MEMORY = 20_000
 
 
@@ -43,6 +45,26 @@ def bands_for(threshold: float) -> tuple[int, int]:
     return 1, PERMUTATIONS
 
 
+def signatures(ngrams: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the MinHash signatures of texts, of which eight bits a value are kept.
+
+    Parameters
+    ----------
+    ngrams, offsets : as `medscale.shingles.shingles` returns them.
+
+    Returns uint8 of shape ``(texts, 256)``.
+    """
+    result = np.empty((len(offsets) - 1, PERMUTATIONS), np.uint8)
+    for start in range(0, len(result), _BATCH):
+        ends = offsets[start : start + _BATCH + 1]
+        flat = _mixed(ngrams[ends[0] : ends[-1]])
+        places = (ends - ends[0]).astype(np.uint64)
+        rows = RMinHash.digest_matrix_from_flat_token_hashes(flat, places, PERMUTATIONS, _SEED).to_rows()
+        values = np.fromiter(itertools.chain.from_iterable(rows), np.uint64, len(rows) * PERMUTATIONS)
+        result[start : start + len(rows)] = (_mixed(values) >> np.uint64(56)).reshape(-1, PERMUTATIONS)
+    return result
+
+
 class Candidates:
     """Pairs of texts that may be as similar as a threshold, from their MinHash signatures.
 
@@ -59,17 +81,19 @@ class Candidates:
         self._rows, self._bands = bands_for(threshold)
         margin = math.sqrt(-math.log(SIGNATURE_MISS) / (2 * PERMUTATIONS))
         self._least_agreement = math.ceil((threshold - margin) * PERMUTATIONS)
-        self._parts: list[np.ndarray] = []
+        self._signatures = GrowingArray((PERMUTATIONS,), np.uint8)
 
     def add(self, ngrams: np.ndarray, offsets: np.ndarray) -> None:
         """Add texts, as `medscale.shingles.shingles` returns them; they are numbered in the order they come."""
-        for start in range(0, len(offsets) - 1, _BATCH):
-            ends = offsets[start : start + _BATCH + 1]
-            flat = _mixed(ngrams[ends[0] : ends[-1]])
-            places = (ends - ends[0]).astype(np.uint64)
-            rows = RMinHash.digest_matrix_from_flat_token_hashes(flat, places, PERMUTATIONS, _SEED).to_rows()
-            values = np.fromiter(itertools.chain.from_iterable(rows), np.uint64, len(rows) * PERMUTATIONS)
-            self._parts.append((_mixed(values) >> np.uint64(56)).astype(np.uint8).reshape(-1, PERMUTATIONS))
+        self.add_signatures(signatures(ngrams, offsets))
+
+    def add_signatures(self, rows: np.ndarray) -> None:
+        """Add texts by what `signatures` returns for them."""
+        self._signatures.extend(rows)
+
+    def keep(self, places: np.ndarray) -> None:
+        """Forget all texts but these, numbers in rising order; the ones that stay are numbered anew."""
+        self._signatures.keep(places)
 
     def pairs(self, wanted: Callable[[np.ndarray], np.ndarray] | None = None) -> Iterator[np.ndarray]:
         """Yield arrays of candidate pairs, int64 of shape ``(n, 2)`` with the smaller number first, each pair once.
@@ -79,15 +103,12 @@ class Candidates:
         wanted : called with an array of pairs, returns a mask of those that are worth a look; default: all are. What
             it says may change between calls, as components grow.
         """
-        if not self._parts:
-            return
-        signatures = np.concatenate(self._parts)
-        self._parts = [signatures]
+        signatures = self._signatures.rows
         seen = np.empty(0, np.int64)
         for band in range(self._bands):
             keys = _folded(signatures[:, band * self._rows : (band + 1) * self._rows])
             fresh = []
-            for pairs in _equal_pairs(keys):
+            for pairs in _equal_pairs(keys, min(64, 8 * self._rows)):
                 agreements = np.count_nonzero(signatures[pairs[:, 0]] == signatures[pairs[:, 1]], axis=1)
                 pairs = pairs[agreements >= self._least_agreement]
                 if wanted is not None:
@@ -131,10 +152,18 @@ def _folded(band: np.ndarray) -> np.ndarray:
     return keys
 
 
-def _equal_pairs(keys: np.ndarray) -> Iterator[np.ndarray]:
+def _equal_pairs(keys: np.ndarray, key_bits: int) -> Iterator[np.ndarray]:
     """Yield all pairs of places with equal keys: neighbours first, then those two apart among equals, and so on."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
+    place_bits = len(keys).bit_length()
+    if key_bits + place_bits <= 64:
+        # Key and place in one integer: sorting integers is several times as fast as sorting their places.
+        packed = (keys << np.uint64(place_bits)) | np.arange(len(keys), dtype=np.uint64)
+        packed.sort()
+        order = (packed & np.uint64((1 << place_bits) - 1)).astype(np.int64)
+        ordered = packed >> np.uint64(place_bits)
+    else:
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
     starts = np.flatnonzero(ordered[1:] == ordered[:-1])
     apart = 1
     while len(starts):

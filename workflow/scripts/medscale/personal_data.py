@@ -25,11 +25,12 @@ _FOLD = {0xFF01 + offset: 0x21 + offset for offset in range(94) if chr(0x21 + of
 _FOLD |= {ord(wide): narrow for wide, narrow in zip("＠：．／＿－—–（）＋", "@:./_---()+", strict=True)}
 
 # A cheap look that most texts do not pass; those that do are examined pattern by pattern.
+# The first characters stand apart, without regard to case, so that `re` runs over all others in its fastest loop.
 _SUSPECT = re.compile(
-    r"[0-9０-９][0-9０-９ .．\-－—–]{5}|[@＠]|//|www|微信|威信|薇信|weixin|wechat|v信|vx|wx|qq|ｑｑ|扣扣|企鹅"
-    r"|[加➕+＋]\s*[微威薇vｖqｑ]|[qｑ]群?[:： ]|[微威薇]\W"
-    r"|\.(?:com|cn|net|org|edu|gov|cc|info|vip|top|xyz)",
-    re.IGNORECASE,
+    r"[0-9０-９@＠/wWvV微威薇qQｑＱ扣企加➕+＋.]"
+    r"(?:(?<=[0-9０-９])[0-9０-９ .．\-－—–]{5}|(?<=[@＠])|(?<=/)/|(?<=扣)扣|(?<=企)鹅|(?<=[微威薇])[信\W]"
+    r"|(?i:(?<=w)(?:ww|eixin|echat|x)|(?<=v)(?:信|x)|(?<=[qｑ])(?:[qｑ]|群?[:： ])|(?<=[加➕+＋])\s*[微威薇我vｖqｑ]"
+    r"|(?<=\.)(?:com|cn|net|org|edu|gov|cc|info|vip|top|xyz)))"
 )
 
 _EMAIL = re.compile(r"(?<![a-z0-9._%+-])[a-z0-9._%+-]+@(?:[a-z0-9-]+\.)+[a-z]{2,}(?![a-z])", re.IGNORECASE)

@@ -48,15 +48,12 @@ def _parameter(name: str, entry: dict[str, Any]) -> str:
 
 
 def _beyond(fit: dict[str, Any], each: Metric) -> list[dict[str, Any]]:
-    """Return the forecasts at the sizes that were asked for; without those, the farthest one."""
-    law = (fit.get("laws") or {}).get(fit.get("law")) or {}
-    points = [point for point in fit.get("predictions") or [] if point["size"] is not None]
-    asked = {point["size"] for point in law.get("extrapolated") or []}
+    """Return the forecasts at the multiples of the largest size that were asked for."""
     return [
         {
             "rows": say("scaling.rows", n=number(point["size"])),
             "value": number(point["value"], each.digits),
             "interval": interval(point["lo"], point["hi"], each.digits),
         }
-        for point in [point for point in points if point["size"] in asked] or points[-1:]
+        for point in fit["extrapolated"]
     ]

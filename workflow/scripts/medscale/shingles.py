@@ -14,6 +14,11 @@ NGRAM = 3
 
 # What tells two questions apart: letters, digits and the signs of a measurement. HBsAg(+) is not HBsAg(-).
 _NOISE = re.compile(r"[^\w+<>=≥≤±×÷%℃]+|_+")
+# Most texts hold nothing but what stands here, and of them NFKC and case folding make what `_PLAIN_NOISE` and lower
+# case make: CJK characters and ASCII are their own NFKC, and the full-width marks become ASCII marks, which are noise.
+_PLAIN_MARKS = r"\n !-$&-*,-/:;?@\[-`{-~，。、；：？！（）“”‘’《》【】「」—·～"
+_PLAIN = re.compile(rf"[\u4e00-\u9fffA-Za-z0-9+<=>%{_PLAIN_MARKS}]*")
+_PLAIN_NOISE = re.compile(rf"[{_PLAIN_MARKS}]+")
 _BITS = np.uint64(21)
 
 
@@ -22,6 +27,8 @@ def comparable(text: str) -> str:
 
     A text of punctuation alone is compared as it is.
     """
+    if _PLAIN.fullmatch(text):
+        return _PLAIN_NOISE.sub("", text).lower() or text
     return _NOISE.sub("", unicodedata.normalize("NFKC", text).casefold()) or text
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,12 +13,32 @@ POOL, TEST, VALIDATION = 0, 1, 2
 UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Family:
-    """Rows that must lie in one part: their numbers, and how many of them each department has."""
+class Families:
+    """Rows that must lie in one part, family by family, in the order of the ranks of their first rows.
 
-    rows: np.ndarray
-    departments: Counter
+    Attributes
+    ----------
+    sizes : how many rows each family has, int64.
+    """
+
+    def __init__(self, labels: np.ndarray, departments: Sequence[str], ranks: np.ndarray) -> None:
+        by_label = np.argsort(labels, kind="stable")
+        starts = np.flatnonzero(np.diff(labels[by_label], prepend=-1)) if len(labels) else np.empty(0, np.int64)
+        order = np.argsort(ranks[by_label[starts]], kind="stable")
+        self._rows, self._departments = by_label, departments
+        self._starts = starts[order]
+        self.sizes = np.diff(starts, append=len(labels))[order]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def rows(self, family: int) -> np.ndarray:
+        """Return the numbers of the family's rows."""
+        return self._rows[self._starts[family] : self._starts[family] + self.sizes[family]]
+
+    def departments(self, family: int) -> Counter:
+        """Return how many of the family's rows each department has."""
+        return Counter(self._departments[row] for row in self.rows(family).tolist())
 
 
 def assign_parts(
@@ -44,50 +63,45 @@ def assign_parts(
     Raises `UserError` where no set of whole families has exactly the wanted size.
     """
     shares = Counter(departments)
-    waiting = families(labels, departments, ranks)
+    families = Families(labels, departments, ranks)
+    waiting = np.arange(len(families))
     parts = np.full(len(labels), POOL, np.int8)
     for part, name, size in ((TEST, "test_size", test_size), (VALIDATION, "validation_size", validation_size)):
-        chosen = _fill(waiting, size, shares)
+        chosen = _fill(families, waiting, size, shares)
         if chosen is None:
             raise UserError(
                 f"study.{name}: no set of whole families of near-duplicate questions has exactly {size} rows; "
                 "change it by one or two, or raise the similarity from which questions count as near-duplicates"
             )
         for index in chosen:
-            parts[waiting[index].rows] = part
-        taken = set(chosen)
-        waiting = [family for index, family in enumerate(waiting) if index not in taken]
+            parts[families.rows(waiting[index])] = part
+        waiting = np.delete(waiting, chosen)
     return parts
 
 
-def families(labels: np.ndarray, departments: Sequence[str], ranks: np.ndarray) -> list[Family]:
-    """Return the families in the order of the rank of their first rows."""
-    order = np.argsort(labels, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
-    groups.sort(key=lambda rows: int(ranks[rows[0]]))
-    return [Family(rows, Counter(departments[row] for row in rows)) for rows in groups]
-
-
-def _fill(waiting: Sequence[Family], size: int, shares: Counter) -> list[int] | None:
-    """Return the indices of families that have ``size`` rows together, or None where there are none such."""
+def _fill(families: Families, waiting: np.ndarray, size: int, shares: Counter) -> list[int] | None:
+    """Return places in ``waiting`` of families that have ``size`` rows together, or None where there are none such."""
     left = quotas(shares, size)
+    missing = left.total()
+    sizes = families.sizes[waiting]
     small = max(5, size // 100)
     chosen: list[int] = []
     for is_small in (True, False):
-        for index, family in enumerate(waiting):
-            if not any(left.values()):
+        for index in np.flatnonzero((sizes <= small) == is_small):
+            if not missing:
                 break
-            if (len(family.rows) <= small) == is_small and all(
-                count <= left[name] for name, count in family.departments.items()
-            ):
-                chosen.append(index)
-                left -= family.departments
-    taken = set(chosen)
-    rest = [index for index in range(len(waiting)) if index not in taken]
-    extra = exact_subset([len(waiting[index].rows) for index in rest], left.total())
+            if sizes[index] > missing:
+                continue
+            wanted = families.departments(waiting[index])
+            if all(count <= left[name] for name, count in wanted.items()):
+                chosen.append(int(index))
+                left.subtract(wanted)
+                missing -= int(sizes[index])
+    rest = np.delete(np.arange(len(waiting)), chosen)
+    extra = exact_subset(sizes[rest], missing)
     if extra is not None:
-        return chosen + [rest[index] for index in extra]
-    return exact_subset([len(family.rows) for family in waiting], size)
+        return chosen + rest[extra].tolist()
+    return exact_subset(sizes, size)
 
 
 def quotas(shares: Counter, size: int) -> Counter:
@@ -104,9 +118,10 @@ def exact_subset(sizes: Sequence[int], target: int) -> list[int] | None:
 
     Bounded subset sum by dynamic programming over the distinct sizes.
     """
-    places: dict[int, list[int]] = {}
-    for index, size in enumerate(sizes):
-        places.setdefault(size, []).append(index)
+    if target == 0:
+        return []
+    sizes = np.asarray(sizes, np.int64)
+    places = {size: np.flatnonzero(sizes == size).tolist() for size in np.unique(sizes).tolist()}
     distinct = sorted(size for size in places if size <= target)
     reached = [True] + [False] * target
     used_by_size = []
@@ -149,13 +164,14 @@ def stratified_order(rows: np.ndarray, departments: Sequence[str], ranks: np.nda
     rows : numbers of the rows to be ordered.
     departments, ranks : of all rows.
     """
-    members: dict[str, list[int]] = {}
-    for row in sorted(rows.tolist(), key=lambda row: int(ranks[row])):
-        members.setdefault(departments[row], []).append(row)
-    # Integers instead of fractions, so that ties are ties.
-    placed = [
-        ((2 * k + 1) * (1 << 40) // (2 * len(group)), name, row)
-        for name, group in members.items()
-        for k, row in enumerate(group)
-    ]
-    return np.array([row for _, _, row in sorted(placed)], dtype=np.int64)
+    rows = rows[np.argsort(ranks[rows], kind="stable")]
+    named = [departments[row] for row in rows.tolist()]
+    code_of = {name: code for code, name in enumerate(sorted(set(named)))}
+    codes = np.fromiter(map(code_of.__getitem__, named), np.int64, len(named))
+    places = np.empty(len(rows), np.uint64)
+    for code in range(len(code_of)):
+        members = np.flatnonzero(codes == code)
+        k = np.arange(len(members), dtype=np.uint64)
+        # Integers instead of fractions, so that ties are ties; 64 bits are enough for eight million rows.
+        places[members] = ((2 * k + 1) << np.uint64(40)) // np.uint64(2 * len(members))
+    return rows[np.lexsort((rows, codes, places))]

@@ -9,14 +9,19 @@ from medscale.personal_data import mask_personal_data
 
 # Unicode categories Cc (but tab and line feed), Cf, Cs and Co. Written out, so that they do not move with the Unicode
 # version of the interpreter.
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U0010ffff]"
+_CONTROL = (
+    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U0010ffff"
 )
+_CONTROLS = re.compile(f"[{_CONTROL}]")
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r" ?\n[ \n]*")
 _PUNCTUATION = "，。！？；：、（）“”《》【】"
+# Most texts are as they should be, and this one look tells so: no markup, no control character, no white space but
+# single line feeds inside. Such a text is changed by nothing here but by NFC.
+_WORD = rf"[^{_CONTROL}\s&<]+"
+_IN_ORDER = re.compile(rf"{_WORD}(?:\n{_WORD})*")
 _SPACES_AT_PUNCTUATION = re.compile(f" (?=[{_PUNCTUATION}])|(?<=[{_PUNCTUATION}]) ")
 
 # Entities need their semicolon, but for the few that scraped text often has without: R&D and A&B are no entities.
@@ -83,7 +88,8 @@ def clean_text(text: str, mask: bool = True) -> tuple[str, Counter]:
 
 def is_placeholder(text: str) -> bool:
     """Tell whether a text stands for no text: 无, 暂无, 如题, null, test, punctuation alone, one character repeated."""
-    if len(set(text)) > _MOST_DISTINCT:
+    # A long text is hardly ever looked at as a whole.
+    if len(set(text[:40])) > _MOST_DISTINCT or len(set(text)) > _MOST_DISTINCT:
         return False
     words = _NOT_WORDS.sub("", unicodedata.normalize("NFKC", text)).casefold()
     return not words or words in _PLACEHOLDERS or (len(words) > 1 and len(set(words)) == 1)
@@ -96,6 +102,8 @@ def is_broken(text: str) -> bool:
 
 def _normalised(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
+    if _IN_ORDER.fullmatch(text):
+        return text
     text = _LINE_ENDS.sub("\n", text)
     if "&" in text:
         text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
