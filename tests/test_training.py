@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from conftest import TEXTS
+from medscale import training
+from medscale.accelerations import usable
 from medscale.answer_loss import use_answer_loss
 from medscale.chat import Chat
 from medscale.checkpoints import newest_checkpoint
@@ -22,7 +24,15 @@ from medscale.manifest import verify
 from medscale.memory import Activations, layers_to_checkpoint, training_gib
 from medscale.modeling import add_adapter, checkpoint_layers, decoder_layers, load_base, measure_activations
 from medscale.tokenizer import load_tokenizer
-from medscale.training import EpochOrder, Supervisor, logged, make_trainer, planned_steps, trainer_arguments
+from medscale.training import (
+    EpochOrder,
+    Supervisor,
+    logged,
+    make_trainer,
+    packed,
+    planned_steps,
+    trainer_arguments,
+)
 
 TRAINING = {
     "epochs": 2,
@@ -39,6 +49,8 @@ TRAINING = {
     "save_minutes": 15,
     "save_total_limit": 9,
     "early_stopping_patience": None,
+    "packing": False,
+    "liger_kernel": False,
 }
 LORA = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "all-linear", "use_rslora": False}
 NF4 = {"quant_type": "nf4", "double_quant": True}
@@ -51,15 +63,15 @@ def rows(tiny_model):
     return Dataset.from_dict({"input_ids": [s.input_ids for s in samples], "labels": [s.labels for s in samples]})
 
 
-def trainer_for(tiny_model, rows, folder, method="lora", micro_batch=8, checkpointing=0, lora=LORA, **training):
-    training = TRAINING | training
+def trainer_for(tiny_model, rows, folder, method="lora", micro_batch=8, checkpointing=0, lora=LORA, **changes):
+    section = TRAINING | changes
     model = load_base(verify(tiny_model), method, NF4, "fp32")
     model = add_adapter(model, lora, seed=1)
     checkpoint_layers(model, checkpointing)
-    arguments = trainer_arguments(folder, training, len(rows), "fp32", seed=1)
+    arguments = trainer_arguments(folder, section, len(rows), "fp32", seed=1)
     tokenizer, validation = load_tokenizer(tiny_model), rows.select(range(6))
     with EnergyMeter() as energy:
-        return make_trainer(model, tokenizer, rows, validation, arguments, training, micro_batch, energy)
+        return make_trainer(model, tokenizer, rows, validation, arguments, section, micro_batch, energy)
 
 
 def losses(trainer):
@@ -276,6 +288,53 @@ def test_a_card_too_old_for_this_torch_is_known(capability, runs):
     assert supported(capability, ["sm_75", "sm_80", "sm_86", "sm_90", "compute_120"]) == runs
 
 
+def test_a_packed_sample_has_the_loss_of_its_own(tiny_model, rows, tmp_path):
+    """A sample beside others in one row, against the sample alone: no attention crosses from one to another."""
+    model = trainer_for(tiny_model, rows, tmp_path).model.eval()
+    collator = trainer_for(tiny_model, rows, tmp_path).data_collator
+    batch = collator([rows[i] for i in (3, 17, 30)])
+    with torch.no_grad():
+        for place in range(3):
+            alone = collator([rows[(3, 17, 30)[place]]])
+            others = torch.arange(3)[:, None] != place
+            together = packed({**batch, "labels": batch["labels"].masked_fill(others, -100)})
+            assert together["input_ids"].shape == (1, int(batch["attention_mask"].sum()))
+            torch.testing.assert_close(model(**together).loss, model(**alone).loss, rtol=1e-5, atol=1e-5)
+
+
+def test_packing_changes_nothing_but_the_padding(tiny_model, rows, tmp_path):
+    no_dropout = LORA | {"dropout": 0.0}
+    plain, dense = (
+        trainer_for(tiny_model, rows, tmp_path / str(packing), lora=no_dropout, packing=packing)
+        for packing in (False, True)
+    )
+    plain.train()
+    dense.train()
+    assert losses(dense) == pytest.approx(losses(plain), abs=2e-5)
+
+
+def test_the_fast_path_has_the_loss_curve_of_the_plain_one(tiny_model, rows, tmp_path, monkeypatch):
+    """50 steps at one seed: answer positions in micro-batches of constant tokens against the model's own loss."""
+    settings = {"lora": LORA | {"dropout": 0.0}, "epochs": 10, "micro_batch": 3}
+    fast = trainer_for(tiny_model, rows, tmp_path / "fast", **settings)
+    monkeypatch.setattr(training, "use_answer_loss", lambda model: False)
+    plain = trainer_for(tiny_model, rows, tmp_path / "plain", **settings | {"micro_batch": 1000})
+    assert fast.model.get_base_model().forward != plain.model.get_base_model().forward
+    fast.train()
+    plain.train()
+    assert len(losses(fast)) == 50
+    assert losses(fast) == pytest.approx(losses(plain), abs=1e-4)
+
+
+def test_what_this_machine_cannot_run_is_left_out_and_told():
+    asked = TRAINING | {"liger_kernel": True, "optimizer": "paged_adamw_8bit"}
+    used, reasons = usable(asked)
+    if not torch.cuda.is_available():
+        assert (used["liger_kernel"], used["optimizer"]) == (False, "adamw_torch")
+        assert len(reasons) == 2
+    assert usable(TRAINING) == (TRAINING, [])
+
+
 def test_early_stopping_ends_a_run_that_gets_worse(tiny_model, rows, tmp_path):
     trainer = trainer_for(
         tiny_model,
@@ -296,7 +355,7 @@ def test_a_run_that_diverges_stops_with_advice(tiny_model, rows, tmp_path):
     trainer = trainer_for(tiny_model, rows, tmp_path)
     with torch.no_grad():
         next(p for p in trainer.model.parameters() if p.requires_grad).fill_(math.nan)
-    with pytest.raises(UserError, match=r"loss is nan at step 1.*learning_rate"):
+    with pytest.raises(UserError, match=r"loss is nan and grad_norm is nan at step 1.*learning_rate"):
         trainer.train()
 
 

@@ -15,6 +15,7 @@ from datasets.table import InMemoryTable
 from peft import PeftModel
 from transformers import PreTrainedModel, TrainerState
 
+from medscale.accelerations import usable
 from medscale.checkpoints import newest_checkpoint
 from medscale.errors import UserError, run_script
 from medscale.events import EventLog, now
@@ -149,7 +150,10 @@ def attempt(
     study: Study, model: PreTrainedModel, load_peak: float, micro_batch: int, checkpointing: bool | str
 ) -> tuple[StudyTrainer, dict[str, Any]]:
     """Train from the newest checkpoint or from the beginning, and return the trainer with the best adapter."""
-    args, settings, training = study.args, study.settings, study.settings["training"]
+    args, settings = study.args, study.settings
+    training, left_out = usable(settings["training"])
+    for reason in left_out:
+        study.events.add("fallback", reason)
     kind = precision(training["precision"])
     model = add_adapter(model, settings["lora"], args.seed)
     arguments = trainer_arguments(study.folder, training, len(study.train), kind, args.seed)

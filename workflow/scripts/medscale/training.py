@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.trainer_utils import EvalLoopOutput
 
+from medscale.accelerations import LIGER
 from medscale.answer_loss import use_answer_loss
 from medscale.chat import IGNORED
 from medscale.checkpoints import mark_complete
@@ -85,6 +86,20 @@ def micro_batches(batch: dict[str, torch.Tensor], tokens: int, multiple: int = 1
         start += len(rows)
 
 
+def packed(part: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Join the rows of a micro-batch to one row without padding, whose positions begin anew with each sample.
+
+    The model's attention tells samples by their positions, so none sees another. The first label of each is ignored:
+    it would be predicted from the sample before.
+    """
+    rows = part["attention_mask"].bool()
+    labels = part["labels"].clone()
+    labels[:, 0] = IGNORED
+    positions = torch.arange(rows.shape[1], device=rows.device).expand_as(rows)
+    row = {"input_ids": part["input_ids"], "labels": labels, "position_ids": positions}
+    return {name: values[rows][None] for name, values in row.items()}
+
+
 class StudyTrainer(Trainer):
     """The Trainer with our order of the data, micro-batches of constant tokens, and a clock that outlives resumes.
 
@@ -94,12 +109,13 @@ class StudyTrainer(Trainer):
 
     Args:
         micro_batch_tokens: most tokens of a forward pass, padding included.
+        packing: whether the rows of a micro-batch are joined to one without padding.
         energy: a meter that runs.
     """
 
-    def __init__(self, *args: Any, micro_batch_tokens: int, energy: EnergyMeter, **kwargs: Any):
+    def __init__(self, *args: Any, micro_batch_tokens: int, packing: bool, energy: EnergyMeter, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.micro_batch_tokens = micro_batch_tokens
+        self.micro_batch_tokens, self.packing = micro_batch_tokens, packing
         self.energy = energy
 
     def training_step(
@@ -108,6 +124,8 @@ class StudyTrainer(Trainer):
         """Add up the gradients of the micro-batches; each loss is a sum over the answer tokens of the whole batch."""
         inputs = self._prepare_inputs(inputs)
         parts = micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1)
+        if self.packing:
+            parts = map(packed, parts)
         return sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
@@ -263,6 +281,8 @@ def trainer_arguments(
         logging_nan_inf_filter=False,
         prediction_loss_only=True,
         include_num_input_tokens_seen="non_padding",
+        use_liger_kernel=training["liger_kernel"],
+        liger_kernel_config=LIGER,
         remove_unused_columns=True,
         dataloader_num_workers=0,
         disable_tqdm=True,
@@ -305,6 +325,7 @@ def make_trainer(
         data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8 if torch.cuda.is_available() else None),
         processing_class=tokenizer,
         micro_batch_tokens=micro_batch * training["max_length"],
+        packing=training["packing"],
         energy=energy,
     )
     trainer.remove_callback(PrinterCallback)
