@@ -168,8 +168,9 @@ def template_files():
 
 
 def shared_config():
-    """Return the configuration as the report shows it: without the folders of this machine."""
+    """Return the configuration as the report shows it: without this machine's folders and without the micro-batch."""
     private = {
+        "training": ("micro_batch",),
         "model": ("path",),
         "data": ("path",),
         "evaluation": ("bertscore_model",),

@@ -1,11 +1,7 @@
 """The table of results: its rows, its columns, its order, and what it says of things that were not measured."""
 
 import csv
-import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -180,36 +176,3 @@ def test_terminal_table_is_aligned_and_says_what_was_not_measured():
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
-
-
-def aggregate(*arguments, **environment) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / "workflow/scripts/aggregate.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
-
-
-def test_program_writes_table_and_plots_without_a_screen(tmp_path):
-    evals, logs = synthetic.write_study(tmp_path, sizes=(200, 500))
-    done = aggregate(
-        *("--evals", *evals, "--training-logs", *logs, "--output-folder", tmp_path / "summary"),
-        MPLBACKEND="TkAgg",
-        DISPLAY="",
-    )
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "summary").iterdir()} == {
-        *("results_summary.csv", "data_scale_comparison.png", "method_comparison.png", "loss_curves.png")
-    }
-    assert all(row["run"] in done.stdout for row in rows_of(tmp_path / "summary" / "results_summary.csv"))
-
-
-@pytest.mark.parametrize("fault", ["no such file", "no fine-tuned run", "broken"])
-def test_program_ends_with_one_clear_line(tmp_path, fault):
-    path = synthetic.write_run(tmp_path, synthetic.evaluation("base"))
-    if fault == "no such file":
-        path = tmp_path / "lost" / "eval.json"
-    elif fault == "broken":
-        path.write_text(json.dumps(read_json(path))[:100], encoding="utf-8")
-    done = aggregate("--evals", path, "--output-folder", tmp_path / "summary")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "summary").exists()

@@ -17,6 +17,7 @@ from workflow_runner import Copy
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 RUNS = ["lora_16", "lora_32", "qlora_16", "qlora_32"]
+FLOORS = ["floor_fixed", "floor_common_words", "floor_department", "floor_bm25"]
 TRAINER = "workflow/scripts/medscale/training.py"
 SCORER = "workflow/scripts/medscale/overlap.py"
 
@@ -52,15 +53,18 @@ def test_everything_promised_is_there(finished):
         ):
             assert (results / run / name).stat().st_size > 0, f"{run}/{name}"
         assert list((results / run / "tensorboard").rglob("events.out.tfevents.*"))
-    assert (results / "base" / "eval.json").exists()
-    for name in ("results_summary.csv", "data_scale_comparison.png", "method_comparison.png", "loss_curves.png"):
+    for row in ("base", *FLOORS):
+        assert (results / row / "eval.json").exists()
+    tables = ("results_summary.csv", "comparisons.csv", "power.csv", "scaling_fit.json", "recommendation.json")
+    plots = ("data_scale_comparison.png", "method_comparison.png", "loss_curves.png", "scaling.png", "pareto.png")
+    for name in (*tables, *plots, "report.html"):
         assert (results / "summary" / name).stat().st_size > 0, name
 
 
 def test_the_results_hang_together(finished):
     results = finished.folder / "results"
     table = pd.read_csv(results / "summary" / "results_summary.csv")
-    assert table["run"].tolist() == [*RUNS, "base"] or set(table["run"]) == {*RUNS, "base"}
+    assert table["run"].tolist() == [*RUNS, "base", *sorted(FLOORS)]
     for run in RUNS:
         evaluation = json.loads((results / run / "eval.json").read_text(encoding="utf-8"))
         assert evaluation["n_test"] == 8
@@ -129,8 +133,9 @@ def test_a_changed_scorer_only_scores_again(study):
     path = study.folder / SCORER
     path.write_text(path.read_text(encoding="utf-8") + "\nUNUSED = 1\n", encoding="utf-8")
     plan = study.plan()
-    assert plan.pop("score") == plan.pop("evaluate") == 5
-    assert plan == {"aggregate": 1, "record": 4}
+    assert plan.pop("score") == plan.pop("evaluate") == 9
+    # The fixed answer of a floor is chosen by its scores, and floors cost no GPU.
+    assert plan == {"floor": 4, "aggregate": 1, "record": 4, "report": 1}
 
 
 def test_a_changed_learning_rate_retrains_the_runs_that_use_it(study):
@@ -144,6 +149,18 @@ def test_a_changed_learning_rate_retrains_the_runs_that_use_it(study):
 def test_another_micro_batch_retrains_nothing(study):
     study.configure(training={"micro_batch": 2})
     assert study.plan() == {}
+
+
+def test_another_way_to_judge_only_judges_again(study):
+    study.configure(statistics={"alpha": 0.1}, recommendation={"margin": 0.5, "price_per_gpu_hour": 2})
+    assert study.plan() == {"aggregate": 1, "report": 1}
+
+
+def test_a_control_trains_that_run_only(study):
+    study.configure(study={"sizes": [16, 32], "controls": [{"method": "lora", "size": 16, "epochs": 4}]})
+    plan = study.plan()
+    assert plan["finetune"] == plan["predict"] == 1
+    assert not plan.keys() & {"subset", "encode", "floor"}
 
 
 def test_one_more_size_trains_that_size_only(study):

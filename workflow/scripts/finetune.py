@@ -161,9 +161,9 @@ def attempt(
         model, load_tokenizer(args.model), study.train, study.validation, arguments, training, micro_batch, study.energy
     )
     checkpointed = choose_checkpointing(study, model, checkpointing, load_peak, trainer.micro_batch_tokens)
-    resumed = resume_point(study)
+    checkpoint, resumed_from = resume_point(study)
     study.memory.restart()
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    trainer.train(resume_from_checkpoint=checkpoint)
     if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
         study.events.add(
             "warning",
@@ -171,7 +171,7 @@ def attempt(
             "stopped early",
         )
     return trainer, {
-        "resumed_from_step": steps_of(resumed) if resumed else None,
+        "resumed_from_step": resumed_from,
         "micro_batch": micro_batch,
         "precision": kind,
         "gradient_checkpointing": checkpointed > 0,
@@ -203,20 +203,16 @@ def choose_checkpointing(study: Study, model: PeftModel, asked: bool | str, weig
     return count
 
 
-def resume_point(study: Study) -> Path | None:
-    """Return the newest complete checkpoint of this very run, and note what was found."""
+def resume_point(study: Study) -> tuple[str | None, int | None]:
+    """Return the newest complete checkpoint of this very run with its step, and note what was found."""
     checkpoint, torn = newest_checkpoint(study.folder)
     for path in torn:
         study.events.add("warning", "a checkpoint was not completely written", f"set aside as {path.name}")
-    if checkpoint:
-        step = steps_of(checkpoint)
-        study.events.add("resumed", f"the newest complete checkpoint is of step {step}", f"resumed from step {step}")
-    return checkpoint
-
-
-def steps_of(checkpoint: Path) -> int:
-    """Return the optimiser steps after which a checkpoint was written."""
-    return TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step
+    if checkpoint is None:
+        return None, None
+    step = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step
+    study.events.add("resumed", f"the newest complete checkpoint is of step {step}", f"resumed from step {step}")
+    return str(checkpoint), step
 
 
 def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) -> None:
