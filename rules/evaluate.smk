@@ -75,6 +75,7 @@ rule score:
         f"{LOGS}/score_{{run}}.benchmark.tsv"
     conda:
         "../envs/evaluate.yaml"
+    threads: 2
     resources:
         mem_mb=2000,
         runtime=60,
