@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from medscale.comparisons import among_tuned
 from medscale.recommendation_text import NAMES, amount
 from medscale.resampling import Resampled
 
@@ -96,9 +97,7 @@ def _not_above_floor(comparisons: pd.DataFrame) -> Iterator[Caveat]:
 
 def _few_items(comparisons: pd.DataFrame, metric: str, margin: float, n_items: int) -> Iterator[Caveat]:
     """Warn if the pairs among which the choice is made cannot show a difference of the margin."""
-    rows = comparisons[(comparisons["metric"] == metric) & comparisons["kind"].isin(["method", "size"])]
-    if rows.empty:
-        rows = comparisons[(comparisons["metric"] == metric) & (comparisons["kind"] == "base")]
+    rows = among_tuned(comparisons[comparisons["metric"] == metric])
     smallest = rows["smallest_detectable"].median()
     if not smallest > margin:
         return

@@ -79,6 +79,16 @@ def comparison_table(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def among_tuned(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that compare fine-tuned runs with each other; of a single run, those with the base model.
+
+    What a test set can detect differs much between near relatives and a base model far away; the choice is among the
+    former.
+    """
+    rows = comparisons[comparisons["kind"].isin(["method", "size"])]
+    return comparisons[comparisons["kind"] == "base"] if rows.empty else rows
+
+
 def holm(p: np.ndarray) -> np.ndarray:
     """Return Holm's adjusted p-values, which control the family-wise error under any dependence.
 

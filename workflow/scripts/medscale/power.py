@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medscale.comparisons import detectable
+from medscale.comparisons import among_tuned, detectable
 from medscale.paired_differences import item_standard_errors
 from medscale.resampling import Resampled
 
@@ -31,7 +31,7 @@ def power_table(
     ----------
     resampled : Resampled
     comparisons : pandas.DataFrame
-        From `comparisons.comparison_table`: the pairs over which the median is taken.
+        From `comparisons.comparison_table`: the median is taken over its pairs of fine-tuned runs.
     alpha, power : float
         Of a two-sided test of one difference, uncorrected.
     items : sequence of int
@@ -40,11 +40,11 @@ def power_table(
     Returns
     -------
     pandas.DataFrame
-        The columns `COLUMNS`. ``paired_sd`` is the median, over the pairs compared by the metric, of the standard
+        The columns `COLUMNS`. ``paired_sd`` is the median, over the pairs of fine-tuned runs, of the standard
         deviation of an item's difference, in the metric's unit; for NLL, of its part in the difference per token.
     """
     rows = []
-    for metric, table in comparisons.groupby("metric", sort=False):
+    for metric, table in among_tuned(comparisons).groupby("metric", sort=False):
         pairs = [(resampled.index(a), resampled.index(b)) for a, b in zip(table["a"], table["b"], strict=True)]
         deviations = item_standard_errors(resampled, str(metric), pairs) * np.sqrt(resampled.n_items)
         deviation = float(np.median(deviations))
