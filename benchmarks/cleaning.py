@@ -262,7 +262,7 @@ def plot(result: dict, path: str) -> None:
             axis.set(xlabel="million rows", ylabel=unit, xlim=0, ylim=0)
         axes[0].set_title(f"Time on {result['machine']['cores_used']} cores")
         axes[1].set_title("Peak memory of all processes")
-        axes[0].legend(frameon=False, loc="upper left", bbox_to_anchor=(0.42, 1.0))
+        axes[0].legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, 0.92))
 
 
 def parse_arguments() -> argparse.Namespace:
