@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+CONFIG ?= config/config.yaml
 DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-fast lint format lock docs clean help
+.PHONY: demo plan test test-fast lint format lock docs clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -13,6 +14,9 @@ help:           ## what can be made
 demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and network
 	snakemake $(DEMO)
 	@cat logs/results/demo/aggregate.log
+
+plan: $(VENV)/.installed   ## what the study will take on this machine: make plan CONFIG=config/demo.yaml
+	snakemake plan --configfile $(CONFIG) --cores 2 --resources gpu=1
 
 test: $(VENV)/.installed-dev   ## every test
 	$(BIN)/python -m pytest

@@ -2,6 +2,7 @@
 #
 #   snakemake --cores 4 --resources gpu=1                                    the whole study
 #   snakemake results/qlora_100k/eval.json --cores 4 --resources gpu=1      one result, and what it needs
+#   snakemake plan --cores 4 --resources gpu=1                               what it will take, measured in minutes
 #   make demo                                                               the same in minutes, without GPU
 from snakemake.utils import min_version
 
@@ -20,6 +21,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
+include: "rules/plan.smk"
 
 
 rule all:

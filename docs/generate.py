@@ -103,16 +103,25 @@ def config_reference() -> str:
         if "properties" in section:
             lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows(section), ""]
         else:
-            lines += [EXAMPLE, ""]
+            lines += [EXAMPLES[name], ""]
     return "\n".join(lines)
 
 
-EXAMPLE = """```yaml
+EXAMPLES = {
+    "overrides": """```yaml
 overrides:
   qlora:      {training: {learning_rate: 0.0003}}
   100k:       {training: {epochs: 2}}
   qlora_100k: {training: {micro_batch: 2}, lora: {r: 32}}
-```"""
+```""",
+    "sessions": """The default:
+
+```yaml
+sessions:
+  colab:  {hours: 12}
+  kaggle: {hours: 9, hours_per_week: 30}
+```""",
+}
 
 
 def rows(section: dict, prefix: str = "") -> Iterator[str]:

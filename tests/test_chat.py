@@ -1,18 +1,15 @@
 """Prompts and samples: masked prompts, learned end tokens, cut answers, and the real Qwen vocabulary."""
 
-import base64
 import importlib.util
-import itertools
-from pathlib import Path
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from conftest import ROOT
 from medscale.chat import IGNORED, Chat
 from medscale.errors import UserError
-from medscale.tiny_model import CHAT_TEMPLATE, WORDS
 from medscale.tokenizer import load_tokenizer
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<|>"), min_size=1, max_size=60)
@@ -94,49 +91,12 @@ def test_a_template_that_refuses_system_messages_is_named(tiny_model):
 @pytest.fixture(scope="module")
 def qwen():
     """Qwen's true tokenizer, from the vocabulary in the dashscope package."""
-    from transformers import PreTrainedTokenizerFast
-
-    spec = importlib.util.find_spec("dashscope")
-    if spec is None:
+    if importlib.util.find_spec("dashscope") is None:
         pytest.skip("the package dashscope, which carries Qwen's vocabulary, is not installed")
-    lines = (Path(spec.origin).parent / "resources" / "qwen.tiktoken").read_text().splitlines()
-    ranks = {base64.b64decode(token): int(rank) for token, rank in map(str.split, lines)}
-    letters = byte_letters()
-    vocabulary = {"".join(letters[byte] for byte in token): rank for token, rank in ranks.items()}
-    merges = []
-    for token in sorted(ranks, key=ranks.__getitem__):
-        if len(token) > 1:
-            left, right = merged_pair(token, ranks)
-            merges.append(tuple("".join(letters[byte] for byte in part) for part in (left, right)))
-    core = Tokenizer(models.BPE(vocabulary, merges))
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(WORDS), "isolated"),
-            pre_tokenizers.ByteLevel(False, use_regex=False),
-        ]
-    )
-    core.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, chat_template=CHAT_TEMPLATE)
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]})
-    tokenizer.pad_token, tokenizer.eos_token = "<|endoftext|>", "<|im_end|>"
-    return tokenizer
+    sys.path.append(str(ROOT / "benchmarks"))
+    from qwen_tokenizer import qwen_tokenizer
 
-
-def byte_letters() -> dict[int, str]:
-    """Return the letter that byte-level BPE writes for each byte."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    return {byte: chr(byte) for byte in shown} | {byte: chr(256 + i) for i, byte in enumerate(hidden)}
-
-
-def merged_pair(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
-    """Return the two parts that the last merge of a token joined."""
-    parts = [bytes([byte]) for byte in token]
-    while len(parts) > 2:
-        pairs = [(ranks.get(a + b, 1 << 60), i) for i, (a, b) in enumerate(itertools.pairwise(parts))]
-        _, i = min(pairs)
-        parts[i : i + 2] = [parts[i] + parts[i + 1]]
-    return parts[0], parts[1]
+    return qwen_tokenizer()
 
 
 def test_the_real_qwen_vocabulary(qwen):

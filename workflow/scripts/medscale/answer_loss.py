@@ -12,7 +12,6 @@ from types import MethodType
 from typing import Any
 
 import torch
-from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
@@ -36,15 +35,25 @@ class _SummedLoss(torch.autograd.Function):
         scale = HALF_SCALE if weight.dtype == torch.float16 else 1.0
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        # Every chunk is computed in the same two buffers: fresh memory costs a CPU as much as the arithmetic.
+        shape = (min(chunk, len(targets)), weight.shape[0])
+        logits = torch.empty(shape, dtype=weight.dtype, device=hidden.device)
+        logs = torch.empty(shape, dtype=torch.float32, device=hidden.device)
         for start in range(0, len(targets), chunk):
             part = slice(start, start + chunk)
-            logits = functional.linear(hidden[part].to(weight.dtype), weight, bias).float()
             target = targets[part, None]
-            total += (logits.logsumexp(-1) - logits.gather(1, target)[:, 0]).sum()
+            rows = slice(len(target))
+            torch.mm(hidden[part].to(weight.dtype), weight.T, out=logits[rows])
+            if bias is not None:
+                logits[rows] += bias
+            torch.log_softmax(logits[rows], -1, dtype=torch.float32, out=logs[rows])
+            total -= logs[rows].gather(1, target).sum()
             if gradient is not None:
-                logits = logits.softmax(-1)
-                logits.scatter_add_(1, target, torch.full_like(target, -1, dtype=logits.dtype))
-                gradient[part] = ((logits * scale).to(weight.dtype) @ weight).to(hidden.dtype)
+                slope = logs[rows].exp_()
+                slope.scatter_add_(1, target, torch.full_like(target, -1, dtype=slope.dtype))
+                if weight.dtype != torch.float32:
+                    slope = logits[rows].copy_(slope.mul_(scale))
+                gradient[part] = (slope @ weight).to(hidden.dtype)
         ctx.scale = scale
         ctx.save_for_backward(gradient)
         return total

@@ -5,8 +5,8 @@ from typing import NamedTuple
 GIB = 1024**3
 ROOM = 0.9
 """Share of the card that is planned for; the rest is the CUDA context, fragments and kernels' workspaces."""
-HEAD_BYTES = 3 * 128 * 1024**2
-"""A chunk of logits, its exponentials and its gradient; see `answer_loss.CHUNK_BYTES`."""
+HEAD_BYTES = 2 * 128 * 1024**2
+"""A chunk of logits, and its log-probabilities that become the gradient; see `answer_loss.CHUNK_BYTES`."""
 
 
 class Activations(NamedTuple):

@@ -1,0 +1,24 @@
+# The forecast, on request: `snakemake plan`. It uses what is there and makes nothing of the study, so it has neither
+# inputs nor outputs for Snakemake: a call measures anew. (A benchmark file would count as an output.)
+
+
+rule plan:
+    log:
+        f"{LOGS}/plan.log",
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=60,
+    params:
+        code=code("plan.py"),
+        config=as_json(CONFIG),
+        corpus=CORPUS,
+        output=f"{RESULTS}/plan",
+    message:
+        "Measuring a few steps to forecast the study"
+    shell:
+        "python workflow/scripts/plan.py --config {params.config:q} --corpus {params.corpus:q} --threads {threads}"
+        " --output {params.output:q} 2>&1 | tee {log:q}"

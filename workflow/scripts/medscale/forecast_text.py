@@ -1,0 +1,143 @@
+"""The plan as a table to read."""
+
+from typing import Any
+
+
+def plan_text(plan: dict[str, Any]) -> str:
+    """Return plan.md: the machine, a row a run, totals, the settings, sessions, and what the figures rest on.
+
+    Args:
+        plan: the content of plan.json.
+    """
+    hardware, model = plan["hardware"], plan["model"]
+    machine = hardware["gpu_model"] or f"{hardware['cpu']}, {hardware['cores']} cores"
+    memory = hardware["gpu_memory_gib"] or hardware["memory_gib"]
+    price = plan["price_per_gpu_hour"]
+    lines = [
+        "# Plan",
+        "",
+        f"Measured {plan['measured_at']} on {machine}, {memory:.0f} GiB; model: {model['name']} ({model['source']}).",
+        f"Lengths of the rows: {plan['lengths']['source']}; on average {plan['lengths']['mean_tokens']:.0f} tokens.",
+        "",
+        *table(
+            ["run", "steps", "training", "prediction", "peak memory, GiB", "fits", "energy, kWh", _money_title(plan)],
+            [_row(run) for run in plan["runs"]] + [_total(plan)],
+        ),
+        "",
+        "## Settings it would choose",
+        "",
+        *table(
+            ["run", "micro_batch", "checkpointed layers", "precision", "evaluation.batch_size"],
+            [_settings(run) for run in plan["runs"]],
+        ),
+        "",
+        "## Sessions",
+        "",
+        *table(
+            ["service", "hours a session", "hours a week", "the whole study", "the longest run alone"],
+            [_session(name, found) for name, found in plan["sessions"].items()],
+        ),
+        "",
+        "A session that ends cuts a training off at its last checkpoint, from which the same command goes on. The "
+        "figures hold for this machine: make the plan where the study will run.",
+        "",
+        "## What the figures rest on",
+        "",
+        *(f"* {note}" for note in plan["notes"]),
+    ]
+    if price is None:
+        lines.append("* No price: set `recommendation.price_per_gpu_hour` for the money.")
+    return "\n".join(lines) + "\n"
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a Markdown table, its columns aligned so that it reads well as plain text too."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    line = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    cells = [[row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)] for row in rows]
+    title = [head[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(head[1:], widths[1:], strict=True)]
+    return ["| " + " | ".join(part) + " |" for part in (title, line, *cells)]
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the unit that suits it.
+
+    >>> duration(75.2), duration(4000), duration(None)
+    ('1 min 15 s', '1 h 07 min', '–')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return a figure, or a dash where it was not measured."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _money_title(plan: dict[str, Any]) -> str:
+    return f"money, {plan['currency']}"
+
+
+def _row(run: dict[str, Any]) -> list[str]:
+    reserved = run["peak_memory_gib"]["reserved"]
+    memory = number(run["peak_memory_gib"]["allocated"])
+    memory += f" / {reserved:.2f} reserved" if reserved is not None else ""
+    return [
+        run["run"],
+        "–" if run["steps"] is None else f"{run['steps']:,}",
+        duration(run["train_seconds"]),
+        duration(run["predict_seconds"]),
+        memory,
+        "yes" if run["fits"] else "NO",
+        number(run["energy_kwh"], 3),
+        number(run["cost"]),
+    ]
+
+
+def _total(plan: dict[str, Any]) -> list[str]:
+    sums = plan["totals"]
+    return [
+        "all",
+        "",
+        duration(sums["train_seconds"]),
+        duration(sums["predict_seconds"]),
+        "",
+        "yes" if all(run["fits"] for run in plan["runs"]) else "NO",
+        number(sums["energy_kwh"], 3),
+        number(sums["cost"]),
+    ]
+
+
+def _settings(run: dict[str, Any]) -> list[str]:
+    chosen = run["settings"]
+    keys = ("micro_batch", "checkpointed_layers", "precision", "evaluation_batch_size")
+    return [run["run"], *("–" if chosen.get(key) is None else str(chosen[key]) for key in keys)]
+
+
+def _session(name: str, found: dict[str, Any]) -> list[str]:
+    week = found["hours_per_week"]
+    return [
+        name,
+        f"{found['hours']:g}",
+        "–" if week is None else f"{week:g}",
+        _packing(found["study"], week is not None),
+        _packing(found["longest_run"], week is not None),
+    ]
+
+
+def _packing(packing: dict[str, Any] | None, weekly: bool) -> str:
+    if packing is None:
+        return "not known"
+    if packing["sessions"] is None:
+        return f"does not fit: {packing['too_long']} is longer than a session"
+    text = f"{packing['sessions']} session{'s' * (packing['sessions'] > 1)}"
+    if weekly:
+        text += f" in {packing['weeks']} week{'s' * (packing['weeks'] > 1)}"
+    return text
