@@ -88,10 +88,12 @@ def test_questions_are_batched_as_predict_batches_them(monkeypatch):
     assert [(batch.rows, batch.width) for batch in planned] == made
 
 
-def test_an_answer_is_expected_to_be_as_long_as_its_reference_but_for_some():
-    tuned, base = (answer_batches([50] * 4, [10, 40, 20, 30], 128, 4, tuned)[0].steps for tuned in (True, False))
-    assert 40 < tuned < 60
-    assert base == 128
+def test_a_batch_is_expected_to_run_until_its_longest_answer_ends():
+    answers = [10, 40, 20, 30]
+    assert answer_batches([50] * 4, answers, 128, 4, tuned=True)[0].steps == 40
+    assert answer_batches([50] * 4, answers, 32, 4, tuned=True)[0].steps == 32
+    assert answer_batches([50] * 4, answers, 128, 4, tuned=False)[0].steps == 128
+    assert answer_batches([50] * 60, [10] * 60, 128, 60, tuned=True)[0].steps == 128  # one of so many does not end
 
 
 def test_prediction_time_is_linear_in_rows_and_steps():
@@ -99,6 +101,8 @@ def test_prediction_time_is_linear_in_rows_and_steps():
     assert prediction_seconds([Batch(15, 80, 11)], measured) == pytest.approx(1.5 + 10 * 0.15)
     assert prediction_seconds([Batch(40, 80, 1)], measured) == pytest.approx(4.0)
     assert prediction_seconds([Batch(5, 80, 1)], measured[:1]) == pytest.approx(0.5)
+    twice = [Decoding(10, 1.0, 0.1), Decoding(10, 3.0, 0.1)]
+    assert prediction_seconds([Batch(10, 80, 1)], twice) == pytest.approx(2.0)
 
 
 def test_validations_and_checkpoints_are_counted():

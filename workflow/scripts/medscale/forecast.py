@@ -7,6 +7,7 @@ them in, so a run of other lengths than were measured is forecast from the same 
 
 import itertools
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +15,8 @@ import numpy as np
 
 OUTLIER = 4.0
 """Steps farther from the fit than this many robust standard deviations are left out: something else ran meanwhile."""
-RUNAWAY = 0.02
-"""Share of answers taken to go on up to evaluation.max_new_tokens: 16 of 600 did on the demo's six runs."""
+RUNAWAY = 16 / 600
+"""Share of answers that go on up to evaluation.max_new_tokens, as in the demo's six runs."""
 
 
 class Step(NamedTuple):
@@ -125,7 +126,7 @@ class Batch(NamedTuple):
 
     rows: int
     width: int
-    steps: float
+    steps: int
 
 
 def answer_batches(
@@ -133,8 +134,8 @@ def answer_batches(
 ) -> list[Batch]:
     """Return the batches that `generation.generate` makes, with how long each is expected to run.
 
-    A batch runs until its longest answer ends. A tuned model's answers are taken to be as long as the references, but
-    that a share `RUNAWAY` does not end; a base model's to go on to the limit, as untuned ones' do.
+    A batch runs until its longest answer ends: to the limit where at least one endless answer is to be expected among
+    its rows by the share `RUNAWAY`, or the model is untuned; else as long as its longest reference.
 
     Args:
         prompts: tokens of each prompt.
@@ -149,9 +150,9 @@ def answer_batches(
         width = prompts[order[0]]
         rows = order[: max(1, budget // (width + max_new_tokens))]
         order = order[len(rows) :]
-        longest = min(max_new_tokens, max(answers[i] for i in rows))
-        endless = 1 - (1 - RUNAWAY) ** len(rows) if tuned else 1.0
-        found.append(Batch(len(rows), width, longest + endless * (max_new_tokens - longest)))
+        endless = not tuned or len(rows) * RUNAWAY >= 1
+        longest = max_new_tokens if endless else min(max_new_tokens, max(answers[i] for i in rows))
+        found.append(Batch(len(rows), width, longest))
     return found
 
 
@@ -175,13 +176,13 @@ def prediction_seconds(planned: Iterable[Batch], measured: Sequence[Decoding]) -
 
 
 def _line(x: float, points: list[tuple[int, float]]) -> float:
-    """Return the value at ``x`` of the line through the first and the last point; in proportion to x with one point.
+    """Return the value at ``x`` of the line through the first and the last point; in proportion to x at one place.
 
     It is at least half of the least measured value: a batch of few rows is not as much faster.
     """
     (x0, y0), (x1, y1) = points[0], points[-1]
     if x0 == x1:
-        return y0 * max(0.5, x / x0)
+        return statistics.fmean(y for _, y in points) * max(0.5, x / x0)
     return max(0.5 * min(y0, y1), y0 + (x - x0) * (y1 - y0) / (x1 - x0))
 
 

@@ -81,10 +81,10 @@ def measure_prediction(
         model.config.use_cache = True
     model.eval()
     largest = most_rows(planned, parameters)
-    places = sorted({min(batch.rows, largest): batch for batch in planned if batch.rows > largest // 2}.items())
-    chosen = [places[0], places[-1]] if len(places) > 1 else places
+    full = [batch for batch in planned if batch.rows > largest // 2] or planned[:1]
+    chosen = [(batch.rows, batch) for batch in ([full[0], full[-1]] if len(full) > 1 else full)]
     if largest < planned[0].rows:
-        chosen = [(1, planned[0]), (largest, planned[0])] if largest > 1 else [(1, planned[0])]
+        chosen = [(count, planned[0]) for count in sorted({1, largest})]
     halved = 0
 
     def answers(count: int, width: int, tokens: int) -> float:
@@ -102,8 +102,7 @@ def measure_prediction(
     with EnergyMeter() as energy:
         began = time.perf_counter()
         decoding = [
-            measure_batch(answers, count, batch.width, int(batch.steps), seconds / len(chosen))
-            for count, batch in chosen
+            measure_batch(answers, count, batch.width, batch.steps, seconds / len(chosen)) for count, batch in chosen
         ]
         used, spent = energy.so_far(), time.perf_counter() - began
     pairs = spread(rows, min(len(rows), PAIRS if largest >= planned[0].rows else 2))

@@ -139,8 +139,8 @@ def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome]) -> list[str]
     found = [
         "Training time counts as training.json does: steps, validations and checkpoints, without loading the model. "
         "Prediction time counts as inference.json does: the answers alone.",
-        "Answers are taken to be as long as the references, two in a hundred to go on to evaluation.max_new_tokens, "
-        "and all of an untuned model's.",
+        "A batch of answers runs until its last one ends: with 38 questions and more it is taken to go on to "
+        "evaluation.max_new_tokens, as an untuned model's always is; a smaller one, to its longest reference.",
         f"A session is taken to need {SET_UP_SECONDS / 60:g} minutes before work goes on.",
     ]
     if hardware()["device"] == "cpu":

@@ -29,6 +29,7 @@ LEAST = 4
 VALIDATION_ROWS = 64
 CPU_FLOPS = 5e10  # a cautious guess for two cores, to see beforehand that a step would take minutes
 STEP_SECONDS = 10.0
+ROUGH = "A whole batch would take minutes here: steps of {rows} rows were measured and scaled up, which is rough."
 
 
 class Measured(NamedTuple):
@@ -203,7 +204,7 @@ def _attempt(
             reserved_gib=memory.reserved(),
             watts=None if used is None else 3.6e6 * used / spent,
             trainable_parameters=trainable,
-            notes=[*notes, *left_out],
+            notes=[*notes, *left_out, *([] if whole else [ROUGH.format(rows=effective)])],
         )
 
 
