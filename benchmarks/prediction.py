@@ -4,11 +4,12 @@ python benchmarks/prediction.py                        # a small Qwen2 that has 
 python benchmarks/prediction.py --size ci --output prediction.json
 python benchmarks/prediction.py --random qwen2.5-3b --prompts 256   # on CUDA: the true shape, random weights
 
-The small model is pre-trained on the demo's corpus for a minute, so that answers end where they end and a batch has to
-wait for its longest. Its vocabulary is then widened to Qwen's 151,936 tokens with weights of 0, which no answer takes.
+The small model is pre-trained on the demo's corpus for a minute, so that answers end at different places. Its
+vocabulary is then widened to Qwen's 151,936 tokens with weights of 0, which no answer takes.
 """
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from medscale.demo_corpus import generate as demo_rows
 from medscale.demo_corpus import load_conditions
 from medscale.errors import run_script
 from medscale.files import write_json
-from medscale.generation import generate
+from medscale.generation import Answer, generate
 from medscale.hardware import MemoryMeter, device, hardware, precision, torch_dtype, use_one_device
 from medscale.tiny_model import new_model, pretrain, train_tokenizer
 
@@ -41,31 +42,6 @@ VOCABULARY = 151_936
 TEXTS = 3000
 
 
-class Recorder:
-    """Keeps what a model's `generate` was asked and what it answered, to compare after the clock has stopped."""
-
-    def __init__(self, model: torch.nn.Module):
-        self.calls: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        own = model.generate
-
-        def watched(**keywords: Any) -> torch.Tensor:
-            output = own(**keywords)
-            self.calls.append((keywords["input_ids"], keywords["attention_mask"], output))
-            return output
-
-        model.generate = watched
-
-    def answers(self, stop: set[int]) -> dict[tuple[int, ...], list[int]]:
-        """Return the tokens of each answer by its prompt, up to its first stop token, and forget the calls."""
-        found = {}
-        for ids, mask, output in self.calls:
-            for prompt, kept, row in zip(ids, mask, output[:, ids.shape[1] :].tolist(), strict=True):
-                end = next((place for place, token in enumerate(row) if token in stop), len(row))
-                found[tuple(prompt[kept.bool()].tolist())] = row[:end]
-        self.calls.clear()
-        return found
-
-
 def main() -> None:
     args = parse_arguments()
     use_one_device()
@@ -76,23 +52,20 @@ def main() -> None:
     limit, batch_size = args.max_new_tokens or size["max_new_tokens"], args.batch_size
     result |= {"model": source, "precision": str(model.dtype).removeprefix("torch."), "prompts": len(questions)}
     result |= {"parameters": model.num_parameters(), "max_new_tokens": limit, "batch_size": batch_size}
-    recorder = Recorder(model)
     ways = {
-        "medscale": lambda some: generate(model, chat, some, limit, batch_size, "batches"),
+        "medscale": lambda some: generate(model, chat, some, limit, batch_size, "MedScale").answers,
         "one_by_one": lambda some: one_by_one(model, chat, some, limit),
     }
     for way in ways.values():
         way(questions[:2])  # the first call of each loads what is loaded once
-    recorder.calls.clear()
     rounds, answers = [], {}
     for number in range(args.rounds or size["rounds"]):
         seconds = {}
         for name in list(ways) if number % 2 == 0 else reversed(ways):
-            seconds[name] = timed(ways[name], questions)
-            answers[name] = recorder.answers(set(chat.stop_ids))
+            seconds[name], answers[name] = timed(ways[name], questions)
         rounds.append(seconds)
         print(seconds, file=sys.stderr, flush=True)
-    result |= compared(rounds, answers, len(questions))
+    result |= compared(rounds, answers)
     result |= {"peak_memory_gib": MemoryMeter().allocated(), "load_average_after": load_average()}
     print(table(result))
     if args.output:
@@ -126,9 +99,9 @@ def make_model(args: argparse.Namespace, size: dict[str, int]) -> tuple[torch.nn
     return model.to(device()).eval(), chat, questions, source
 
 
-def one_by_one(model: torch.nn.Module, chat: Chat, questions: list[str], max_new_tokens: int) -> list[str]:
+def one_by_one(model: torch.nn.Module, chat: Chat, questions: list[str], max_new_tokens: int) -> list[Answer]:
     """Answer each question by a call of its own, as a script does that loops over the test set."""
-    tokenizer, answers = chat.tokenizer, []
+    tokenizer, stop, answers = chat.tokenizer, set(chat.stop_ids), []
     for question in questions:
         ids = torch.tensor([chat.prompt_ids(question)], device=model.device)
         with torch.inference_mode():
@@ -140,32 +113,33 @@ def one_by_one(model: torch.nn.Module, chat: Chat, questions: list[str], max_new
                 eos_token_id=chat.stop_ids,
                 pad_token_id=tokenizer.pad_token_id,
             )
-        answers.append(tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip())
+        row = list(itertools.takewhile(lambda token: token not in stop, output[0, ids.shape[1] :].tolist()))
+        answers.append(Answer(tokenizer.decode(row, skip_special_tokens=True).strip(), len(row)))
     return answers
 
 
-def timed(way: Callable[[list[str]], Any], questions: list[str]) -> float:
-    """Return the seconds that one way takes for all questions."""
+def timed(way: Callable[[list[str]], list[Answer]], questions: list[str]) -> tuple[float, list[Answer]]:
+    """Return the seconds that one way takes for all questions, and the answers."""
     began = time.perf_counter()
-    way(questions)
+    answers = way(questions)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return round(time.perf_counter() - began, 3)
+    return round(time.perf_counter() - began, 3), answers
 
 
-def compared(rounds: list[dict[str, float]], answers: dict[str, dict], prompts: int) -> dict[str, Any]:
-    """Return medians, the ratio within each round, and how many answers are the same, token for token."""
+def compared(rounds: list[dict[str, float]], answers: dict[str, list[Answer]]) -> dict[str, Any]:
+    """Return medians, the ratio within each round, and how many answers are the same: text and number of tokens."""
     ratios = [seconds["one_by_one"] / seconds["medscale"] for seconds in rounds]
-    lengths = [len(answer) for answer in answers["one_by_one"].values()]
     ways = {}
-    for name in ("medscale", "one_by_one"):
-        seconds = median([found[name] for found in rounds])
+    for name, found in answers.items():
+        seconds = median([times[name] for times in rounds])
         ways[name] = {
             "seconds": seconds,
-            "samples_per_second": round(prompts / seconds, 3),
-            "output_tokens_per_second": round(sum(map(len, answers[name].values())) / seconds, 1),
+            "samples_per_second": round(len(found) / seconds, 3),
+            "output_tokens_per_second": round(sum(answer.n_tokens for answer in found) / seconds, 1),
         }
-    equal = sum(answers["medscale"][prompt] == answer for prompt, answer in answers["one_by_one"].items())
+    lengths = [answer.n_tokens for answer in answers["one_by_one"]]
+    equal = sum(one == other for one, other in zip(answers["medscale"], answers["one_by_one"], strict=True))
     return {
         **ways,
         "rounds": rounds,
@@ -190,7 +164,7 @@ def table(result: dict[str, Any]) -> str:
     ratio, tokens = result["speedup"], result["answer_tokens"]
     lines.append(
         f"{ratio['median']} times as fast ({ratio['lowest']} to {ratio['highest']} over the rounds); "
-        f"{result['equal_answers']} answers equal token for token, {result['different_answers']} not; "
+        f"{result['equal_answers']} answers equal, {result['different_answers']} not; "
         f"{tokens['min']} to {tokens['max']} tokens, {tokens['mean']} on average"
     )
     return "\n".join([*lines, told(result)])
@@ -202,7 +176,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--random", choices=SHAPES, help="a model of this shape with random weights instead")
     parser.add_argument("--prompts", type=int, help="other prompts than those of the size")
     parser.add_argument("--max-new-tokens", type=int, help="longest answer, tokens")
-    parser.add_argument("--batch-size", type=int, default=64, help="prompts of the longest kind (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=64, help="longest prompts at once (default: %(default)s)")
     parser.add_argument("--rounds", type=int, help="other rounds than those of the size")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the model and the rows (default: %(default)s)")

@@ -26,7 +26,7 @@ from medscale.files import read_json, write_json
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
-WARM_UP = 8
+WARM_UP = 4
 SIZES = {
     "ci": {"shape": "ci", "rows": 8, "rounds": 1, "trial_rows": 4, "passes": 1, "every_trial": 5},
     "full": {"shape": "small", "rows": 32, "rounds": 3, "trial_rows": 16, "passes": 2, "every_trial": 1},

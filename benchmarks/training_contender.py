@@ -168,6 +168,7 @@ def plain_trainer(
     job: dict, contender: dict, model: Any, tokenizer: Any, rows: Dataset, rate: float, energy: EnergyMeter
 ) -> Trainer:
     """Return a Trainer that pads every row to the longest allowed and takes the loss on all tokens."""
+    tokenizer.padding_side = "right"  # on the left, padding would be asked for the first token of each row
     trainer = Trainer(
         model=model,
         args=TrainingArguments(**common(job, contender, rate, "plain")),

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections import Counter
 
 import pytest
 import torch
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from medscale import generation
 from medscale.errors import UserError
 from medscale.forecast import (
-    Batch,
     Decoding,
+    Passes,
+    Prefill,
     Step,
     TimeModel,
-    answer_batches,
+    answer_lengths,
+    answer_passes,
     batches,
     cut,
     energy_kwh,
@@ -74,35 +77,69 @@ def test_steps_are_cut_as_the_trainer_cuts_them(lengths, budget, multiple):
     assert cut(lengths, budget, multiple, packing=True) == Step(len(parts), sum(lengths))
 
 
-def test_questions_are_batched_as_predict_batches_them(monkeypatch):
-    prompts = [random.Random(place).randint(20, 300) for place in range(70)]
-    made = []
+class Counted:
+    """Takes the place of `decoding.Decoder`: a row ends after as many tokens as its prompt says."""
 
-    def answer(model, chat, batch, max_new_tokens):
-        made.append((len(batch), len(batch[0])))
-        return [generation.Answer("", 0)] * len(batch)
+    joinable = True
 
-    monkeypatch.setattr(generation, "_answer", answer)
-    generation.generate(None, Lengthwise(500), [str(n) for n in prompts], 32, 8, "")
-    planned = answer_batches(prompts, [10] * 70, 32, 8, tuned=True)
-    assert [(batch.rows, batch.width) for batch in planned] == made
+    def __init__(self, model, pad_token_id):
+        self.rows, self.prefills, self.steps = [], [], Counter()
+        made.append(self)
+
+    def join(self, prompts):
+        self.prefills.append(Prefill(len(prompts), max(map(len, prompts))))
+        new = [answer_length(len(prompt)) for prompt in prompts]
+        self.rows += new
+        return self.said(len(self.rows) - len(new))
+
+    def step(self):
+        self.steps[len(self.rows)] += 1
+        return self.said(0)
+
+    def said(self, start):
+        for place in range(start, len(self.rows)):
+            self.rows[place] -= 1
+        return [STOP if left == 0 else 0 for left in self.rows[start:]]
+
+    def keep(self, places):
+        self.rows = [self.rows[place] for place in places]
 
 
-def test_a_batch_is_expected_to_run_until_its_longest_answer_ends():
-    answers = [10, 40, 20, 30]
-    assert answer_batches([50] * 4, answers, 128, 4, tuned=True)[0].steps == 40
-    assert answer_batches([50] * 4, answers, 32, 4, tuned=True)[0].steps == 32
-    assert answer_batches([50] * 4, answers, 128, 4, tuned=False)[0].steps == 128
-    assert answer_batches([50] * 60, [10] * 60, 128, 60, tuned=True)[0].steps == 128  # one of so many does not end
+made, STOP = [], 500
 
 
-def test_prediction_time_is_linear_in_rows_and_steps():
-    measured = [Decoding(10, 1.0, 0.1), Decoding(20, 2.0, 0.2)]
-    assert prediction_seconds([Batch(15, 80, 11)], measured) == pytest.approx(1.5 + 10 * 0.15)
-    assert prediction_seconds([Batch(40, 80, 1)], measured) == pytest.approx(4.0)
-    assert prediction_seconds([Batch(5, 80, 1)], measured[:1]) == pytest.approx(0.5)
-    twice = [Decoding(10, 1.0, 0.1), Decoding(10, 3.0, 0.1)]
-    assert prediction_seconds([Batch(10, 80, 1)], twice) == pytest.approx(2.0)
+def answer_length(prompt):
+    return 1 + prompt * 7919 % 32
+
+
+@settings(max_examples=40, deadline=None)
+@given(prompts=st.lists(st.integers(1, 300), min_size=1, max_size=70), batch_size=st.integers(1, 20))
+def test_the_passes_are_those_that_predict_makes(prompts, batch_size):
+    made.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "Decoder", Counted)
+        generation.generate(None, Lengthwise(STOP), [str(n) for n in prompts], 32, batch_size, "")
+    planned = answer_passes(prompts, list(map(answer_length, prompts)), 32, batch_size)
+    assert planned == Passes(made[0].prefills, made[0].steps)
+    assert sum(prefill.rows for prefill in planned.prefills) == len(prompts)
+    passes = len(prompts) + sum(rows * count for rows, count in planned.steps.items())
+    assert passes == sum(map(answer_length, prompts))
+
+
+def test_a_tuned_model_answers_at_the_length_of_the_references():
+    assert answer_lengths([10, 40, 20, 30], 128, tuned=True) == [10, 40, 20, 30]
+    assert answer_lengths([10, 40, 20, 30], 32, tuned=True) == [10, 32, 20, 30]
+    assert answer_lengths([10, 40, 20, 30], 128, tuned=False) == [128] * 4
+    assert answer_lengths([10] * 76, 128, tuned=True).count(128) == 2  # one of so many does not end
+
+
+def test_prediction_time_is_linear_in_rows_and_in_tokens():
+    measured = [Decoding(10, 800, 1.0, 0.1), Decoding(20, 1600, 2.0, 0.2)]
+    assert prediction_seconds(Passes([Prefill(15, 80)], {15: 10}), measured) == pytest.approx(1.5 + 10 * 0.15)
+    assert prediction_seconds(Passes([Prefill(40, 80)], {}), measured) == pytest.approx(4.0)
+    assert prediction_seconds(Passes([Prefill(5, 80)], {}), measured[:1]) == pytest.approx(0.5)
+    twice = [Decoding(10, 800, 1.0, 0.1), Decoding(10, 800, 3.0, 0.1)]
+    assert prediction_seconds(Passes([Prefill(10, 80)], {}), twice) == pytest.approx(2.0)
 
 
 def test_validations_and_checkpoints_are_counted():

@@ -16,11 +16,11 @@ from medscale.config import settings_for
 from medscale.errors import UserError, run_script
 from medscale.events import now
 from medscale.files import read_jsonl, write_json, write_text
-from medscale.forecast import Batch, totals
+from medscale.forecast import Passes, totals
 from medscale.forecast_lengths import Lengths, Row, study_lengths
 from medscale.forecast_model import weights_gib
 from medscale.forecast_prediction import measure_prediction
-from medscale.forecast_rows import Outcome, base_row, measured_facts, notes, planned_batches, run_row, session
+from medscale.forecast_rows import Outcome, base_row, measured_facts, notes, planned_passes, run_row, session
 from medscale.forecast_shapes import Shape, shape_of
 from medscale.forecast_text import plan_text
 from medscale.forecast_training import measure_training
@@ -42,7 +42,7 @@ class Task(NamedTuple):
     settings: dict[str, Any]
     train: list[Row] | None
     validation: list[Row]
-    batches: list[Batch]
+    passes: Passes
     test: list[Row]
     threads: int
     seconds: float
@@ -119,8 +119,8 @@ def task_of(
 ) -> Task:
     """Return what a process needs to measure one kind of run."""
     settings = settings | {name: config[name] for name in ("quantization", "evaluation")}
-    batches, parts = planned_batches(config, lengths, tuned=train is not None), lengths.parts
-    return Task(shape, method, settings, train, parts["validation"], batches, parts["test"], args.threads, args.seconds)
+    passes, parts = planned_passes(config, lengths, tuned=train is not None), lengths.parts
+    return Task(shape, method, settings, train, parts["validation"], passes, parts["test"], args.threads, args.seconds)
 
 
 def measure_apart(task: Task) -> Outcome:
@@ -149,7 +149,7 @@ def measure(task: Task) -> Outcome:
             )
             torch.cuda.empty_cache()
         prediction = measure_prediction(
-            task.shape, task.method, task.settings, task.batches, task.test, task.seconds / 2
+            task.shape, task.method, task.settings, task.passes, task.test, task.seconds / 2
         )
     except torch.OutOfMemoryError as error:
         return Outcome(training, prediction, f"out of memory: {str(error).splitlines()[0]}")

@@ -8,10 +8,13 @@ them in, so a run of other lengths than were measured is forecast from the same 
 import itertools
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from medscale.answer_queue import AnswerQueue
 
 OUTLIER = 4.0
 """Steps farther from the fit than this many robust standard deviations are left out: something else ran meanwhile."""
@@ -121,58 +124,81 @@ def saves(steps: int, eval_interval: float, save_minutes: float, train_seconds: 
     return validations, validations * (1 + extra)
 
 
-class Batch(NamedTuple):
-    """A batch of prompts: rows, tokens of the longest prompt, and decoding steps until its last answer has ended."""
+class Prefill(NamedTuple):
+    """A pass over prompts that begin together: rows, and tokens of the longest."""
 
     rows: int
     width: int
-    steps: int
 
 
-def answer_batches(
-    prompts: Sequence[int], answers: Sequence[int], max_new_tokens: int, batch_size: int, tuned: bool
-) -> list[Batch]:
-    """Return the batches that `generation.generate` makes, with how long each is expected to run.
+class Passes(NamedTuple):
+    """The passes over the model in which all questions are answered.
 
-    A batch runs until its longest answer ends: to the limit where at least one endless answer is to be expected among
-    its rows by the share `RUNAWAY`, or the model is untuned; else as long as its longest reference.
+    Attributes:
+        prefills: the passes over prompts, in order.
+        steps: how many decoding steps there are with so many rows.
+    """
+
+    prefills: list[Prefill]
+    steps: dict[int, int]
+
+
+def answer_lengths(references: Sequence[int], max_new_tokens: int, tuned: bool) -> list[int]:
+    """Return how many tokens each answer is expected to have, its end token included.
+
+    A tuned model is taken to answer at the length of the reference, but for one answer in 1 / `RUNAWAY`, which goes on
+    to the limit as every answer of an untuned model does.
+
+    Args:
+        references: tokens of each reference.
+        max_new_tokens: from the `evaluation` section.
+        tuned: whether the model was fine-tuned.
+    """
+    endless = round(1 / RUNAWAY) if tuned else 1
+    return [max_new_tokens if i % endless == 0 else min(max_new_tokens, n) for i, n in enumerate(references, 1)]
+
+
+def answer_passes(prompts: Sequence[int], answers: Sequence[int], max_new_tokens: int, batch_size: int) -> Passes:
+    """Return the passes that `generation.generate` makes over a model with answers of these lengths.
 
     Args:
         prompts: tokens of each prompt.
-        answers: tokens of each reference.
+        answers: tokens of each answer, its end token included; at least 1.
         max_new_tokens, batch_size: from the `evaluation` section.
-        tuned: whether the model was fine-tuned.
     """
-    order = sorted(range(len(prompts)), key=lambda i: -prompts[i])
-    budget = batch_size * (max(prompts, default=0) + max_new_tokens)
-    found = []
-    while order:
-        width = prompts[order[0]]
-        rows = order[: max(1, budget // (width + max_new_tokens))]
-        order = order[len(rows) :]
-        endless = not tuned or len(rows) * RUNAWAY >= 1
-        longest = max_new_tokens if endless else min(max_new_tokens, max(answers[i] for i in rows))
-        found.append(Batch(len(rows), width, longest))
-    return found
+    queue = AnswerQueue(prompts, max_new_tokens, batch_size)
+    left: dict[int, int] = {}
+    prefills: list[Prefill] = []
+    steps: Counter[int] = Counter()
+    while left or queue.waiting:
+        starting = queue.join(list(left))
+        if starting:
+            prefills.append(Prefill(len(starting), max(prompts[i] for i in starting)))
+            left |= {i: answers[i] for i in starting}
+        else:
+            steps[len(left)] += 1
+        for i in starting or list(left):
+            left[i] -= 1
+            if left[i] == 0:
+                del left[i]
+    return Passes(prefills, dict(steps))
 
 
 class Decoding(NamedTuple):
-    """A measured batch: its rows, seconds until the first token, and seconds a decoding step."""
+    """A measured batch: its rows, tokens of its prompts with padding, seconds of the prefill and of a step."""
 
     rows: int
-    first: float
+    tokens: int
+    prefill: float
     step: float
 
 
-def prediction_seconds(planned: Iterable[Batch], measured: Sequence[Decoding]) -> float:
-    """Return the seconds of all batches; times are linear in the rows, through what was measured."""
-    points = sorted(measured)
-    total = 0.0
-    for batch in planned:
-        first = _line(batch.rows, [(point.rows, point.first) for point in points])
-        step = _line(batch.rows, [(point.rows, point.step) for point in points])
-        total += first + step * max(0.0, batch.steps - 1)
-    return total
+def prediction_seconds(planned: Passes, measured: Sequence[Decoding]) -> float:
+    """Return the seconds of all passes; a prefill is linear in its tokens and a step in its rows, as measured."""
+    prefill = [(point.tokens, point.prefill) for point in measured]
+    step = [(point.rows, point.step) for point in measured]
+    total = sum(_line(rows * width, prefill) for rows, width in planned.prefills)
+    return total + sum(count * _line(rows, step) for rows, count in planned.steps.items())
 
 
 def _line(x: float, points: list[tuple[int, float]]) -> float:
@@ -180,7 +206,7 @@ def _line(x: float, points: list[tuple[int, float]]) -> float:
 
     It is at least half of the least measured value: a batch of few rows is not as much faster.
     """
-    (x0, y0), (x1, y1) = points[0], points[-1]
+    (x0, y0), (x1, y1) = min(points), max(points)
     if x0 == x1:
         return statistics.fmean(y for _, y in points) * max(0.5, x / x0)
     return max(0.5 * min(y0, y1), y0 + (x - x0) * (y1 - y0) / (x1 - x0))

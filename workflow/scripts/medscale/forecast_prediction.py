@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from medscale.chat import IGNORED, Sample
-from medscale.forecast import Batch, Decoding
+from medscale.forecast import Decoding, Passes
 from medscale.forecast_lengths import Row
 from medscale.forecast_model import blank_tokenizer, load_shape
 from medscale.forecast_shapes import Shape
@@ -60,7 +60,7 @@ class Lengthwise:
 
 
 def measure_prediction(
-    shape: Shape, method: str, settings: dict[str, Any], planned: list[Batch], rows: list[Row], seconds: float
+    shape: Shape, method: str, settings: dict[str, Any], planned: Passes, rows: list[Row], seconds: float
 ) -> Predicting:
     """Measure answers and likelihoods as `predict` computes them.
 
@@ -68,7 +68,7 @@ def measure_prediction(
         shape: the model.
         method: qlora keeps base and adapter apart; lora merges them, so that it runs as the base model does.
         settings: sections training, lora, quantization, evaluation.
-        planned: the batches of the study.
+        planned: the passes of the study.
         rows: lengths of the test items.
         seconds: how long to measure, about.
     """
@@ -80,11 +80,8 @@ def measure_prediction(
         model = add_adapter(model, settings["lora"], seed=0)
         model.config.use_cache = True
     model.eval()
-    largest = most_rows(planned, parameters)
-    full = [batch for batch in planned if batch.rows > largest // 2] or planned[:1]
-    chosen = [(batch.rows, batch) for batch in ([full[0], full[-1]] if len(full) > 1 else full)]
-    if largest < planned[0].rows:
-        chosen = [(count, planned[0]) for count in sorted({1, largest})]
+    width, largest = planned.prefills[0].width, most_rows(planned, parameters)
+    tokens = round(sum(rows * count for rows, count in planned.steps.items()) / sum(p.rows for p in planned.prefills))
     halved = 0
 
     def answers(count: int, width: int, tokens: int) -> float:
@@ -98,14 +95,13 @@ def measure_prediction(
         halved = max(halved, len(done.events))
         return time.perf_counter() - began
 
-    answers(min(2, chosen[0][0]), chosen[0][1].width, 4)
+    answers(min(2, largest), width, 4)
+    counts = sorted({max(1, largest // 8), largest})
     with EnergyMeter() as energy:
         began = time.perf_counter()
-        decoding = [
-            measure_batch(answers, count, batch.width, batch.steps, seconds / len(chosen)) for count, batch in chosen
-        ]
+        decoding = [measure_batch(answers, count, width, 1 + tokens, seconds / len(counts)) for count in counts]
         used, spent = energy.so_far(), time.perf_counter() - began
-    pairs = spread(rows, min(len(rows), PAIRS if largest >= planned[0].rows else 2))
+    pairs = spread(rows, min(len(rows), PAIRS if largest >= planned.prefills[0].rows else 2))
     began = time.perf_counter()
     likelihoods(model, chat, [(str(row.total - row.answer), str(row.answer)) for row in pairs], 1 << 20)
     return Predicting(
@@ -125,7 +121,7 @@ def measure_batch(answers: Any, rows: int, width: int, steps: int, seconds: floa
     Args:
         answers: a function of rows, width and tokens that returns seconds.
         rows, width: prompts, and tokens of the longest.
-        steps: expected decoding steps.
+        steps: expected tokens of an answer.
         seconds: how long to measure, about.
     """
     began = time.perf_counter()
@@ -140,18 +136,18 @@ def measure_batch(answers: Any, rows: int, width: int, steps: int, seconds: floa
     few, some = min(FEW, steps), min(SOME, steps)
     short, medium = repeated(few), repeated(some)
     if some <= few:
-        return Decoding(rows, short, short)
+        return Decoding(rows, rows * width, short, short)
     step = max(1e-6, (medium - short) / (some - few))
     left = seconds - (time.perf_counter() - began)
     many = int(min(steps, some + max(0.0, left) / step))
     if many >= 2 * some:
         step = max(1e-6, (repeated(many) - short) / (many - few))
-    return Decoding(rows, max(0.0, short - step * (few - 1)), step)
+    return Decoding(rows, rows * width, max(0.0, short - step * (few - 1)), step)
 
 
-def most_rows(planned: list[Batch], parameters: int) -> int:
-    """Return how many rows of a batch are measured: all, or on a CPU as many as take seconds and not minutes."""
-    largest = max(batch.rows for batch in planned)
+def most_rows(planned: Passes, parameters: int) -> int:
+    """Return how many of the longest rows are measured: as at first, or on a CPU what takes seconds, not minutes."""
+    first = planned.prefills[0]
     if device().type == "cuda":
-        return largest
-    return max(1, min(largest, int(STEP_SECONDS * CPU_FLOPS / (2 * parameters * planned[0].width))))
+        return first.rows
+    return max(1, min(first.rows, int(STEP_SECONDS * CPU_FLOPS / (2 * parameters * first.width))))

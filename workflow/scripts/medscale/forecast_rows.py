@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any, NamedTuple
 
-from medscale.forecast import Batch, answer_batches, energy_kwh, fits, money, prediction_seconds
+from medscale.forecast import Passes, answer_lengths, answer_passes, energy_kwh, fits, money, prediction_seconds
 from medscale.forecast_lengths import Lengths
 from medscale.forecast_prediction import Predicting
 from medscale.forecast_training import Measured, training_seconds
@@ -21,11 +21,12 @@ class Outcome(NamedTuple):
     problem: str | None
 
 
-def planned_batches(config: dict[str, Any], lengths: Lengths, tuned: bool) -> list[Batch]:
-    """Return the batches of the test questions."""
+def planned_passes(config: dict[str, Any], lengths: Lengths, tuned: bool) -> Passes:
+    """Return the passes over the model in which the test questions are answered."""
     evaluation, test = config["evaluation"], lengths.parts["test"]
-    prompts, answers = [row.total - row.answer for row in test], [row.answer for row in test]
-    return answer_batches(prompts, answers, evaluation["max_new_tokens"], evaluation["batch_size"], tuned)
+    prompts, limit = [row.total - row.answer for row in test], evaluation["max_new_tokens"]
+    answers = answer_lengths([row.answer for row in test], limit, tuned)
+    return answer_passes(prompts, answers, limit, evaluation["batch_size"])
 
 
 def run_row(
@@ -81,7 +82,7 @@ def finish(
     """Return the part of a row that base model and runs share: prediction, energy, money, settings."""
     prediction, answers, likelihood, energy = outcome.prediction, None, None, None
     if prediction:
-        answers = prediction_seconds(planned_batches(config, lengths, row["run"] != "base"), prediction.decoding)
+        answers = prediction_seconds(planned_passes(config, lengths, row["run"] != "base"), prediction.decoding)
         likelihood = prediction.likelihood * sum(row.total for row in lengths.parts["test"])
         asked = energy_kwh(answers + likelihood, prediction.watts)
         energy = None if asked is None or train_energy is None else train_energy + asked
@@ -139,8 +140,8 @@ def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome]) -> list[str]
     found = [
         "Training time counts as training.json does: steps, validations and checkpoints, without loading the model. "
         "Prediction time counts as inference.json does: the answers alone.",
-        "A batch of answers runs until its last one ends: with 38 questions and more it is taken to go on to "
-        "evaluation.max_new_tokens, as an untuned model's always is; a smaller one, to its longest reference.",
+        "An answer of a tuned model is taken to be as long as its reference, but for one in 38, which goes on to "
+        "evaluation.max_new_tokens as every answer of the base model is taken to.",
         f"A session is taken to need {SET_UP_SECONDS / 60:g} minutes before work goes on.",
     ]
     if hardware()["device"] == "cpu":

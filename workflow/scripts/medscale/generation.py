@@ -1,13 +1,16 @@
-"""Greedy answers and the likelihood of the references, in left-padded batches of similar length."""
+"""Greedy answers and the likelihood of the references, many rows at once."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
+from medscale.answer_queue import AnswerQueue
 from medscale.chat import Chat
+from medscale.decoding import Decoder
 from medscale.errors import UserError
 from medscale.events import event
+from medscale.padding import left_padded
 
 ITEM_TOKENS = 2048  # tokens of a likelihood batch, padding included
 
@@ -38,68 +41,58 @@ def generate(
 ) -> Generation:
     """Return the greedy answer to each question.
 
-    The longest prompts come first, ``batch_size`` of them; a batch of shorter ones has more rows, so that its cache of
-    keys and values is at most as large. Where the memory does not suffice, the batch halves, and what was answered
-    before stays.
+    The longest prompts come first, ``batch_size`` of them at once, or more of shorter ones; see `AnswerQueue`. An
+    answer that has ended makes room for the next question, so that none waits for the longest of its batch. Where the
+    memory does not suffice, half as many are answered at once, and what was answered before stays.
 
     Raises:
         UserError: the memory does not suffice for one question.
     """
     prompts = [chat.prompt_ids(question) for question in questions]
-    answers: list[Answer | None] = [None] * len(prompts)
-    budget = batch_size * (max(map(len, prompts), default=0) + max_new_tokens)
+    queue = AnswerQueue([len(prompt) for prompt in prompts], max_new_tokens, batch_size)
+    decoder, stop = Decoder(model, chat.tokenizer.pad_token_id), set(chat.stop_ids)
+    written: list[list[int]] = [[] for _ in prompts]
+    running: list[int] = []
     events: list[dict] = []
-    waiting = _longest_first(prompts)
     with tqdm(total=len(prompts), desc=label, unit="answer", mininterval=2, ncols=100) as bar:
-        while waiting:
-            longest = len(prompts[waiting[0]]) + max_new_tokens
-            batch = waiting[: max(1, budget // longest)]
+        while running or queue.waiting:
+            starting = queue.join(running) if decoder.joinable or not running else []
+            running += starting
             try:
-                found, problem = _answer(model, chat, [prompts[i] for i in batch], max_new_tokens), None
+                tokens, problem = decoder.join([prompts[i] for i in starting]) if starting else decoder.step(), None
             except torch.OutOfMemoryError as error:
-                found, problem = [], str(error).splitlines()[0]
-            if problem:  # outside the except block, whose traceback keeps the batch's tensors alive
+                tokens, problem = [], str(error).splitlines()[0]
+            if problem:  # outside the except block, whose traceback keeps the tensors alive
+                decoder.keep([])
                 torch.cuda.empty_cache()
-                budget = _halved(batch, longest, problem)
-                message = f"out of memory with {len(batch)} questions at once ({problem})"
-                events.append(event("fallback", message, "half as many at once"))
+                events.append(_halve(queue, running, problem))
+                for i in running:
+                    written[i].clear()
+                running = []
                 continue
-            for i, answer in zip(batch, found, strict=True):
-                answers[i] = answer
-            waiting = waiting[len(batch) :]
-            bar.update(len(batch))
-    return Generation(answers, events)
+            ended = set()
+            for i, token in zip(running[-len(tokens) :], tokens, strict=True):
+                if token not in stop:
+                    written[i].append(token)
+                if token in stop or len(written[i]) == max_new_tokens:
+                    ended.add(i)
+            if ended:
+                decoder.keep([place for place, i in enumerate(running) if i not in ended])
+                running = [i for i in running if i not in ended]
+                bar.update(len(ended))
+    texts = (chat.tokenizer.decode(row, skip_special_tokens=True).strip() for row in written)
+    return Generation([Answer(text, len(row)) for text, row in zip(texts, written, strict=True)], events)
 
 
-def _halved(batch: list[int], longest: int, problem: str) -> int:
-    """Return the budget of half a batch, in tokens."""
-    if len(batch) == 1:
+def _halve(queue: AnswerQueue, running: list[int], problem: str) -> dict:
+    """Let half as many questions be answered at once, and return the event that tells of it."""
+    if len(running) == 1:
         raise UserError(
             f"out of memory with one question ({problem}); lower evaluation.max_new_tokens, or take a smaller model"
         )
-    return len(batch) // 2 * longest
-
-
-def _answer(model: torch.nn.Module, chat: Chat, prompts: list[list[int]], max_new_tokens: int) -> list[Answer]:
-    """Return the greedy answers to the prompts of one batch."""
-    tokenizer = chat.tokenizer
-    ids, mask = _left_padded(prompts, tokenizer.pad_token_id, model.device)
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            num_beams=1,
-            eos_token_id=chat.stop_ids,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    rows = [_until_stop(row, chat.stop_ids) for row in output[:, ids.shape[1] :].tolist()]
-    return [Answer(tokenizer.decode(row, skip_special_tokens=True).strip(), len(row)) for row in rows]
+    queue.halve(running)
+    message = f"out of memory with {len(running)} questions at once ({problem})"
+    return event("fallback", message, "half as many at once")
 
 
 def likelihoods(
@@ -120,7 +113,7 @@ def likelihoods(
         while waiting:
             batch = waiting[: max(1, ITEM_TOKENS // len(samples[waiting[0]].input_ids))]
             waiting = waiting[len(batch) :]
-            ids, mask = _left_padded([samples[i].input_ids for i in batch], chat.tokenizer.pad_token_id, model.device)
+            ids, mask = left_padded([samples[i].input_ids for i in batch], chat.tokenizer.pad_token_id, model.device)
             answer_tokens = [sum(label >= 0 for label in samples[i].labels) for i in batch]
             keep = max(answer_tokens)
             with torch.inference_mode():
@@ -139,19 +132,3 @@ def likelihoods(
 def _longest_first(rows: list[list[int]]) -> list[int]:
     """Return the indices of rows, longest first; equal lengths keep their order."""
     return sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-
-
-def _left_padded(rows: list[list[int]], pad: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return ids and attention mask, both (rows, longest): an answer must follow its prompt without a gap."""
-    width = max(map(len, rows))
-    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    return ids, mask
-
-
-def _until_stop(row: list[int], stop: list[int]) -> list[int]:
-    """Return the tokens before the first stop token."""
-    for position, token in enumerate(row):
-        if token in stop:
-            return row[:position]
-    return row
