@@ -1,9 +1,11 @@
 """The workflow's package on the import path, as Python puts it there for a script; and a model that takes no time."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
@@ -29,3 +31,25 @@ def tiny_model(tmp_path_factory):
     model = new_model(tokenizer, {"hidden_size": 64, "layers": 2}, seed=3)
     pretrain(model, tokenizer, TEXTS, steps=40, seed=3).save_pretrained(folder)
     return write_manifest(folder, kind="model", source="tiny")
+
+
+@pytest.fixture
+def warnings_are_errors():
+    """A missing glyph, a layout that does not fit: matplotlib only warns of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list[Figure]:
+    """Collect each figure as it is written, laid out as in the file."""
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def savefig(figure, *args, **kwargs):
+        save(figure, *args, **kwargs)
+        drawn.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return drawn

@@ -1,7 +1,6 @@
 """The plots: all that was measured is drawn, all that is written can be read, and the bytes do not change."""
 
 import itertools
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,8 @@ from medscale.files import read_json
 from medscale.loss_plots import plot_loss, plot_losses, read_log, smoothed
 from medscale.plots import plot_data_scale, plot_method_comparison
 from medscale.summary import summary_table
+
+pytestmark = pytest.mark.usefixtures("warnings_are_errors")
 
 PANELS = ["Test NLL (lower is better)", "ROUGE-1", "ROUGE-2", "ROUGE-L", "BLEU-4"]
 COSTS = ["Training time", "Peak memory of training", "Speed of inference"]
@@ -39,28 +40,6 @@ class Study:
         self.evaluations = [read_json(path) for path in evals]
         self.table = summary_table(self.evaluations)
         self.logs = {path.parent.name: read_log(path) for path in logs}
-
-
-@pytest.fixture(autouse=True)
-def _warnings_are_errors():
-    """A missing glyph, a layout that does not fit: matplotlib only warns of them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def figures(monkeypatch) -> list[Figure]:
-    """Collect each figure as it is written, laid out as in the file."""
-    drawn: list[Figure] = []
-    save = Figure.savefig
-
-    def savefig(figure, *args, **kwargs):
-        save(figure, *args, **kwargs)
-        drawn.append(figure)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return drawn
 
 
 @pytest.fixture(params=CASES)

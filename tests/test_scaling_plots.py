@@ -1,11 +1,8 @@
 """The plots of scaling and cost: what was found is drawn, what is written can be read, whatever the study."""
 
-import warnings
-
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 
 from medscale.pareto_plots import plot_pareto
 from medscale.resampling import Configuration
@@ -13,30 +10,11 @@ from medscale.scaling_law import fit_study
 from medscale.scaling_plots import plot_scaling
 from test_plots import assert_legible, drawn_ticks, panels
 
+pytestmark = pytest.mark.usefixtures("warnings_are_errors")
+
 SEVEN = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 RED_RING = 19  # the marker size of the recommended run
 NLL, ROUGE = "Test NLL (lower is better)", "ROUGE-L"
-
-
-@pytest.fixture(autouse=True)
-def _warnings_are_errors():
-    """A missing glyph, a layout that does not fit: matplotlib only warns of them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def figures(monkeypatch) -> list[Figure]:
-    drawn: list[Figure] = []
-    save = Figure.savefig
-
-    def savefig(figure, *args, **kwargs):
-        save(figure, *args, **kwargs)
-        drawn.append(figure)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return drawn
 
 
 def scaling(sizes=SEVEN, methods=("lora", "qlora"), metrics=("nll", "rouge_l"), base=4.0):
