@@ -50,7 +50,7 @@ def test_batched_answers_equal_answers_one_by_one(model, chat):
 
 def test_likelihoods_equal_a_plain_forward_pass(model, chat):
     pairs = list(zip(QUESTIONS, TEXTS[1:11], strict=True))
-    for (question, answer), score in zip(pairs, likelihoods(model, chat, pairs, 512), strict=True):
+    for (question, answer), score in zip(pairs, likelihoods(model, chat, pairs, 512).likelihoods, strict=True):
         sample = chat.sample(question, answer, 512)
         with torch.inference_mode():
             logits = model(input_ids=torch.tensor([sample.input_ids])).logits[0, :-1].float()
@@ -61,7 +61,7 @@ def test_likelihoods_equal_a_plain_forward_pass(model, chat):
 
 
 def test_a_prompt_without_room_has_no_likelihood(model, chat):
-    assert likelihoods(model, chat, [("头痛" * 200, "多喝水"), ("头痛", "多喝水")], 100)[0] is None
+    assert likelihoods(model, chat, [("头痛" * 200, "多喝水"), ("头痛", "多喝水")], 100).likelihoods[0] is None
 
 
 def test_an_answer_ends_before_its_stop_token(model, chat):
@@ -203,6 +203,16 @@ def test_memory_that_ends_in_the_middle_of_answers_loses_none(model, chat, monke
     assert len(events) == 1
 
 
+def test_likelihoods_too_many_for_the_memory_halve_and_lose_nothing(model, chat, little_memory):
+    pairs = list(zip(QUESTIONS, TEXTS[1:11], strict=True))
+    scores, events = likelihoods(model, chat, pairs, 512)
+    assert little_memory[:3] == [10, 5, 2]
+    assert [event["kind"] for event in events] == ["fallback", "fallback"]
+    alone = [likelihoods(model, chat, [pair], 512).likelihoods[0] for pair in pairs]
+    assert [score.n_tokens for score in scores] == [score.n_tokens for score in alone]
+    assert [score.nll_sum for score in scores] == pytest.approx([score.nll_sum for score in alone], rel=1e-5)
+
+
 def test_one_question_too_large_for_the_memory_is_told(model, chat, monkeypatch):
     def never(**_):
         raise torch.OutOfMemoryError("tried to allocate 20 GiB")
@@ -210,6 +220,8 @@ def test_one_question_too_large_for_the_memory_is_told(model, chat, monkeypatch)
     monkeypatch.setattr(model, "forward", never)
     with pytest.raises(UserError, match=r"one question \(tried to allocate 20 GiB\); lower evaluation.max_new_tokens"):
         generate(model, chat, QUESTIONS[:1], 24, 4, "never")
+    with pytest.raises(UserError, match=r"likelihood of one answer \(tried to allocate 20 GiB\)"):
+        likelihoods(model, chat, [(QUESTIONS[0], TEXTS[1])], 512)
 
 
 def test_a_merged_adapter_answers_as_an_unmerged_one(wild_model, chat, tmp_path):
@@ -225,7 +237,9 @@ def test_a_merged_adapter_answers_as_an_unmerged_one(wild_model, chat, tmp_path)
         load_adapter(load_base(wild_model, "lora", NF4, "fp32"), tmp_path, merge).eval() for merge in (True, False)
     )
     assert not any("lora" in name for name, _ in merged.named_parameters())
-    values = [[score.nll_sum for score in likelihoods(model, chat, pairs, 512)] for model in (merged, apart)]
+    values = [
+        [score.nll_sum for score in likelihoods(model, chat, pairs, 512).likelihoods] for model in (merged, apart)
+    ]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
-    base = likelihoods(load_base(wild_model, "base", NF4, "fp32").eval(), chat, pairs, 512)
+    base = likelihoods(load_base(wild_model, "base", NF4, "fp32").eval(), chat, pairs, 512).likelihoods
     assert abs(values[0][0] - base[0].nll_sum) > 0.1

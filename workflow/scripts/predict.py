@@ -50,7 +50,8 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     synchronize()
     seconds = time.perf_counter() - began
     peak = memory.allocated()
-    scores = likelihoods(model, chat, [(row["question"], row["answer"]) for row in rows], settings["max_length"])
+    pairs = [(row["question"], row["answer"]) for row in rows]
+    scores, later_events = likelihoods(model, chat, pairs, settings["max_length"])
 
     write_jsonl(
         args.output,
@@ -81,7 +82,7 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
             "hardware": hardware(),
             "software": software(),
             "provenance": provenance(args, settings),
-            "events": events,
+            "events": events + later_events,
         },
     )
 

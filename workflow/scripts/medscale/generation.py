@@ -6,7 +6,7 @@ import torch
 from tqdm import tqdm
 
 from medscale.answer_queue import AnswerQueue
-from medscale.chat import Chat
+from medscale.chat import Chat, Sample
 from medscale.decoding import Decoder
 from medscale.errors import UserError
 from medscale.events import event
@@ -33,6 +33,13 @@ class Generation(NamedTuple):
     """The answers in the order of the questions, and what happened on the way."""
 
     answers: list[Answer]
+    events: list[dict]
+
+
+class Scored(NamedTuple):
+    """The likelihoods in the order of the pairs, and what happened on the way."""
+
+    likelihoods: list[Likelihood | None]
     events: list[dict]
 
 
@@ -95,38 +102,59 @@ def _halve(queue: AnswerQueue, running: list[int], problem: str) -> dict:
     return event("fallback", message, "half as many at once")
 
 
-def likelihoods(
-    model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]], max_length: int
-) -> list[Likelihood | None]:
+def likelihoods(model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]], max_length: int) -> Scored:
     """Return the likelihood of each reference answer under the model, in the order of the pairs.
 
     Samples are built exactly as for training: a cut answer counts its kept tokens only, and a pair whose prompt leaves
     no room has no likelihood. Only the hidden states before answer tokens go through the language-model head, which for
-    a vocabulary of 150,000 is what decides the memory.
+    a vocabulary of 150,000 is what decides the memory. Where it does not suffice, the batch halves.
+
+    Raises:
+        UserError: the memory does not suffice for one pair.
     """
     samples = [chat.sample(question, answer, max_length) for question, answer in pairs]
     results: list[Likelihood | None] = [None] * len(samples)
     known = [i for i, sample in enumerate(samples) if sample is not None]
     lengths = [samples[i].input_ids for i in known]
+    budget, events = ITEM_TOKENS, []
     with tqdm(total=len(known), desc="likelihood of references", unit="answer", mininterval=2, ncols=100) as bar:
         waiting = [known[place] for place in _longest_first(lengths)]
         while waiting:
-            batch = waiting[: max(1, ITEM_TOKENS // len(samples[waiting[0]].input_ids))]
+            batch = waiting[: max(1, budget // len(samples[waiting[0]].input_ids))]
+            try:
+                found, problem = _likelihoods(model, chat, [samples[i] for i in batch]), None
+            except torch.OutOfMemoryError as error:
+                found, problem = [], str(error).splitlines()[0]
+            if problem:  # outside the except block, whose traceback keeps the tensors alive
+                torch.cuda.empty_cache()
+                if len(batch) == 1:
+                    raise UserError(
+                        f"out of memory with the likelihood of one answer ({problem}); take a smaller model"
+                    )
+                budget = len(batch) // 2 * len(samples[batch[0]].input_ids)
+                message = f"out of memory with the likelihoods of {len(batch)} answers at once ({problem})"
+                events.append(event("fallback", message, "half as many at once"))
+                continue
+            for i, likelihood in zip(batch, found, strict=True):
+                results[i] = likelihood
             waiting = waiting[len(batch) :]
-            ids, mask = left_padded([samples[i].input_ids for i in batch], chat.tokenizer.pad_token_id, model.device)
-            answer_tokens = [sum(label >= 0 for label in samples[i].labels) for i in batch]
-            keep = max(answer_tokens)
-            with torch.inference_mode():
-                positions_ids = (mask.cumsum(1) - 1).clamp(min=0)
-                logits = model(
-                    input_ids=ids, attention_mask=mask, position_ids=positions_ids, logits_to_keep=keep + 1
-                ).logits
-            for row, (i, count) in enumerate(zip(batch, answer_tokens, strict=True)):
-                log_probabilities = logits[row, -count - 1 : -1].float().log_softmax(-1)
-                nll = -log_probabilities.gather(1, ids[row, -count:, None]).double().sum().item()
-                results[i] = Likelihood(nll, count)
             bar.update(len(batch))
-    return results
+    return Scored(results, events)
+
+
+@torch.inference_mode()
+def _likelihoods(model: torch.nn.Module, chat: Chat, samples: list[Sample]) -> list[Likelihood]:
+    """Return the likelihoods of the answers of one batch."""
+    ids, mask = left_padded([sample.input_ids for sample in samples], chat.tokenizer.pad_token_id, model.device)
+    counts = [sum(label >= 0 for label in sample.labels) for sample in samples]
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=max(counts) + 1).logits
+    found = []
+    for row, count in enumerate(counts):
+        log_probabilities = logits[row, -count - 1 : -1].float().log_softmax(-1)
+        nll = -log_probabilities.gather(1, ids[row, -count:, None]).double().sum().item()
+        found.append(Likelihood(nll, count))
+    return found
 
 
 def _longest_first(rows: list[list[int]]) -> list[int]:
