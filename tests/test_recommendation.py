@@ -46,6 +46,9 @@ def study(levels=LEVELS, noise: float = 0.02, rouge: dict | None = None):
     """Return what `recommend` takes: a study with these values of NLL by run, and of ROUGE-L."""
     generator = np.random.default_rng(9)
     evaluations = [evaluation(run) for run in levels]
+    for each in evaluations:
+        if level := levels[each["run"]]:
+            each["metrics"]["nll"]["ci95"] = [level - 0.01, level + 0.01]
     means = {run: 15.0 if run.startswith("floor") else 20.0 for run in levels} | (rouge or {})
     scores = {run: scores_of(level, generator, noise, means[run]) for run, level in levels.items()}
     resampled = resample(scores, configurations_of(evaluations), ["rouge_l", "bleu_4", "nll"], 2000, 0)
@@ -81,6 +84,15 @@ def test_the_cheapest_that_is_not_worse_is_recommended(usual):
     assert chosen["lo"] < chosen["value"] < chosen["hi"]
     # lower NLL is better, so a worse candidate has a positive difference
     assert candidate(result, "base")["lo_difference"] > 0.3
+
+
+def test_a_reader_meets_one_interval_of_a_value(usual):
+    """That of eval.json, which the table of results shows; at another level there is only the draws'."""
+    of_run = {evaluation["run"]: evaluation["metrics"]["nll"]["ci95"] for evaluation in usual[1]}
+    for each in recommend(*usual, PASSED, Settings(margin=0.02))["candidates"]:
+        assert [each["lo"], each["hi"]] == of_run[each["run"]]
+    for each in recommend(*usual, PASSED, Settings(margin=0.02, alpha=0.1))["candidates"]:
+        assert [each["lo"], each["hi"]] != of_run[each["run"]]
 
 
 def test_the_sentence_says_it_with_its_numbers_in_both_languages(usual):

@@ -78,6 +78,7 @@ def recommend(
     candidates = _candidates(resampled, metric, columns, best, settings)
     for candidate, configuration in zip(candidates, configurations, strict=True):
         candidate |= costs(configuration, by_run, settings.price_per_gpu_hour)
+        candidate |= _reported_interval(configuration, by_run, metric, settings.alpha)
     for candidate, pareto in zip(candidates, pareto_flags(candidates, metric), strict=True):
         candidate["pareto"] = pareto
     verdict, run = _verdict(candidates, configurations, best)
@@ -140,6 +141,19 @@ def pareto_flags(candidates: Sequence[Mapping[str, Any]], metric: str) -> list[b
         return any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for other in known.values())
 
     return [place in known and not dominated(known[place]) for place in range(len(candidates))]
+
+
+def _reported_interval(
+    configuration: Configuration, by_run: Mapping[str, Mapping[str, Any]], metric: str, alpha: float
+) -> dict[str, float]:
+    """Return lo and hi of eval.json where it has the interval that is asked for, so that a reader meets one alone.
+
+    That is at 95 % and with one seed; other intervals are of this module's draws.
+    """
+    if len(configuration.runs) > 1 or alpha != 0.05:
+        return {}
+    interval = by_run[configuration.name]["metrics"].get(metric, {}).get("ci95")
+    return dict(zip(("lo", "hi"), interval, strict=True)) if interval else {}
 
 
 def _candidates(
