@@ -23,7 +23,7 @@ from flops import training_flop
 from medscale.chat import IGNORED
 from medscale.config import resolve
 from medscale.files import read_json, write_json
-from medscale.hardware import EnergyMeter, MemoryMeter, hardware, use_one_device
+from medscale.hardware import EnergyMeter, MemoryMeter, hardware, rows_a_pass, use_one_device
 from medscale.manifest import write_manifest
 from medscale.memory import layers_to_checkpoint
 from medscale.modeling import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
@@ -142,7 +142,8 @@ def study_trainer(
     folder = Path(job["folder"]) / "medscale"
     arguments = trainer_arguments(folder, training, len(rows), contender["weights"], job["seed"])
     validation = rows.select(range(2))
-    trainer = make_trainer(model, tokenizer, rows, validation, arguments, training, training["micro_batch"], energy)
+    micro_batch = rows_a_pass(training["micro_batch"])
+    trainer = make_trainer(model, tokenizer, rows, validation, arguments, training, micro_batch, energy)
     activations = measure_activations(model)
     asked = training["gradient_checkpointing"]
     card, trainable = hardware()["gpu_memory_gib"], trainable_parameters(model)

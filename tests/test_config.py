@@ -101,7 +101,12 @@ MISTAKES = [
     ({"model": {"source": "local"}}, "model.path = null: must name a model directory"),
     ({"data": {"source": "file"}}, "data.path = null: must name a corpus file"),
     ({"data": {"source": "demo"}}, "needs 103000 rows, and data.rows is 6000"),
-    ({"training": {"micro_batch": 0}}, "training.micro_batch = 0: must be at least 1"),
+    (
+        {"training": {"micro_batch": 0}},
+        "training.micro_batch = 0: is not allowed: Rows of max_length tokens",
+    ),
+    ({"training": {"micro_batch": "all"}}, 'training.micro_batch = "all": is not allowed: Rows of max_length'),
+    ({"training": {"effective_batch": 0}}, "training.effective_batch = 0: must be at least 1"),
     ({"overrides": {"qlorra": {"lora": {"r": 8}}}}, "overrides.qlorra: no such method, size or run"),
     ({"overrides": {"qlora": {"lora": {"rank": 8}}}}, "overrides.qlora.lora.rank: unknown key"),
     ({"overrides": {"qlora": {"training": {"max_length": 64}}}}, "cannot differ between runs"),

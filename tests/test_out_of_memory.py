@@ -13,8 +13,11 @@ from medscale.events import EventLog
 @pytest.fixture
 def study(tmp_path):
     return SimpleNamespace(
-        args=SimpleNamespace(micro_batch=6, model="manifest.json", method="lora"),
-        settings={"training": {"gradient_checkpointing": "auto", "precision": "fp32"}, "quantization": {}},
+        args=SimpleNamespace(model="manifest.json", method="lora"),
+        settings={
+            "training": {"micro_batch": 6, "gradient_checkpointing": "auto", "precision": "fp32"},
+            "quantization": {},
+        },
         events=EventLog(tmp_path / "events.jsonl"),
         memory=SimpleNamespace(restart=lambda: None, allocated=lambda: 1.0),
     )

@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 from conftest import TEXTS
 from medscale import training
 from medscale.accelerations import usable
+from medscale.adapter_dropout import BitDropout
 from medscale.answer_loss import use_answer_loss
 from medscale.chat import Chat
 from medscale.checkpoints import newest_checkpoint
@@ -325,6 +326,14 @@ def test_the_fast_path_has_the_loss_curve_of_the_plain_one(tiny_model, rows, tmp
     plain.train()
     assert len(losses(fast)) == 50
     assert losses(fast) == pytest.approx(losses(plain), abs=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a card PyTorch's own dropout is the fast one")
+def test_every_dropout_of_the_adapter_is_the_fast_one(tiny_model, rows, tmp_path):
+    kinds = {
+        type(m) for m in trainer_for(tiny_model, rows, tmp_path).model.modules() if isinstance(m, torch.nn.Dropout)
+    }
+    assert kinds == {BitDropout}
 
 
 def test_what_this_machine_cannot_run_is_left_out_and_told():

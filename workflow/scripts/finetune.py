@@ -28,6 +28,7 @@ from medscale.hardware import (
     device_id,
     hardware,
     precision,
+    rows_a_pass,
     software,
     use_one_device,
 )
@@ -67,7 +68,7 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     """Read and check the inputs, and open the folder that belongs to exactly this run."""
     verify(args.model)
     settings = json.loads(args.settings)
-    settings["training"]["micro_batch"] = args.micro_batch
+    settings["training"]["micro_batch"] = rows_a_pass(args.micro_batch)
     report = read_json(args.train_report)
     provenance = {
         "config_sha256": sha256_json(settings),
@@ -108,7 +109,8 @@ def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
 
     The effective batch and the order of the data stay as they were.
     """
-    micro_batch, checkpointing = study.args.micro_batch, study.settings["training"]["gradient_checkpointing"]
+    training = study.settings["training"]
+    micro_batch, checkpointing = training["micro_batch"], training["gradient_checkpointing"]
     while True:
         model, load_peak = load(study)
         try:
@@ -280,7 +282,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--settings", required=True, help="JSON text with the sections training, lora, quantization and more"
     )
-    parser.add_argument("--micro-batch", type=int, required=True, help="samples a forward pass")
+    parser.add_argument("--micro-batch", required=True, help="samples of full length a forward pass, or auto")
     parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     parser.add_argument("--model", required=True, help="manifest.json of the base model")

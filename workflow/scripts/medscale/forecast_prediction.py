@@ -81,8 +81,7 @@ def measure_prediction(
         model.config.use_cache = True
     model.eval()
     width, largest = planned.prefills[0].width, most_rows(planned, parameters)
-    tokens = round(sum(rows * count for rows, count in planned.steps.items()) / sum(p.rows for p in planned.prefills))
-    halved = 0
+    longest, halved = settings["evaluation"]["max_new_tokens"], 0
 
     def answers(count: int, width: int, tokens: int) -> float:
         nonlocal halved
@@ -99,7 +98,7 @@ def measure_prediction(
     counts = sorted({max(1, largest // 8), largest})
     with EnergyMeter() as energy:
         began = time.perf_counter()
-        decoding = [measure_batch(answers, count, width, 1 + tokens, seconds / len(counts)) for count in counts]
+        decoding = [measure_batch(answers, count, width, longest, seconds / len(counts)) for count in counts]
         used, spent = energy.so_far(), time.perf_counter() - began
     pairs = spread(rows, min(len(rows), PAIRS if largest >= planned.prefills[0].rows else 2))
     began = time.perf_counter()
@@ -116,12 +115,12 @@ def measure_prediction(
 
 
 def measure_batch(answers: Any, rows: int, width: int, steps: int, seconds: float) -> Decoding:
-    """Measure one batch: a few tokens, some, and then as many of the expected ones as the time allows.
+    """Measure one batch: a few tokens, some, and then as many of the longest answer as the time allows.
 
     Args:
         answers: a function of rows, width and tokens that returns seconds.
         rows, width: prompts, and tokens of the longest.
-        steps: expected tokens of an answer.
+        steps: tokens of the longest answer, which decides the memory.
         seconds: how long to measure, about.
     """
     began = time.perf_counter()

@@ -17,7 +17,7 @@ from medscale.forecast import Step, TimeModel, batches, cut, fit, saves
 from medscale.forecast_lengths import Row
 from medscale.forecast_model import blank_tokenizer, load_shape
 from medscale.forecast_shapes import Shape
-from medscale.hardware import EnergyMeter, MemoryMeter, device, hardware, precision
+from medscale.hardware import EnergyMeter, MemoryMeter, device, hardware, precision, rows_a_pass
 from medscale.memory import layers_to_checkpoint
 from medscale.modeling import add_adapter, checkpoint_layers, measure_activations, trainable_parameters
 from medscale.tokenizer import load_tokenizer
@@ -107,7 +107,8 @@ def measure_training(
     Raises:
         UserError: not even one row with gradient checkpointing in every layer fits.
     """
-    micro_batch, checkpointing = settings["training"]["micro_batch"], settings["training"]["gradient_checkpointing"]
+    training = settings["training"]
+    micro_batch, checkpointing = rows_a_pass(training["micro_batch"]), training["gradient_checkpointing"]
     notes: list[str] = []
     while True:
         try:

@@ -23,11 +23,12 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from medscale.accelerations import LIGER
+from medscale.adapter_dropout import use_bit_dropout
 from medscale.answer_loss import use_answer_loss
 from medscale.chat import IGNORED
 from medscale.checkpoints import mark_complete
 from medscale.errors import UserError
-from medscale.hardware import EnergyMeter
+from medscale.hardware import EnergyMeter, device
 
 GROUP = 32  # effective batches whose rows are sorted by length together
 
@@ -315,6 +316,8 @@ def make_trainer(
         energy: a meter that runs.
     """
     use_answer_loss(model.get_base_model())
+    if device().type == "cpu":
+        use_bit_dropout(model)
     validation = validation.select(sorted(range(len(validation)), key=lambda i: len(validation[i]["input_ids"])))
     tokenizer.padding_side = "right"
     trainer = StudyTrainer(
