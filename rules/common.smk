@@ -85,7 +85,9 @@ def micro_batch(wildcards):
 def prediction_settings(wildcards):
     run = RUNS.get(wildcards.model)
     training = settings_for(CONFIG, run)["training"] if run else CONFIG["training"]
-    evaluation = {key: CONFIG["evaluation"][key] for key in ("max_samples", "max_new_tokens", "batch_size")}
+    evaluation = {key: CONFIG["evaluation"][key] for key in ("engine", "max_samples", "max_new_tokens", "batch_size")}
+    if run and run.method == "qlora":  # vLLM cannot run the 4-bit model that was trained
+        evaluation["engine"] = "transformers"
     return {
         "evaluation": evaluation,
         "chat": CONFIG["chat"],

@@ -267,6 +267,8 @@ def test_a_plan_of_a_small_study_fetches_nothing_and_tells_each_run(tmp_path):
     assert all(run["fits"] and run["predict_seconds"] > 0 for run in plan["runs"])
     assert plan["runs"][1]["train_seconds"] > plan["runs"][0]["train_seconds"] > 0
     assert plan["totals"]["train_seconds"] > 0
+    *tuned, base = (run["peak_memory_gib"]["allocated"] for run in plan["runs"])
+    assert 0 < base < min(tuned)  # the base model is not trained
     assert plan["sessions"]["kaggle"]["study"] == {"sessions": 1, "weeks": 1, "too_long": None}
     assert plan["model"]["random_weights"]
     text = (copy.folder / "results" / "plan" / "plan.md").read_text(encoding="utf-8")

@@ -251,6 +251,22 @@ def test_one_seed_is_told(usual):
     assert "one_seed" in kinds(recommend(*usual, PASSED, Settings()))
 
 
+def test_two_engines_are_told(usual):
+    resampled, evaluations, comparisons = usual
+    assert "engines" not in kinds(recommend(*usual, PASSED, Settings()))
+    evaluations = json.loads(json.dumps(evaluations))
+    for each in evaluations:
+        if each["inference"]:
+            each["inference"]["engine"] = "transformers" if each["method"] == "qlora" else "vllm"
+    result = recommend(resampled, evaluations, comparisons, PASSED, Settings())
+    warning = next(each for each in result["warnings"] if each["kind"] == "engines")
+    transformers, vllm = warning["en"].split(": ")[1].split("; ")
+    assert transformers.startswith("transformers answered for qlora_20k")
+    assert "lora_100k" in vllm
+    assert "qlora" not in vllm
+    assert "vllm" in warning["zh"]
+
+
 def test_the_result_is_json_and_texts_have_no_holes(usual):
     for settings in (Settings(), Settings(metric="rouge_l", margin=0.5), Settings(metric="bleu_4", margin=9.0)):
         for arguments in (usual, study(noise=1.0), study(rouge={"floor_fixed": 40.0})):

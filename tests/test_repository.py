@@ -14,15 +14,10 @@ from medscale import digest
 PACKAGE = ROOT / "workflow" / "scripts" / "medscale"
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets"}
 # Modules that may import the heavy libraries at their top; all others belong to the layers below.
-MODELS = {"hardware", "modeling", "training", "generation", "tiny_model", "bertscore", "answer_loss", "accelerations"}
-MODELS |= {
-    "decoding",
-    "padding",
-    "adapter_dropout",
-    "forecast_model",
-    "forecast_training",
-    "forecast_prediction",
-    "forecast_rows",
+MODELS = {
+    *("hardware", "modeling", "training", "generation", "decoding", "padding", "vllm_engine", "tiny_model"),
+    *("answer_loss", "adapter_dropout", "accelerations", "bertscore"),
+    *("forecast_model", "forecast_training", "forecast_prediction", "forecast_rows"),
 }
 # Modules that draw or write for readers; nothing but scripts and each other may import them.
 REPORTS = {

@@ -151,6 +151,14 @@ def test_another_micro_batch_retrains_nothing(study):
     assert study.plan() == {}
 
 
+def test_vllm_answers_anew_for_what_it_can_run(study):
+    """Which is the base model and the two LoRA runs, not the two of QLoRA."""
+    study.configure(evaluation={"engine": "vllm"})
+    plan = study.plan()
+    assert plan["predict"] == 3
+    assert "finetune" not in plan
+
+
 def test_another_way_to_judge_only_judges_again(study):
     study.configure(statistics={"alpha": 0.1}, recommendation={"margin": 0.5, "price_per_gpu_hour": 2})
     assert study.plan() == {"aggregate": 1, "report": 1}

@@ -79,7 +79,8 @@ def forecast(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -> 
         rows.append(run_row(config, run, settings, outcome, lengths))
     whole = [outcomes[kind_of(run, settings_for(config, run))] for run in runs if run.method == "lora"]
     base = {name: config[name] for name in ("training", "lora")}
-    if not whole or whole[0].prediction is None:
+    # The base model predicts as a merged LoRA does. But a process's resident peak on a CPU has the training in it.
+    if not whole or whole[0].prediction is None or device_id() == "cpu":
         whole = [measure_apart(task_of(config, shape, "base", base, None, lengths, args))]
     rows.append(base_row(config, whole[0], lengths))
     return assemble(config, shape, lengths, rows, outcomes)
@@ -180,7 +181,7 @@ def assemble(
         "totals": totals(rows, SUMS),
         "sessions": {name: session(limits, rows) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
-        "notes": notes(rows, outcomes),
+        "notes": notes(rows, outcomes, config["evaluation"]["engine"]),
     }
 
 

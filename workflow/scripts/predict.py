@@ -5,19 +5,21 @@ import itertools
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from medscale.chat import Chat
 from medscale.errors import UserError, run_script
 from medscale.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
-from medscale.generation import Answer, generate, likelihoods
+from medscale.generation import Answer, Generation, Scored, generate, likelihoods
 from medscale.gpu_lock import gpu_lock
 from medscale.hardware import MemoryMeter, device_id, hardware, precision, software, use_one_device
+from medscale.machine import versions
 from medscale.manifest import verify
 from medscale.modeling import load_adapter, load_base
 from medscale.tokenizer import load_tokenizer
+from medscale.vllm_engine import VllmModel
 
 WARM_UP = 2  # prompts answered before the clock starts
 
@@ -37,21 +39,20 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     questions = [row["question"] for row in rows]
     chat = Chat(load_tokenizer(args.model), **settings["chat"])
 
-    model = load_base(verify(args.model), args.method, settings["quantization"], kind).eval()
-    if args.adapter:
-        model = load_adapter(model, args.adapter, merge=args.method != "qlora")
-    generate(model, chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
+    model = load(args, settings, kind, [len(chat.prompt_ids(question)) for question in questions])
+    model.generate(chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
     memory.restart()
     synchronize()
     began = time.perf_counter()
-    answers, events = generate(
-        model, chat, questions, evaluation["max_new_tokens"], evaluation["batch_size"], f"answers of {args.run}"
+    answers, events = model.generate(
+        chat, questions, evaluation["max_new_tokens"], evaluation["batch_size"], f"answers of {args.run}"
     )
     synchronize()
     seconds = time.perf_counter() - began
-    peak = memory.allocated()
+    # vLLM takes a fixed share of the card, whatever the model needs.
+    peak = None if evaluation["engine"] == "vllm" else memory.allocated()
     pairs = [(row["question"], row["answer"]) for row in rows]
-    scores, later_events = likelihoods(model, chat, pairs, settings["max_length"])
+    scores, later_events = model.likelihoods(chat, pairs, settings["max_length"])
 
     write_jsonl(
         args.output,
@@ -75,16 +76,46 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
             "run": args.run,
             "inference": {
                 **speed(answers, seconds),
+                "engine": evaluation["engine"],
                 "batch_size": evaluation["batch_size"],
                 "precision": f"nf4 base, {kind} computation" if args.method == "qlora" else kind,
                 "peak_memory_gib": peak,
             },
             "hardware": hardware(),
-            "software": software(),
+            "software": software() | (versions(("vllm",)) if evaluation["engine"] == "vllm" else {}),
             "provenance": provenance(args, settings),
             "events": events + later_events,
         },
     )
+
+
+class TransformersModel(NamedTuple):
+    """A model in transformers, answering with our own decoding."""
+
+    model: torch.nn.Module
+
+    def generate(self, *arguments: Any) -> Generation:
+        """Return the greedy answers; see `generation.generate`."""
+        return generate(self.model, *arguments)
+
+    def likelihoods(self, *arguments: Any) -> Scored:
+        """Return the likelihoods of the references; see `generation.likelihoods`."""
+        return likelihoods(self.model, *arguments)
+
+
+def load(
+    args: argparse.Namespace, settings: dict[str, Any], kind: str, prompts: list[int]
+) -> TransformersModel | VllmModel:
+    """Return the model in the engine that was asked for; ``prompts`` are the tokens of each."""
+    evaluation, folder = settings["evaluation"], verify(args.model)
+    if evaluation["engine"] == "vllm":
+        # A reference is followed by one more token when its likelihood is asked for.
+        longest = max(max(prompts) + evaluation["max_new_tokens"], settings["max_length"] + 1)
+        return VllmModel(folder, args.adapter, kind, evaluation["batch_size"], longest)
+    model = load_base(folder, args.method, settings["quantization"], kind).eval()
+    if args.adapter:
+        model = load_adapter(model, args.adapter, merge=args.method != "qlora")
+    return TransformersModel(model)
 
 
 def speed(answers: list[Answer], seconds: float) -> dict[str, float]:

@@ -35,6 +35,7 @@ def caveats(
         *_few_items(comparisons, metric, margin, resampled.n_items),
         *_few_seeds(resampled),
         *_times(resampled, by_run),
+        *_engines(resampled, by_run),
     ]
     return [{"kind": kind, "en": english, "zh": chinese} for kind, english, chinese in found]
 
@@ -146,4 +147,21 @@ def _times(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Ite
             "cpu_hours",
             "The models were trained on a CPU: the hours are the machine's, not a GPU's, and have no price.",
             "模型是在 CPU 上训练的：时间是机器时间，不是 GPU 时间，也没有价格。",
+        )
+
+
+def _engines(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:
+    engines: dict[str, list[str]] = {}
+    for each in resampled.configurations:
+        for inference in filter(None, (by_run[run]["inference"] for run in each.runs)):
+            names = engines.setdefault(inference.get("engine", "transformers"), [])
+            if each.name not in names:
+                names.append(each.name)
+    if len(engines) > 1:
+        english = "; ".join(f"{engine} answered for {', '.join(names)}" for engine, names in sorted(engines.items()))
+        chinese = "；".join(f"{'、'.join(names)} 由 {engine} 回答" for engine, names in sorted(engines.items()))
+        yield (
+            "engines",
+            f"The answers come from two engines, so speeds of inference compare within one only: {english}.",
+            f"回答来自两种推理引擎，推理速度只能在同一引擎内比较：{chinese}。",
         )

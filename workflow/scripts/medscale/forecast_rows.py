@@ -135,7 +135,7 @@ def measured_facts(kind: str, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome]) -> list[str]:
+def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str) -> list[str]:
     """Return what a reader should know of how the figures came about."""
     found = [
         "Training time counts as training.json does: steps, validations and checkpoints, without loading the model. "
@@ -148,6 +148,8 @@ def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome]) -> list[str]
         found.append("On a CPU, the memory is the resident peak of the process, and there is no price and no energy.")
     if (load := os.getloadavg()[0]) > (os.cpu_count() or 1) + 1:
         found.append(f"The machine was busy with other work (load average {load:.1f}): the times are too long.")
+    if engine == "vllm":
+        found.append("Answers are measured with transformers; what vLLM would take is not measured.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
     found += [f"{row['run']} does not fit: {row['problem']}" for row in rows if not row["fits"]]
     return found

@@ -33,6 +33,7 @@ INFERENCE = {
     "samples_per_second": "Answers per second",
     "output_tokens_per_second": "Output tokens per second",
     "mean_output_tokens": "Mean length of an answer, tokens",
+    "engine": "Engine",
     "batch_size": "Batch size",
     "precision": "Precision",
 }
