@@ -35,15 +35,15 @@ def test_the_values_that_one_draw_decides_on_are_independent():
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
 )
 def test_what_is_kept_is_scaled_and_its_gradient_alike(shape, p, dtype):
+    torch.manual_seed(0)
     values = torch.ones(shape, dtype=dtype, requires_grad=True)
     result = BitDropout(p)(values)
     result.backward(torch.full_like(result, 2.0))
     assert result.shape == values.shape
     assert result.dtype == dtype
-    kept = result.detach()[result.detach() != 0].float()
-    # The probability is rounded to a 65,536th, and is never one.
-    share = min(max(1 - p, 2**-16), 1)
-    torch.testing.assert_close(kept, torch.full_like(kept, 1 / share), rtol=0.6 if share < 2**-12 else 0.01, atol=0)
+    kept = result.detach()[result.detach() != 0]
+    scale = 65_536 / (65_536 - min(round(p * 65_536), 65_535))  # a probability in 65,536ths, and never one
+    torch.testing.assert_close(kept, torch.full_like(kept, scale))
     assert torch.equal(values.grad, 2 * result.detach())
 
 

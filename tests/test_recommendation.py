@@ -257,11 +257,11 @@ def test_two_engines_are_told(usual):
     evaluations = json.loads(json.dumps(evaluations))
     for each in evaluations:
         if each["inference"]:
-            each["inference"]["engine"] = "transformers" if each["method"] == "qlora" else "vllm"
+            each["inference"]["engine"] = "transformers 5.19.0" if each["method"] == "qlora" else "vllm 0.32.0"
     result = recommend(resampled, evaluations, comparisons, PASSED, Settings())
     warning = next(each for each in result["warnings"] if each["kind"] == "engines")
     transformers, vllm = warning["en"].split(": ")[1].split("; ")
-    assert transformers.startswith("transformers answered for qlora_20k")
+    assert transformers.startswith("transformers 5.19.0 answered for qlora_20k")
     assert "lora_100k" in vllm
     assert "qlora" not in vllm
     assert "vllm" in warning["zh"]

@@ -13,14 +13,14 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from conftest import TEXTS
-from medscale import training
+from medscale import hardware, training
 from medscale.accelerations import usable
 from medscale.adapter_dropout import BitDropout
 from medscale.answer_loss import use_answer_loss
 from medscale.chat import Chat
 from medscale.checkpoints import newest_checkpoint
 from medscale.errors import UserError
-from medscale.hardware import EnergyMeter, supported, use_one_device
+from medscale.hardware import EnergyMeter, rows_a_pass, supported, use_one_device
 from medscale.manifest import verify
 from medscale.memory import Activations, layers_to_checkpoint, training_gib
 from medscale.modeling import add_adapter, checkpoint_layers, decoder_layers, load_base, measure_activations
@@ -326,6 +326,13 @@ def test_the_fast_path_has_the_loss_curve_of_the_plain_one(tiny_model, rows, tmp
     plain.train()
     assert len(losses(fast)) == 50
     assert losses(fast) == pytest.approx(losses(plain), abs=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("cpu", 1), ("cuda", 4)])
+def test_rows_a_pass_are_what_was_asked_for_or_what_the_device_likes(monkeypatch, kind, rows):
+    monkeypatch.setattr(hardware, "device", lambda: torch.device(kind))
+    assert rows_a_pass() == rows_a_pass("auto") == rows
+    assert rows_a_pass(3) == rows_a_pass("3") == 3
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a card PyTorch's own dropout is the fast one")

@@ -20,7 +20,7 @@ SMALL = {
         "columns": {"question": ["title", "ask"], "answer": "answer", "department": "department"},
     },
     "study": {"sizes": [16, 32], "test_size": 8, "validation_size": 6},
-    "training": {"epochs": 2, "learning_rate": 0.003, "effective_batch": 8, "micro_batch": 8, "max_length": 512},
+    "training": {"epochs": 2, "learning_rate": 0.003, "effective_batch": 8, "max_length": 512},
     "evaluation": {"max_new_tokens": 12, "batch_size": 4, "bootstrap_resamples": 100},
 }
 

@@ -68,7 +68,6 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     """Read and check the inputs, and open the folder that belongs to exactly this run."""
     verify(args.model)
     settings = json.loads(args.settings)
-    settings["training"]["micro_batch"] = rows_a_pass(args.micro_batch)
     report = read_json(args.train_report)
     provenance = {
         "config_sha256": sha256_json(settings),
@@ -78,6 +77,7 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     }
     # The plan's fingerprint covers the settings and the code; these cover what the data and the model turned out to be.
     content = [provenance["train_sha256"], sha256_file(args.validation), provenance["model_manifest_sha256"]]
+    settings["training"]["micro_batch"] = rows_a_pass(args.micro_batch)  # no part of the result, so of no digest
     provenance = {"fingerprint": sha256_json([args.fingerprint, args.run, content])[:16], **provenance}
     folder = Path(args.adapter).parent / "checkpoints" / provenance["fingerprint"]
     events = EventLog(folder / "events.jsonl")

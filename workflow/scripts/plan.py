@@ -81,7 +81,9 @@ def forecast(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -> 
     base = {name: config[name] for name in ("training", "lora")}
     # The base model predicts as a merged LoRA does. But a process's resident peak on a CPU has the training in it.
     if not whole or whole[0].prediction is None or device_id() == "cpu":
+        print("measuring the base model", flush=True)
         whole = [measure_apart(task_of(config, shape, "base", base, None, lengths, args))]
+        outcomes[json.dumps(["base"])] = whole[0]
     rows.append(base_row(config, whole[0], lengths))
     return assemble(config, shape, lengths, rows, outcomes)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import transformers
 
 from medscale.chat import Chat
 from medscale.errors import UserError, run_script
@@ -15,7 +16,6 @@ from medscale.files import read_json, read_jsonl, sha256_file, sha256_json, writ
 from medscale.generation import Answer, Generation, Scored, generate, likelihoods
 from medscale.gpu_lock import gpu_lock
 from medscale.hardware import MemoryMeter, device_id, hardware, precision, software, use_one_device
-from medscale.machine import versions
 from medscale.manifest import verify
 from medscale.modeling import load_adapter, load_base
 from medscale.tokenizer import load_tokenizer
@@ -39,7 +39,8 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     questions = [row["question"] for row in rows]
     chat = Chat(load_tokenizer(args.model), **settings["chat"])
 
-    model = load(args, settings, kind, [len(chat.prompt_ids(question)) for question in questions])
+    pairs = [(row["question"], row["answer"]) for row in rows]
+    model = load(args, settings, kind, chat, pairs)
     model.generate(chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
     memory.restart()
     synchronize()
@@ -50,8 +51,7 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     synchronize()
     seconds = time.perf_counter() - began
     # vLLM takes a fixed share of the card, whatever the model needs.
-    peak = None if evaluation["engine"] == "vllm" else memory.allocated()
-    pairs = [(row["question"], row["answer"]) for row in rows]
+    peak = memory.allocated() if isinstance(model, TransformersModel) else None
     scores, later_events = model.likelihoods(chat, pairs, settings["max_length"])
 
     write_jsonl(
@@ -76,13 +76,13 @@ def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
             "run": args.run,
             "inference": {
                 **speed(answers, seconds),
-                "engine": evaluation["engine"],
+                "engine": model.name,
                 "batch_size": evaluation["batch_size"],
                 "precision": f"nf4 base, {kind} computation" if args.method == "qlora" else kind,
                 "peak_memory_gib": peak,
             },
             "hardware": hardware(),
-            "software": software() | (versions(("vllm",)) if evaluation["engine"] == "vllm" else {}),
+            "software": software(),
             "provenance": provenance(args, settings),
             "events": events + later_events,
         },
@@ -93,6 +93,7 @@ class TransformersModel(NamedTuple):
     """A model in transformers, answering with our own decoding."""
 
     model: torch.nn.Module
+    name: str = f"transformers {transformers.__version__}"
 
     def generate(self, *arguments: Any) -> Generation:
         """Return the greedy answers; see `generation.generate`."""
@@ -104,14 +105,18 @@ class TransformersModel(NamedTuple):
 
 
 def load(
-    args: argparse.Namespace, settings: dict[str, Any], kind: str, prompts: list[int]
+    args: argparse.Namespace, settings: dict[str, Any], kind: str, chat: Chat, pairs: list[tuple[str, str]]
 ) -> TransformersModel | VllmModel:
-    """Return the model in the engine that was asked for; ``prompts`` are the tokens of each."""
+    """Return the model in the engine that was asked for, with room for all questions and references."""
     evaluation, folder = settings["evaluation"], verify(args.model)
     if evaluation["engine"] == "vllm":
-        # A reference is followed by one more token when its likelihood is asked for.
-        longest = max(max(prompts) + evaluation["max_new_tokens"], settings["max_length"] + 1)
-        return VllmModel(folder, args.adapter, kind, evaluation["batch_size"], longest)
+        if args.method == "qlora":
+            raise UserError("evaluation.engine = vllm: it does not run QLoRA's 4-bit model; transformers does")
+        samples = [chat.sample(*pair, settings["max_length"]) for pair in pairs]
+        room = [len(chat.prompt_ids(question)) + evaluation["max_new_tokens"] for question, _ in pairs]
+        # Where a likelihood is asked for, vLLM wants room for one token more.
+        room += [len(sample.input_ids) + 1 for sample in samples if sample is not None]
+        return VllmModel(folder, args.adapter, kind, evaluation["batch_size"], max(room))
     model = load_base(folder, args.method, settings["quantization"], kind).eval()
     if args.adapter:
         model = load_adapter(model, args.adapter, merge=args.method != "qlora")

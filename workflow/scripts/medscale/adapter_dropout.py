@@ -1,7 +1,7 @@
-"""The adapter's dropout on a CPU: PyTorch's own takes as long there as a layer's products, and more memory.
+"""The adapter's dropout on a CPU, where PyTorch's own can be an eighth of a training step.
 
-It draws one number after another for every value, and keeps the factors as floats until the backward pass. Here one
-draw of 64 bits decides on four values, and one byte a value is kept. On a card PyTorch's own is a single kernel.
+PyTorch draws one number after another for every value, and keeps the factors as floats until the backward pass. Here
+one draw of 64 bits decides on four values, and one byte a value is kept. On a card PyTorch's is a single kernel.
 """
 
 import torch

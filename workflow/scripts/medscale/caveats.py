@@ -154,7 +154,7 @@ def _engines(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> I
     engines: dict[str, list[str]] = {}
     for each in resampled.configurations:
         for inference in filter(None, (by_run[run]["inference"] for run in each.runs)):
-            names = engines.setdefault(inference.get("engine", "transformers"), [])
+            names = engines.setdefault(inference.get("engine") or "transformers", [])
             if each.name not in names:
                 names.append(each.name)
     if len(engines) > 1:
@@ -162,6 +162,8 @@ def _engines(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> I
         chinese = "；".join(f"{'、'.join(names)} 由 {engine} 回答" for engine, names in sorted(engines.items()))
         yield (
             "engines",
-            f"The answers come from two engines, so speeds of inference compare within one only: {english}.",
-            f"回答来自两种推理引擎，推理速度只能在同一引擎内比较：{chinese}。",
+            "The answers come from several engines. Speeds of inference compare within one only, and in 16 bits texts "
+            f"and likelihoods differ a little between them: {english}.",
+            "回答来自不同的推理引擎：推理速度只能在同一引擎内比较；16 位精度下，不同引擎的文本和似然也略有差异："
+            f"{chinese}。",
         )

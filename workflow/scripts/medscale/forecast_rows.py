@@ -149,7 +149,7 @@ def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str)
     if (load := os.getloadavg()[0]) > (os.cpu_count() or 1) + 1:
         found.append(f"The machine was busy with other work (load average {load:.1f}): the times are too long.")
     if engine == "vllm":
-        found.append("Answers are measured with transformers; what vLLM would take is not measured.")
+        found.append("Answers are measured with transformers; what vLLM takes, in time and memory, is not measured.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
     found += [f"{row['run']} does not fit: {row['problem']}" for row in rows if not row["fits"]]
     return found

@@ -9,13 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from medscale.chat import Chat, Sample
 from medscale.errors import UserError
 from medscale.files import read_json
 from medscale.generation import Answer, Generation, Likelihood, Scored
+from medscale.memory import GIB, ROOM
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""The ranks that vLLM has room for; an adapter takes the next larger one."""
+"""Values that vLLM's ``max_lora_rank`` may have; an adapter needs one that is not below its rank."""
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
@@ -31,6 +34,9 @@ class VllmModel:
 
     Raises:
         UserError: vLLM is not installed, or cannot run this model or this adapter on this machine.
+
+    Attributes:
+        name: vllm and its version.
     """
 
     def __init__(self, folder: str | Path, adapter: Path | None, precision: str, batch_size: int, longest: int):
@@ -39,19 +45,22 @@ class VllmModel:
                 "evaluation.engine = vllm: the package vllm is not installed beside this Python; install it as "
                 "docs.vllm.ai tells, or set evaluation.engine: transformers"
             )
+        if adapter is not None and precision == "fp32" and torch.cuda.is_available():
+            raise UserError(
+                "training.precision = fp32: on a card, vLLM runs adapters in 16 bits only; set evaluation.engine: "
+                "transformers"
+            )
         # In this process, so that a signal that ends the job ends the engine with it.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        from vllm import LLM
-        from vllm.lora.request import LoRARequest
-
-        options: dict[str, Any] = {}
+        options = {} if adapter is None else {"enable_lora": True, "max_lora_rank": rank_with_room(adapter)}
         self._adapter = None
-        if adapter is not None:
-            self._adapter = LoRARequest("adapter", 1, str(Path(adapter).resolve()))
-            options = {"enable_lora": True, "max_loras": 1, "max_lora_rank": rank_with_room(adapter)}
         try:
-            self._llm = LLM(
+            import vllm
+            from vllm.lora.request import LoRARequest
+
+            self.name = f"vllm {vllm.__version__}"
+            self._llm = vllm.LLM(
                 model=str(folder),
                 skip_tokenizer_init=True,
                 trust_remote_code=False,
@@ -61,12 +70,16 @@ class VllmModel:
                 max_model_len=longest,
                 max_num_seqs=batch_size,
                 seed=0,
+                **_memory(),
                 **options,
             )
-        except (ValueError, RuntimeError) as error:
+            if adapter is not None:
+                self._adapter = LoRARequest("adapter", 1, str(adapter.resolve()))
+                self._llm.llm_engine.add_lora(self._adapter)
+        except (ImportError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"evaluation.engine = vllm: it cannot run {folder} here ({str(error).splitlines()[0]}); the log has "
-                "its own words; or set evaluation.engine: transformers"
+                f"evaluation.engine = vllm: it cannot run {adapter or folder} here: {' '.join(str(error).split())}; "
+                "set evaluation.engine: transformers to do without it"
             ) from error
 
     def generate(
@@ -103,9 +116,19 @@ class VllmModel:
 
         return self._llm.generate(
             [{"prompt_token_ids": prompt} for prompt in prompts],
-            SamplingParams(temperature=0.0, detokenize=False, **parameters),
+            # The model's own end tokens would be added to ours, and an answer could end at another than it is
+            # trained to end with.
+            SamplingParams(temperature=0.0, detokenize=False, ignore_eos=True, **parameters),
             lora_request=self._adapter,
         )
+
+
+def _memory() -> dict[str, Any]:
+    """Return how much memory the engine may take: most of what is free on the card, or 1 GiB of cache on a CPU."""
+    if not torch.cuda.is_available():
+        return {"kv_cache_memory_bytes": GIB}
+    free, total = torch.cuda.mem_get_info()
+    return {"gpu_memory_utilization": ROOM * free / total}
 
 
 def rank_with_room(adapter: Path) -> int:
