@@ -19,7 +19,7 @@ from medscale.answer_queue import AnswerQueue
 OUTLIER = 4.0
 """Steps farther from the fit than this many robust standard deviations are left out: something else ran meanwhile."""
 RUNAWAY = 16 / 600
-"""Share of answers that go on up to evaluation.max_new_tokens, as in the demo's six runs."""
+"""Share of answers that go on up to evaluation.max_new_tokens, as in six runs of an earlier demo."""
 
 
 class Step(NamedTuple):
