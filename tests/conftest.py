@@ -33,6 +33,20 @@ def tiny_model(tmp_path_factory):
     return write_manifest(folder, kind="model", source="tiny")
 
 
+@pytest.fixture(scope="session")
+def wild_model(tiny_model, tmp_path_factory):
+    """The folder of the tiny model with weights so large that its answers differ from each other."""
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("wild")
+    model = AutoModelForCausalLM.from_pretrained(tiny_model.parent)
+    for name, weight in model.named_parameters():
+        if "proj" in name:
+            weight.data.mul_(6)
+    model.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def warnings_are_errors():
     """A missing glyph, a layout that does not fit: matplotlib only warns of them."""

@@ -10,25 +10,11 @@ from conftest import TEXTS
 from medscale.chat import Chat
 from medscale.errors import UserError
 from medscale.generation import Answer, generate, likelihoods
-from medscale.manifest import verify
 from medscale.modeling import add_adapter, load_adapter, load_base
 from medscale.tokenizer import load_tokenizer
 
 NF4 = {"quant_type": "nf4", "double_quant": True}
 QUESTIONS = [text[:n] for n, text in enumerate(TEXTS[:10], 2)]
-
-
-@pytest.fixture(scope="module")
-def wild_model(tiny_model, tmp_path_factory):
-    """The tiny model with weights so large that its answers differ from each other."""
-    folder = tmp_path_factory.mktemp("wild")
-    model = load_base(verify(tiny_model), "base", NF4, "fp32")
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "proj" in name:
-                weight.mul_(6)
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module", params=["lora", "qlora"])

@@ -1,6 +1,7 @@
 """vLLM answers and judges as transformers does. Most of this runs where the package is installed."""
 
 import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,15 +73,10 @@ def test_qlora_is_refused(tiny_model):
 
 
 @pytest.fixture(scope="module")
-def wild(tiny_model, tmp_path_factory):
-    """A model whose answers differ from each other, and an adapter that changes them."""
-    folder = tmp_path_factory.mktemp("wild")
-    model = load_base(verify(tiny_model), "base", NF4, "fp32")
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "proj" in name:
-                weight.mul_(6)
-    model.save_pretrained(folder / "model")
+def wild(wild_model, tmp_path_factory):
+    """A model whose answers differ from each other, and adapters that change them."""
+    folder = tmp_path_factory.mktemp("engines")
+    shutil.copytree(wild_model, folder / "model")
     # An end token that is not ours, and that the answers are full of: vLLM must not end at it.
     (folder / "model" / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(300, 600))}))
     for rank_stabilised in (False, True):
