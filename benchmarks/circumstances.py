@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale.machine import cpu_hardware, versions
+from medscale.base.machine import cpu_hardware, versions
 
 
 def circumstances(packages: Iterable[str]) -> dict[str, Any]:

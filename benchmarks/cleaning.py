@@ -24,13 +24,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_json, write_json
+from medscale.data.demo.corpus import generate, load_conditions
+from medscale.data.text_encoding import detect_encoding
+from medscale.fetch.manifest import write_manifest
 from perturbed_corpus import COLUMNS, SHARES, write_corpus
-
-from medscale.demo_corpus import generate, load_conditions
-from medscale.errors import UserError, run_script
-from medscale.files import read_json, write_json
-from medscale.manifest import write_manifest
-from medscale.text_encoding import detect_encoding
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -242,7 +241,7 @@ def table(result: dict) -> str:
 
 def plot(result: dict, path: str) -> None:
     """Draw time and peak memory over the number of rows, with the goal; a straight line is linear time."""
-    from medscale.figures import new_figure
+    from medscale.report.plots.style import new_figure
 
     rows = [run["rows"] / 1e6 for run in result["runs"]]
     with new_figure(path, (10, 4.2)) as figure:

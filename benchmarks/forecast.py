@@ -22,8 +22,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale.errors import UserError, run_script
-from medscale.files import read_json, write_json
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {"train": ("training.json", "training"), "predict": ("inference.json", "inference")}

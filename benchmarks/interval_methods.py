@@ -8,8 +8,8 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale.paired_differences import intervals, paired_differences
-from medscale.resampling import Resampled
+from medscale.compare.paired_differences import intervals, paired_differences
+from medscale.compare.resampling import Resampled
 
 
 def interval_methods(resampled: Resampled, metric: str, pairs: list[tuple[int, int]], alpha: float) -> dict[str, tuple]:

@@ -23,9 +23,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from circumstances import circumstances, load_average, told
-
-from medscale.errors import UserError, run_script
-from medscale.files import write_json, write_text
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "resources/demo")

@@ -21,16 +21,16 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from circumstances import circumstances, load_average, median, told
+from medscale.base.errors import run_script
+from medscale.base.files import write_json
+from medscale.data.demo.corpus import generate as demo_rows
+from medscale.data.demo.corpus import load_conditions
+from medscale.evaluate.generation import Answer, generate
+from medscale.model.chat import Chat
+from medscale.model.hardware import MemoryMeter, device, hardware, use_one_device
+from medscale.model.precision import precision, torch_dtype
+from medscale.model.tiny import new_model, pretrain, train_tokenizer
 from training_inputs import SHAPES, SYSTEM_PROMPT
-
-from medscale.chat import Chat
-from medscale.demo_corpus import generate as demo_rows
-from medscale.demo_corpus import load_conditions
-from medscale.errors import run_script
-from medscale.files import write_json
-from medscale.generation import Answer, generate
-from medscale.hardware import MemoryMeter, device, hardware, precision, torch_dtype, use_one_device
-from medscale.tiny_model import new_model, pretrain, train_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("torch", "transformers", "tokenizers")

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale.errors import UserError
-from medscale.tiny_model import CHAT_TEMPLATE, WORDS
+from medscale.base.errors import UserError
+from medscale.model.tiny import CHAT_TEMPLATE, WORDS
 
 
 def qwen_tokenizer() -> PreTrainedTokenizerFast:

@@ -21,10 +21,10 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
-sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 
-from medscale.errors import UserError, run_script
-from medscale.files import write_json
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import write_json
 from report_files import FLOORS, Study
 
 ROOT = Path(__file__).resolve().parents[1]

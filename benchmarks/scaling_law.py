@@ -27,12 +27,12 @@ from scipy.optimize import curve_fit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale.arguments import whole_number
-from medscale.errors import run_script
-from medscale.files import write_json
-from medscale.law_choice import Candidate, Points
-from medscale.machine import cpu_model, versions
-from medscale.scaling_law import fit_metric
+from medscale.base.arguments import whole_number
+from medscale.base.errors import run_script
+from medscale.base.files import write_json
+from medscale.base.machine import cpu_model, versions
+from medscale.compare.scaling.choice import Candidate, Points
+from medscale.compare.scaling.law import fit_metric
 
 RESAMPLES = 300
 SEVEN = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)

@@ -26,9 +26,9 @@ from rouge_chinese import Rouge
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale import metrics, scoring, segmentation
-from medscale.errors import run_script
-from medscale.files import read_jsonl, write_json
+from medscale.base.errors import run_script
+from medscale.base.files import read_jsonl, write_json
+from medscale.evaluate import metrics, scoring, segmentation
 
 COLUMNS = [column for name in metrics.STANDARD for column in metrics.columns(name)]
 PACKAGES = ("jieba", "rouge-chinese", "nltk", "rapidfuzz")

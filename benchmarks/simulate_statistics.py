@@ -18,6 +18,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from interval_methods import interval_methods
+from medscale.base.arguments import whole_number
+from medscale.base.errors import run_script
+from medscale.base.files import write_json
+from medscale.base.machine import cpu_model, versions
+from medscale.compare.best_comparisons import compare_with_best
+from medscale.compare.comparisons import comparison_table, detectable, holm
+from medscale.compare.paired_differences import intervals, p_values, paired_differences
+from medscale.compare.recommendation import Settings, recommend
+from medscale.compare.resampling import Configuration, Resampled, resample
+from medscale.evaluate.eval_file import Scores
 from simulated_scores import (
     MANY,
     METRIC,
@@ -30,17 +40,6 @@ from simulated_scores import (
     studies,
     true_difference,
 )
-
-from medscale.arguments import whole_number
-from medscale.best_comparisons import compare_with_best
-from medscale.comparisons import comparison_table, detectable, holm
-from medscale.errors import run_script
-from medscale.evaluation import Scores
-from medscale.files import write_json
-from medscale.machine import cpu_model, versions
-from medscale.paired_differences import intervals, p_values, paired_differences
-from medscale.recommendation import Settings, recommend
-from medscale.resampling import Configuration, Resampled, resample
 
 ALPHA = 0.05
 

@@ -8,8 +8,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from medscale.evaluation import Scores
-from medscale.resampling import Configuration, Resampled, resample
+from medscale.compare.resampling import Configuration, Resampled, resample
+from medscale.evaluate.eval_file import Scores
 
 RESAMPLES = 2000
 MANY = 4_000_000  # items from which the true value of a made-up score is computed

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from circumstances import circumstances, load_average, median, told
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_json, write_json
 from training_rivals import EFFECTIVE_BATCH, best_of, contenders, trials
-
-from medscale.errors import UserError, run_script
-from medscale.files import read_json, write_json
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")

@@ -19,16 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from circumstances import peak_resident_gib
 from flops import training_flop
-
-from medscale.chat import IGNORED
-from medscale.config import resolve
-from medscale.files import read_json, write_json
-from medscale.hardware import EnergyMeter, MemoryMeter, hardware, rows_a_pass, use_one_device
-from medscale.manifest import write_manifest
-from medscale.memory import layers_to_checkpoint
-from medscale.modeling import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
-from medscale.tokenizer import load_tokenizer
-from medscale.training import make_trainer, trainer_arguments
+from medscale.base.config import resolve
+from medscale.base.files import read_json, write_json
+from medscale.fetch.manifest import write_manifest
+from medscale.model.chat import IGNORED
+from medscale.model.hardware import EnergyMeter, MemoryMeter, hardware, rows_a_pass, use_one_device
+from medscale.model.loading import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
+from medscale.model.memory import layers_to_checkpoint
+from medscale.model.tokenizer import load_tokenizer
+from medscale.train.trainer import make_trainer, trainer_arguments
 
 DEFAULTS = resolve({})
 LEARNING_RATE = 1e-3

@@ -16,14 +16,14 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from flops import head_share, peak_tflops
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import write_json
+from medscale.data.text_encoding import detect_encoding
+from medscale.model.chat import IGNORED, Chat
+from medscale.model.hardware import device, hardware, use_one_device
+from medscale.model.precision import precision, torch_dtype
+from medscale.model.tiny import train_tokenizer
 from qwen_tokenizer import qwen_tokenizer
-
-from medscale.chat import IGNORED, Chat
-from medscale.errors import UserError, run_script
-from medscale.files import write_json
-from medscale.hardware import device, hardware, precision, torch_dtype, use_one_device
-from medscale.text_encoding import detect_encoding
-from medscale.tiny_model import train_tokenizer
 
 QWEN = {"vocab_size": 151_936, "max_position_embeddings": 32_768, "rope_theta": 1e6, "tie_word_embeddings": True}
 

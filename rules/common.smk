@@ -7,11 +7,11 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 from snakemake.exceptions import WorkflowError
-from medscale.config import ConfigError, resolve, settings_for
-from medscale.digest import code_digest
-from medscale.environment import prepare_environment
-from medscale.files import sha256_file, sha256_json
-from medscale.study import folder_name, runs_of, size_label
+from medscale.base.config import ConfigError, resolve, settings_for
+from medscale.base.digest import code_digest
+from medscale.base.environment import prepare_environment
+from medscale.base.files import sha256_file, sha256_json
+from medscale.base.study import folder_name, runs_of, size_label
 
 try:
     CONFIG = resolve(config)

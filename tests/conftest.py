@@ -1,14 +1,9 @@
 """The workflow's package on the import path, as Python puts it there for a script; and a model that takes no time."""
 
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 TEXTS = [
     "高血压患者应低盐饮食，按时服药，定期测量血压。",
@@ -22,8 +17,8 @@ TEXTS = [
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     """The manifest of a Qwen2 model of 0.1 million weights that has learned a few sentences, and of its tokenizer."""
-    from medscale.manifest import write_manifest
-    from medscale.tiny_model import new_model, pretrain, train_tokenizer
+    from medscale.fetch.manifest import write_manifest
+    from medscale.model.tiny import new_model, pretrain, train_tokenizer
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     tokenizer = train_tokenizer(TEXTS, 600)

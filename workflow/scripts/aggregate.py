@@ -7,20 +7,28 @@ from typing import Any
 
 import pandas as pd
 
-from medscale.caveats import Limits
-from medscale.comparisons import comparison_table
-from medscale.errors import UserError, run_script
-from medscale.evaluation import Scores, read_scores
-from medscale.files import read_json, write_json
-from medscale.loss_plots import plot_losses, read_log
-from medscale.pareto_plots import plot_pareto
-from medscale.plots import plot_data_scale, plot_method_comparison
-from medscale.power import power_table
-from medscale.recommendation import Settings, recommend
-from medscale.resampling import Resampled, configurations_of, resample
-from medscale.scaling_law import fit_study
-from medscale.scaling_plots import plot_scaling
-from medscale.summary import METRICS, is_tuned, match_logs, read_evaluations, summary_table, table_text, write_table
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_json, write_json
+from medscale.compare.caveats import Limits
+from medscale.compare.comparisons import comparison_table
+from medscale.compare.power import power_table
+from medscale.compare.recommendation import Settings, recommend
+from medscale.compare.resampling import Resampled, configurations_of, resample
+from medscale.compare.scaling.law import fit_study
+from medscale.evaluate.eval_file import Scores, read_scores
+from medscale.report.plots.losses import plot_losses, read_log
+from medscale.report.plots.pareto import plot_pareto
+from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
+from medscale.report.plots.scaling import plot_scaling
+from medscale.report.summary import (
+    METRICS,
+    is_tuned,
+    match_logs,
+    read_evaluations,
+    summary_table,
+    table_text,
+    write_table,
+)
 
 
 def main() -> None:

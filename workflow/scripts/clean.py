@@ -2,8 +2,8 @@
 
 The rows are streamed, cleaned in pieces by several processes, and written to a scratch file without a name beside the
 outputs, because near-duplicates are known only when all rows have been seen; memory holds fingerprints of the rows,
-not their texts. What cleaning does to a text is told in medscale/text_cleaning.py and medscale/personal_data.py, why a
-row is dropped in medscale/cleaning.py and medscale/deduplication.py.
+not their texts. Under medscale/data, text_cleaning.py and personal_data.py tell what cleaning does to a text,
+cleaning.py and near/deduplication.py why a row is dropped.
 """
 
 import argparse
@@ -20,14 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medscale.arguments import boolean, optional, similarity, whole_number
-from medscale.cleaning import Rules
-from medscale.corpus import Columns, Corpus, row_id
-from medscale.deduplication import Duplicates, Twin
-from medscale.errors import UserError, run_script
-from medscale.files import atomic_path, write_json
-from medscale.judging import CONTENT, PLACE, TEXT, VERDICT, Judge
-from medscale.parallel import available_cores, batched, ordered_map
+from medscale.base.arguments import boolean, optional, similarity, whole_number
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import atomic_path, write_json
+from medscale.base.parallel import available_cores, batched, ordered_map
+from medscale.data.cleaning import Rules
+from medscale.data.corpus import Columns, Corpus, row_id
+from medscale.data.judging import CONTENT, PLACE, TEXT, VERDICT, Judge
+from medscale.data.near.deduplication import Duplicates, Twin
 
 BATCH = 2000
 QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medscale.chat import Chat, Sample
-from medscale.errors import UserError, run_script
-from medscale.files import atomic_path, read_jsonl, sha256_file, write_json
-from medscale.parallel import batched
-from medscale.tokenizer import load_tokenizer
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import atomic_path, read_jsonl, sha256_file, write_json
+from medscale.base.parallel import batched
+from medscale.model.chat import Chat, Sample
+from medscale.model.tokenizer import load_tokenizer
 
 BATCH = 1000
 IDS = pa.list_(pa.int32())

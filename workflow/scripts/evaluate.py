@@ -3,8 +3,9 @@
 import argparse
 from typing import Any
 
-from medscale.errors import UserError, run_script
-from medscale.evaluation import (
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import write_json
+from medscale.evaluate.eval_file import (
     check,
     check_same_predictions,
     check_test_set,
@@ -13,7 +14,6 @@ from medscale.evaluation import (
     read_scores,
     summarise,
 )
-from medscale.files import write_json
 
 UNTRAINED = ("base", "floor")
 

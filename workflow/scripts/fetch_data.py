@@ -4,11 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from medscale.errors import UserError, run_script
-from medscale.fetching import fetch
-from medscale.files import atomic_path, sha256_file
-from medscale.hub import Repository, prepare_client
-from medscale.manifest import is_current, read_manifest, remember, write_manifest
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import atomic_path, sha256_file
+from medscale.fetch.download import fetch
+from medscale.fetch.hub import Repository, prepare_client
+from medscale.fetch.manifest import is_current, read_manifest, remember, write_manifest
 
 DATA_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 
@@ -87,7 +87,7 @@ def from_file(args: argparse.Namespace) -> None:
 
 def generate_demo(args: argparse.Namespace) -> None:
     """Write the demo's corpus, in the schema of Toyhom, beside the manifest."""
-    from medscale.demo_corpus import generate, load_conditions, write_toyhom_csv
+    from medscale.data.demo.corpus import generate, load_conditions, write_toyhom_csv
 
     folder = args.output.parent
     rows = generate(load_conditions(args.conditions), args.rows, args.seed, noise=args.noise)

@@ -9,11 +9,11 @@ import json
 import re
 from pathlib import Path
 
-from medscale.errors import UserError, run_script
-from medscale.fetching import fetch
-from medscale.files import read_json, sha256_file
-from medscale.hub import Repository, prepare_client
-from medscale.manifest import is_current, read_manifest, remember, write_manifest
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_json, sha256_file
+from medscale.fetch.download import fetch
+from medscale.fetch.hub import Repository, prepare_client
+from medscale.fetch.manifest import is_current, read_manifest, remember, write_manifest
 
 ALLOWED = ["*.safetensors", "*.json", "*.model", "*.tiktoken", "*.jinja", "merges.txt", "vocab.txt", "tokenizer*.txt"]
 ALLOWED += ["LICENSE*", "LICENCE*", "NOTICE*", "README.md"]
@@ -87,8 +87,8 @@ def build_tiny(args: argparse.Namespace) -> None:
         raise UserError("model.tiny.seed is not set; with model.source: tiny it decides the weights")
     import torch  # here, because it is slow to import and no other source needs it
 
-    from medscale.demo_corpus import load_conditions, textbook
-    from medscale.tiny_model import build
+    from medscale.data.demo.corpus import load_conditions, textbook
+    from medscale.model.tiny import build
 
     if args.threads:
         torch.set_num_threads(args.threads)

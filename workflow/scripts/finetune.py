@@ -15,28 +15,28 @@ from datasets.table import InMemoryTable
 from peft import PeftModel
 from transformers import PreTrainedModel, TrainerState
 
-from medscale.accelerations import usable
-from medscale.checkpoints import newest_checkpoint
-from medscale.errors import UserError, run_script
-from medscale.events import EventLog, now
-from medscale.files import atomic_path, read_json, sha256_file, sha256_json, write_json
-from medscale.gpu_lock import gpu_lock
-from medscale.hardware import (
+from medscale.base.errors import UserError, run_script
+from medscale.base.events import EventLog, now
+from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_json
+from medscale.base.gpu_lock import gpu_lock
+from medscale.fetch.manifest import root_of, verify
+from medscale.model.hardware import (
     EnergyMeter,
     MemoryMeter,
     device,
     device_id,
     hardware,
-    precision,
     rows_a_pass,
     software,
     use_one_device,
 )
-from medscale.manifest import root_of, verify
-from medscale.memory import layers_to_checkpoint, training_gib
-from medscale.modeling import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
-from medscale.tokenizer import load_tokenizer
-from medscale.training import StudyTrainer, logged, make_trainer, trainer_arguments
+from medscale.model.loading import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
+from medscale.model.memory import layers_to_checkpoint, training_gib
+from medscale.model.precision import precision
+from medscale.model.tokenizer import load_tokenizer
+from medscale.train.accelerations import usable
+from medscale.train.checkpoints import newest_checkpoint
+from medscale.train.trainer import StudyTrainer, logged, make_trainer, trainer_arguments
 
 
 class Study(NamedTuple):

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from medscale.arguments import optional, whole_number
-from medscale.errors import UserError, run_script
-from medscale.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
-from medscale.floors import FLOORS, Answers
-from medscale.machine import cpu_hardware, versions
+from medscale.base.arguments import optional, whole_number
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from medscale.base.machine import cpu_hardware, versions
+from medscale.evaluate.floors import FLOORS, Answers
 
 PACKAGES = ("numpy", "jieba", "rapidfuzz", "bm25s", "snakemake")
 KEYS = ("id", "question", "answer")

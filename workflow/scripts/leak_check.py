@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from medscale.arguments import similarity, whole_number
-from medscale.errors import UserError, run_script
-from medscale.files import read_jsonl, write_json
-from medscale.leak_check import Thresholds, check
+from medscale.base.arguments import similarity, whole_number
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_jsonl, write_json
+from medscale.data.near.leak_check import Thresholds, check
 
 
 def main() -> None:

@@ -11,23 +11,24 @@ from typing import Any, NamedTuple
 
 import torch
 
-from medscale.chat import Chat
-from medscale.config import settings_for
-from medscale.errors import UserError, run_script
-from medscale.events import now
-from medscale.files import read_jsonl, write_json, write_text
-from medscale.forecast import Passes, totals
-from medscale.forecast_lengths import Lengths, Row, study_lengths
-from medscale.forecast_model import weights_gib
-from medscale.forecast_prediction import measure_prediction
-from medscale.forecast_rows import Outcome, base_row, measured_facts, notes, planned_passes, run_row, session
-from medscale.forecast_shapes import Shape, shape_of
-from medscale.forecast_text import plan_text
-from medscale.forecast_training import measure_training
-from medscale.gpu_lock import gpu_lock
-from medscale.hardware import device_id, hardware, precision, software, use_one_device
-from medscale.study import Run, runs_of, size_label
-from medscale.tokenizer import load_tokenizer
+from medscale.base.config import settings_for
+from medscale.base.errors import UserError, run_script
+from medscale.base.events import now
+from medscale.base.files import read_jsonl, write_json, write_text
+from medscale.base.gpu_lock import gpu_lock
+from medscale.base.study import Run, runs_of, size_label
+from medscale.model.chat import Chat
+from medscale.model.hardware import device_id, hardware, software, use_one_device
+from medscale.model.precision import precision
+from medscale.model.tokenizer import load_tokenizer
+from medscale.plan.arithmetic import Passes, totals
+from medscale.plan.lengths import Lengths, Row, study_lengths
+from medscale.plan.prediction import measure_prediction
+from medscale.plan.random_model import weights_gib
+from medscale.plan.rows import Outcome, base_row, measured_facts, notes, planned_passes, run_row, session
+from medscale.plan.shapes import Shape, shape_of
+from medscale.plan.table import plan_text
+from medscale.plan.training import measure_training
 
 SAME_SPEED = ("epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm")
 SAME_SPEED += ("eval_interval", "save_minutes", "early_stopping_patience")

@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
-from medscale.chat import Chat
-from medscale.errors import UserError, run_script
-from medscale.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
-from medscale.generation import Answer, Generation, Scored, generate, likelihoods
-from medscale.gpu_lock import gpu_lock
-from medscale.hardware import MemoryMeter, device_id, hardware, precision, software, use_one_device
-from medscale.manifest import verify
-from medscale.modeling import load_adapter, load_base
-from medscale.tokenizer import load_tokenizer
-from medscale.vllm_engine import VllmModel
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from medscale.base.gpu_lock import gpu_lock
+from medscale.evaluate.generation import Answer, Generation, Scored, generate, likelihoods
+from medscale.evaluate.vllm_engine import VllmModel
+from medscale.fetch.manifest import verify
+from medscale.model.chat import Chat
+from medscale.model.hardware import MemoryMeter, device_id, hardware, software, use_one_device
+from medscale.model.loading import load_adapter, load_base
+from medscale.model.precision import precision
+from medscale.model.tokenizer import load_tokenizer
 
 WARM_UP = 2  # prompts answered before the clock starts
 

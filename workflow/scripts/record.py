@@ -4,10 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
-from medscale.errors import run_script
-from medscale.files import read_json, write_text
-from medscale.loss_plots import plot_loss, read_log
-from medscale.records import record_text
+from medscale.base.errors import run_script
+from medscale.base.files import read_json, write_text
+from medscale.report.plots.losses import plot_loss, read_log
+from medscale.report.records import record_text
 
 
 def main() -> None:

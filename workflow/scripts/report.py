@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from medscale.errors import UserError, run_script
-from medscale.files import read_json, write_text
-from medscale.html_report import report_html
-from medscale.report_inputs import Inputs, read_runs, read_summary
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import read_json, write_text
+from medscale.report.inputs import Inputs, read_runs, read_summary
+from medscale.report.page import report_html
 
 
 def main() -> None:

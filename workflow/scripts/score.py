@@ -3,10 +3,10 @@
 import argparse
 import json
 
-from medscale.arguments import optional
-from medscale.errors import run_script
-from medscale.metrics import Options, metric_names
-from medscale.scoring import read_predictions, score_table, write_scores
+from medscale.base.arguments import optional
+from medscale.base.errors import run_script
+from medscale.evaluate.metrics import Options, metric_names
+from medscale.evaluate.scoring import read_predictions, score_table, write_scores
 
 
 def main() -> None:

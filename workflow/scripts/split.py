@@ -23,15 +23,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medscale.arguments import similarity, sizes, whole_number
-from medscale.components import Components, Marks, marks, near_duplicate_components
-from medscale.errors import UserError, run_script
-from medscale.files import atomic_path, write_json
-from medscale.leakage import crossing_pairs
-from medscale.parallel import available_cores, ordered_map
-from medscale.shingles import comparable
-from medscale.splitting import POOL, TEST, UNKNOWN, VALIDATION, assign_parts, row_ranks, stratified_order
-from medscale.text_store import TextStore
+from medscale.base.arguments import similarity, sizes, whole_number
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import atomic_path, write_json
+from medscale.base.parallel import available_cores, ordered_map
+from medscale.data.near.components import Components, Marks, marks, near_duplicate_components
+from medscale.data.near.leakage import crossing_pairs
+from medscale.data.near.shingles import comparable
+from medscale.data.near.text_store import TextStore
+from medscale.data.splitting import POOL, TEST, UNKNOWN, VALIDATION, assign_parts, row_ranks, stratified_order
 
 # A family of more than this share of all rows hints at texts made from a template, or too low a threshold.
 LARGE_FAMILY = 0.05

@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from medscale.arguments import whole_number
-from medscale.errors import UserError, run_script
-from medscale.files import atomic_path, sha256_file, write_json
-from medscale.splitting import UNKNOWN
+from medscale.base.arguments import whole_number
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import atomic_path, sha256_file, write_json
+from medscale.data.splitting import UNKNOWN
 
 
 def main() -> None:

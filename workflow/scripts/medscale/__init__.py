@@ -1,3 +1,1 @@
-"""What the stages of MedScale share, in layers: plain data and maths below, models above, reports on top."""
-
-__version__ = "0.1.0"
+"""What the stages of MedScale share: one room a subject, in the order that `base/rooms.py` lists."""

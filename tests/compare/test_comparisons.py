@@ -1,0 +1,282 @@
+"""Comparisons: which pairs, right intervals and p-values for known differences, Holm's correction, and power."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from made_up_scores import bleu_study, rouge_like, single, table, tokens_and_nll
+from medscale.base.errors import UserError
+from medscale.compare.comparisons import COLUMNS, comparison_table, holm
+from medscale.compare.paired_differences import intervals, p_values, paired_differences
+from medscale.compare.power import power_table
+from medscale.compare.resampling import Configuration, resample
+
+CONFIGURATIONS = [
+    *(single(f"{m}_{s}k", "tuned", m, s * 1000) for m in ("lora", "qlora") for s in (20, 50, 100)),
+    single("lora_20k_5epochs", "control", "lora", 20_000),
+    single("base", "base", "base", None),
+    single("floor_fixed", "floor", "floor_fixed", None),
+    single("floor_bm25", "floor", "floor_bm25", None),
+]
+EVALUATIONS = [
+    *({"run": c.name, "training": {"steps": c.size // 16}} for c in CONFIGURATIONS[:6]),
+    {"run": "lora_20k_5epochs", "training": {"steps": 6252}},
+    *({"run": c.name, "training": None} for c in CONFIGURATIONS[7:]),
+]
+
+
+@pytest.fixture(scope="module")
+def resampled():
+    generator = np.random.default_rng(3)
+    shared = generator.gamma(4.0, 1.0, 400)
+    scores = {}
+    for place, configuration in enumerate(CONFIGURATIONS):
+        gain = 2.0 if configuration.kind in ("tuned", "control") else 0.0
+        columns = {"rouge_l_f": rouge_like(generator, 400, shared) + gain + (configuration.name == "floor_bm25")}
+        columns |= tokens_and_nll(generator, 400, 2.0 - gain / 10 + place / 1000)
+        if configuration.kind == "floor":
+            columns |= dict.fromkeys(("nll_sum", "n_answer_tokens"), np.full(400, np.nan))
+        scores[configuration.name] = table(400, columns)
+    return resample(scores, CONFIGURATIONS, ["rouge_l", "nll"], 2000, 0)
+
+
+@pytest.fixture(scope="module")
+def comparisons(resampled):
+    return comparison_table(resampled, EVALUATIONS)
+
+
+def pairs_of_kind(comparisons: pd.DataFrame, metric: str, kind: str) -> list[tuple[str, str]]:
+    rows = comparisons[(comparisons["metric"] == metric) & (comparisons["kind"] == kind)]
+    return list(zip(rows["a"], rows["b"], strict=True))
+
+
+def test_every_pair_that_matters_is_there(comparisons):
+    assert tuple(comparisons.columns) == COLUMNS
+    assert pairs_of_kind(comparisons, "nll", "method") == [(f"qlora_{s}k", f"lora_{s}k") for s in (20, 50, 100)]
+    assert pairs_of_kind(comparisons, "nll", "size") == [
+        (f"{m}_{a}k", f"{m}_{b}k") for m in ("lora", "qlora") for a, b in ((50, 20), (100, 50))
+    ]
+    tuned = [configuration.name for configuration in CONFIGURATIONS[:6]]
+    assert pairs_of_kind(comparisons, "nll", "base") == [(run, "base") for run in tuned]
+    assert pairs_of_kind(comparisons, "rouge_l", "floor") == [(run, "floor_bm25") for run in [*tuned, "base"]]
+    # equal steps on more data, then equal data with fewer steps
+    assert pairs_of_kind(comparisons, "nll", "control") == [
+        ("lora_20k_5epochs", "lora_100k"),
+        ("lora_20k_5epochs", "lora_20k"),
+    ]
+
+
+def test_floors_have_no_nll_to_compare(comparisons):
+    assert pairs_of_kind(comparisons, "nll", "floor") == []
+    assert not comparisons.isna().any().any()
+
+
+def test_a_row_tells_its_difference_in_the_metric_s_unit(resampled, comparisons):
+    row = comparisons[(comparisons["metric"] == "nll") & (comparisons["kind"] == "base")].iloc[0]
+    a, b = resampled.index(row["a"]), resampled.index("base")
+    assert row["difference"] == pytest.approx(resampled.points["nll"][a] - resampled.points["nll"][b])
+    assert row["difference"] == pytest.approx(row["value_a"] - row["value_b"])
+    assert row["lo"] < row["difference"] < row["hi"] < 0, "lower NLL is better: tuned runs are below the base"
+    assert row["significant"]
+    assert row["exceeds_smallest_detectable"]
+    assert row["n_items"] == 400
+
+
+def test_holm_is_within_each_metric(comparisons):
+    for _, rows in comparisons.groupby("metric"):
+        assert rows["p_holm"].to_numpy() == pytest.approx(holm(rows["p"].to_numpy()))
+        assert (rows["significant"] == (rows["p_holm"] <= 0.05)).all()
+
+
+def test_p_and_interval_agree(comparisons):
+    excludes_0 = (comparisons["lo"] > 0) | (comparisons["hi"] < 0)
+    assert (excludes_0 == (comparisons["p"] <= 0.05)).all()
+    assert (comparisons["p"] >= 1 / 2001).all()
+
+
+def test_too_few_resamples_to_find_anything_are_refused():
+    generator = np.random.default_rng(0)
+    runs = {configuration.name: rouge_like(generator, 50) for configuration in CONFIGURATIONS}
+    with pytest.raises(UserError, match=r"statistics\.resamples = 100.*at least"):
+        comparison_table(bleu_study(runs, CONFIGURATIONS, resamples=100), EVALUATIONS)
+
+
+def test_a_study_of_one_run_has_nothing_to_compare():
+    found = comparison_table(bleu_study({"lora_1k": np.arange(9.0)}, [single("lora_1k")]), [])
+    assert found.empty
+    assert tuple(found.columns) == COLUMNS
+
+
+probabilities = st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=20).map(np.array)
+
+
+@given(probabilities)
+def test_holm_lies_between_no_correction_and_bonferroni(p):
+    adjusted = holm(p)
+    assert (adjusted >= p - 1e-12).all()
+    assert (adjusted <= np.minimum(1, p * len(p)) + 1e-12).all()
+    assert adjusted.min() == pytest.approx(min(1, p.min() * len(p)))
+    assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
+
+
+@given(probabilities, st.sampled_from([0.01, 0.05, 0.2]))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p, alpha):
+    """Holm 1979 in his own words: go up through the p-values while each is below alpha over the number left."""
+    order = np.argsort(p, kind="stable")
+    rejected = np.zeros(len(p), dtype=bool)
+    for step, index in enumerate(order):
+        if p[index] * (len(p) - step) > alpha:
+            break
+        rejected[index] = True
+    assert ((holm(p) <= alpha) == rejected).all()
+
+
+@given(probabilities, st.randoms(use_true_random=False))
+def test_holm_does_not_depend_on_the_order(p, rng):
+    order = list(range(len(p)))
+    rng.shuffle(order)
+    assert holm(p[order]) == pytest.approx(holm(p)[order])
+
+
+def differences_of(a: np.ndarray, b: np.ndarray, resamples: int = 999, seed: int = 0):
+    study = bleu_study({"a": a, "b": b}, [single("a"), single("b")], resamples, seed)
+    return paired_differences(study, {"bleu_4": [(0, 1)]})["bleu_4"]
+
+
+def test_equal_scores_are_no_evidence():
+    same = np.arange(50.0)
+    differences = differences_of(same, same)
+    assert p_values(differences) == 1.0
+    assert [end[0] for end in intervals(differences, 0.05)] == [0.0, 0.0]
+
+
+def test_the_same_gain_on_every_item_is_certain():
+    differences = differences_of(np.arange(50.0) + 0.1, np.arange(50.0))
+    assert p_values(differences)[0] == 1 / 1000
+    assert [end[0] for end in intervals(differences, 0.05)] == pytest.approx([0.1, 0.1])
+
+
+@pytest.mark.parametrize("differing", [1, 3, 5])
+def test_a_handful_of_differing_items_is_no_evidence(differing):
+    """However large: two adapters that answer alike but for five lucky items are not shown to differ."""
+    a = np.full(1000, 5.0)
+    b = a.copy()
+    b[:differing] = 1.0
+    differences = differences_of(a, b)
+    low, high = intervals(differences, 0.05)
+    assert p_values(differences)[0] == 1.0
+    assert -0.1 < low[0] < 0 < high[0] < 0.1
+
+
+def test_the_studentised_draws_equal_a_plain_loop():
+    generator = np.random.default_rng(2)
+    columns = [tokens_and_nll(generator, 80, level) for level in (2.0, 2.1)]
+    scores = {name: table(80, each) for name, each in zip("ab", columns, strict=True)}
+    found = paired_differences(resample(scores, [single("a"), single("b")], ["nll"], 30, 5), {"nll": [(0, 1)]})["nll"]
+    tokens = columns[0]["n_answer_tokens"]
+    difference = columns[0]["nll_sum"] - columns[1]["nll_sum"]
+    value = difference.sum() / tokens.sum()
+    picks = np.random.Generator(np.random.PCG64(5)).integers(0, 80, size=(30, 80))
+    for row, pick in enumerate(picks):
+        drawn = difference[pick].sum() / tokens[pick].sum()
+        residual = difference[pick] - drawn * tokens[pick]
+        se = np.sqrt(residual @ residual * 80 / 79) / tokens[pick].sum()
+        assert found.studentised[row, 0] == pytest.approx((drawn - value) / se)
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=2, max_size=40))
+def test_any_scores_give_a_p_value_and_swapping_mirrors_the_interval(values):
+    a, b = np.array(values).T
+    forth, back = differences_of(a, b, resamples=99), differences_of(b, a, resamples=99)
+    assert 0 < p_values(forth)[0] <= 1
+    assert p_values(forth) == pytest.approx(p_values(back))
+    low, high = intervals(forth, 0.05)
+    mirrored_low, mirrored_high = intervals(back, 0.05)
+    assert low == pytest.approx(-mirrored_high, nan_ok=True)
+    assert high == pytest.approx(-mirrored_low, nan_ok=True)
+
+
+def simulated(draw, simulations: int, items: int, seed: int) -> tuple[float, float]:
+    """Share of intervals that hold the true difference 0, and of false alarms."""
+    generator = np.random.default_rng(seed)
+    hits, alarms = 0, 0
+    for number in range(simulations):
+        differences = differences_of(*draw(generator, items), resamples=399, seed=number)
+        low, high = intervals(differences, 0.05)
+        hits += low[0] <= 0 <= high[0]
+        alarms += p_values(differences)[0] <= 0.05
+    return hits / simulations, alarms / simulations
+
+
+def equal_models(generator, items):
+    shared = generator.gamma(4.0, 1.0, items)
+    return rouge_like(generator, items, shared), rouge_like(generator, items, shared)
+
+
+def skewed(generator, items):
+    """Means of 1 both, of which one has a long tail and zeros."""
+    tail = np.where(generator.random(items) < 0.3, 0.0, generator.exponential(1 / 0.7, items))
+    return tail, generator.gamma(4.0, 0.25, items)
+
+
+@pytest.mark.parametrize("draw", [equal_models, skewed])
+def test_intervals_cover_and_false_alarms_are_as_rare_as_they_should_be(draw):
+    covered, alarms = simulated(draw, simulations=300, items=150, seed=12)
+    assert 0.915 <= covered <= 0.98  # 0.95 ± 2.8 standard errors of the simulation
+    assert 0.02 <= alarms <= 0.085
+
+
+def test_nll_differences_cover():
+    generator = np.random.default_rng(21)
+    hits = 0
+    for number in range(200):
+        scores = {name: table(150, tokens_and_nll(generator, 150, level)) for name, level in (("a", 2.0), ("b", 2.1))}
+        study = resample(scores, [single("a"), single("b")], ["nll"], 399, number)
+        low, high = intervals(paired_differences(study, {"nll": [(0, 1)]})["nll"], 0.05)
+        hits += low[0] <= -0.1 <= high[0]
+    assert 0.90 <= hits / 200 <= 0.99
+
+
+def test_the_smallest_detectable_difference_is_detected_as_often_as_promised():
+    generator = np.random.default_rng(5)
+    effect = 2.8016 * np.sqrt(2) * 4.25 / np.sqrt(200)
+    found = 0
+    for number in range(200):
+        a, b = equal_models(generator, 200)
+        found += p_values(differences_of(a + effect, b, resamples=399, seed=number))[0] <= 0.05
+    assert 0.71 <= found / 200 <= 0.89
+
+
+def test_few_seeds_with_a_spread_cover():
+    """Three seeds a side, which differ by three times their item noise: without Student's t 0.9 would hold."""
+    generator = np.random.default_rng(31)
+    hits, items_only = 0, 0
+    for number in range(200):
+        shared = generator.gamma(4.0, 1.0, 150)
+        runs = {
+            f"{m}{s}": rouge_like(generator, 150, shared) + generator.normal(0, 1.0) for m in "ab" for s in range(3)
+        }
+        sides = [Configuration(m, "tuned", m, 1, tuple(f"{m}{s}" for s in range(3))) for m in "ab"]
+        study = bleu_study(runs, sides, 399, number)
+        differences = paired_differences(study, {"bleu_4": [(0, 1)]})["bleu_4"]
+        low, high = intervals(differences, 0.05)
+        hits += low[0] <= 0 <= high[0]
+        items_only += abs(differences.value[0]) <= 1.96 * differences.item_se[0]
+    assert hits / 200 >= 0.91
+    assert items_only / 200 < 0.8, "the simulation must be one in which seeds matter"
+
+
+def test_power_follows_from_the_paired_spread(resampled, comparisons):
+    found = power_table(resampled, comparisons, items=(500, 2000))
+    rouge = found[found["metric"] == "rouge_l"].set_index("n_items")
+    assert rouge.index.tolist() == [400, 500, 2000]
+    assert rouge["paired_sd"].unique() == pytest.approx(6.0, abs=0.5)
+    assert rouge.loc[2000, "smallest_detectable"] == pytest.approx(
+        2.8016 * rouge.loc[2000, "paired_sd"] / 2000**0.5, rel=1e-3
+    )
+    assert rouge.loc[500, "smallest_detectable"] == pytest.approx(2 * rouge.loc[2000, "smallest_detectable"])
+    rows = comparisons[(comparisons["metric"] == "rouge_l") & comparisons["kind"].isin(["method", "size"])]
+    assert rouge.loc[400, "smallest_detectable"] == pytest.approx(rows["smallest_detectable"].median())

@@ -1,0 +1,289 @@
+"""The recommendation: cheapest not worse than the best, no difference where that is the truth, and its warnings."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import synthetic
+from made_up_scores import bleu_study, table
+from medscale.base.errors import UserError
+from medscale.compare.caveats import Limits
+from medscale.compare.comparisons import comparison_table
+from medscale.compare.recommendation import Settings, pareto_flags, recommend
+from medscale.compare.resampling import configurations_of, resample
+
+ITEMS = 400
+TOKENS = np.random.default_rng(0).integers(20, 200, ITEMS).astype(float)
+PASSED = {"passed": True}
+FAILED = {"passed": False, "test_questions": 2000, "near": {"count": 12}, "contained": {"count": 3}}
+# NLL by run: qlora_100k is best, lora_50k is nearly as good, the rest is clearly worse
+LEVELS = {
+    **{"lora_20k": 2.10, "lora_50k": 2.008, "lora_100k": 2.006},
+    **{"qlora_20k": 2.12, "qlora_50k": 2.05, "qlora_100k": 2.0},
+    **{"base": 2.40, "floor_fixed": None},
+}
+
+
+def evaluation(run: str) -> dict:
+    if run == "base" or run.startswith("floor"):
+        return synthetic.evaluation(run.split("_")[0], run=run)
+    method, label = run.split("_")[:2]
+    seed = int(run.split("_seed")[1]) if "_seed" in run else 42
+    found = synthetic.evaluation(method, int(label.removesuffix("k")) * 1000, seed, run)
+    return found | {"arm": "control"} if run.endswith("epochs") else found
+
+
+def scores_of(level: float | None, generator: np.random.Generator, noise: float, rouge: float):
+    columns = {"rouge_l_f": generator.normal(rouge, 5.0, ITEMS), "bleu_4": generator.gamma(2.0, 2.0, ITEMS)}
+    nothing = np.full(ITEMS, np.nan)
+    nll = nothing if level is None else TOKENS * (level + generator.normal(0, noise, ITEMS))
+    return table(ITEMS, columns | {"nll_sum": nll, "n_answer_tokens": nothing if level is None else TOKENS})
+
+
+def study(levels=LEVELS, noise: float = 0.02, rouge: dict | None = None):
+    """Return what `recommend` takes: a study with these values of NLL by run, and of ROUGE-L."""
+    generator = np.random.default_rng(9)
+    evaluations = [evaluation(run) for run in levels]
+    for each in evaluations:
+        if level := levels[each["run"]]:
+            each["metrics"]["nll"]["ci95"] = [level - 0.01, level + 0.01]
+    means = {run: 15.0 if run.startswith("floor") else 20.0 for run in levels} | (rouge or {})
+    scores = {run: scores_of(level, generator, noise, means[run]) for run, level in levels.items()}
+    resampled = resample(scores, configurations_of(evaluations), ["rouge_l", "bleu_4", "nll"], 2000, 0)
+    return resampled, evaluations, comparison_table(resampled, evaluations)
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return study()
+
+
+def candidate(result: dict, run: str) -> dict:
+    return next(each for each in result["candidates"] if each["run"] == run)
+
+
+def kinds(result: dict) -> set[str]:
+    return {warning["kind"] for warning in result["warnings"]}
+
+
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"\d+\.\d+", text))
+
+
+def test_the_cheapest_that_is_not_worse_is_recommended(usual):
+    result = recommend(*usual, PASSED, Settings(margin=0.02))
+    assert (result["verdict"], result["best"], result["run"]) == ("recommended", "qlora_100k", "lora_50k")
+    assert [each["run"] for each in result["candidates"] if each["not_worse"]] == [
+        *("lora_50k", "lora_100k", "qlora_100k")
+    ]
+    chosen = candidate(result, "lora_50k")
+    assert chosen["gpu_hours"] == pytest.approx(chosen["train_seconds"] / 3600, abs=1e-6)
+    assert chosen["lo_difference"] <= chosen["difference_to_best"] <= chosen["hi_difference"] < 0.02
+    assert chosen["lo"] < chosen["value"] < chosen["hi"]
+    # lower NLL is better, so a worse candidate has a positive difference
+    assert candidate(result, "base")["lo_difference"] > 0.3
+
+
+def test_a_reader_meets_one_interval_of_a_value(usual):
+    """That of eval.json, which the table of results shows; at another level there is only the draws'."""
+    of_run = {evaluation["run"]: evaluation["metrics"]["nll"]["ci95"] for evaluation in usual[1]}
+    for each in recommend(*usual, PASSED, Settings(margin=0.02))["candidates"]:
+        assert [each["lo"], each["hi"]] == of_run[each["run"]]
+    for each in recommend(*usual, PASSED, Settings(margin=0.02, alpha=0.1))["candidates"]:
+        assert [each["lo"], each["hi"]] != of_run[each["run"]]
+
+
+def test_the_sentence_says_it_with_its_numbers_in_both_languages(usual):
+    result = recommend(*usual, PASSED, Settings(margin=0.02, price_per_gpu_hour=8.0))
+    for language, text in result["sentence"].items():
+        assert "lora_50k" in text, language
+        assert "qlora_100k" in text, language
+        assert {"0.020", f"{candidate(result, 'lora_50k')['value']:.3f}"} <= numbers(text)
+        assert f"{candidate(result, 'lora_50k')['hi_difference']:.3f}" in text
+        assert f"{candidate(result, 'lora_50k')['cost']:.2f} CNY" in text
+    assert numbers(result["sentence"]["en"]) == numbers(result["sentence"]["zh"])
+    assert re.search("[一-鿿]", result["sentence"]["zh"])
+    assert not re.search("[一-鿿]", result["sentence"]["en"])
+
+
+def test_a_margin_too_narrow_to_show_leaves_the_best(usual):
+    result = recommend(*usual, PASSED, Settings(margin=0.0005))
+    assert result["run"] == result["best"] == "qlora_100k"
+    assert "few_items" in kinds(result)
+    assert "no cheaper configuration" in result["sentence"]["en"]
+
+
+def test_the_best_may_lose_to_one_that_is_truly_as_good(usual):
+    """The interval of the best says how much better another may be."""
+    best = candidate(recommend(*usual, PASSED, Settings()), "qlora_100k")
+    assert best["difference_to_best"] == 0
+    assert 0 == best["lo_difference"] <= best["hi_difference"] < 0.005
+
+
+def test_a_base_model_within_the_margin_is_enough():
+    result = recommend(*study({"lora_20k": 2.0, "lora_50k": 1.99, "base": 2.01}), PASSED, Settings(margin=0.05))
+    assert (result["verdict"], result["run"], result["best"]) == ("no_difference_shown", "base", "lora_50k")
+    assert "not worth its cost" in result["sentence"]["en"]
+
+
+def test_noise_that_hides_everything_recommends_nothing():
+    levels = {"lora_20k": 2.0, "lora_50k": 2.0, "base": 2.0}
+    result = recommend(*study(levels, noise=1.0), PASSED, Settings(margin=0.02))
+    assert (result["verdict"], result["run"]) == ("no_difference_shown", None)
+    assert "more test items are needed" in result["sentence"]["en"]
+    assert "few_items" in kinds(result)
+
+
+def test_a_base_model_that_is_best_is_said_to_be():
+    result = recommend(*study({"lora_20k": 2.3, "lora_50k": 2.2, "base": 2.0}), PASSED, Settings())
+    assert (result["verdict"], result["run"], result["best"]) == ("no_difference_shown", "base", "base")
+    assert result["sentence"]["en"].startswith("No gain was shown: the base model")
+
+
+def test_a_study_without_base_model_is_judged_all_the_same():
+    result = recommend(*study({"lora_20k": 2.0, "lora_50k": 2.0}), PASSED, Settings(margin=0.05))
+    assert (result["verdict"], result["run"]) == ("recommended", "lora_20k")
+
+
+def test_higher_is_better_for_overlap_metrics():
+    rouge = {"lora_20k": 21.0, "lora_50k": 25.0, "base": 15.0}
+    levels = {"lora_20k": 2.0, "lora_50k": 2.1, "base": 2.2}
+    result = recommend(*study(levels, rouge=rouge), PASSED, Settings(metric="rouge_l", margin=1.0))
+    assert result["run"] == result["best"] == "lora_50k"
+    assert candidate(result, "lora_20k")["hi_difference"] < 0
+    assert candidate(result, "base")["difference_to_best"] == pytest.approx(-10, abs=1)
+    assert result["margin"] == 1.0
+
+
+def test_control_arms_and_floors_are_no_candidates():
+    result = recommend(*study(LEVELS | {"lora_20k_5epochs": 1.0}), PASSED, Settings())
+    assert {each["run"] for each in result["candidates"]} == set(LEVELS) - {"floor_fixed"}
+
+
+def test_seeds_cost_one_training_on_average():
+    levels = {"lora_20k": 2.0, "lora_20k_seed7": 2.001, "base": 2.4}
+    resampled, evaluations, comparisons = study(levels)
+    result = recommend(resampled, evaluations, comparisons, PASSED, Settings(price_per_gpu_hour=10.0))
+    seconds = [each["training"]["seconds"] for each in evaluations[:2]]
+    assert candidate(result, "lora_20k")["train_seconds"] == pytest.approx(np.mean(seconds))
+    assert candidate(result, "lora_20k")["cost"] == pytest.approx(np.mean(seconds) / 360, abs=0.01)
+    assert len(result["candidates"]) == 2
+    assert "one_seed" not in kinds(result)
+
+
+def test_a_run_of_unknown_time_is_never_the_cheapest(usual):
+    resampled, evaluations, comparisons = usual
+    evaluations = json.loads(json.dumps(evaluations))
+    next(each for each in evaluations if each["run"] == "lora_50k")["training"]["seconds"] = None
+    result = recommend(resampled, evaluations, comparisons, PASSED, Settings(price_per_gpu_hour=1.0))
+    assert result["run"] == "lora_100k"
+    unknown = candidate(result, "lora_50k")
+    assert (unknown["train_seconds"], unknown["gpu_hours"], unknown["cost"]) == (None, None, None)
+    assert unknown["pareto"] is False
+    assert "cost_not_measured" in kinds(result)
+
+
+def test_equal_hours_go_to_the_smaller_memory(usual):
+    resampled, evaluations, comparisons = usual
+    evaluations = json.loads(json.dumps(evaluations))
+    for each in evaluations:
+        if each["training"]:
+            each["training"]["seconds"] = 100.0
+    result = recommend(resampled, evaluations, comparisons, PASSED, Settings(margin=0.02))
+    assert result["run"] == "qlora_100k"  # 3.4 GiB; LoRA takes 7.1
+
+
+def test_hours_of_a_cpu_have_no_price(usual):
+    resampled, evaluations, comparisons = usual
+    evaluations = [each | {"hardware": each["hardware"] | {"device": "cpu"}} for each in evaluations]
+    result = recommend(resampled, evaluations, comparisons, PASSED, Settings(price_per_gpu_hour=10.0))
+    assert candidate(result, "lora_20k")["cost"] is None
+    assert candidate(result, "lora_20k")["gpu_hours"] > 0
+    assert "cpu_hours" in kinds(result)
+
+
+def test_what_no_one_beats_on_all_three_is_on_the_front():
+    rows = [("base", 2.4, 0.0, None), ("good", 2.0, 2.0, 7.0), ("slower", 2.0, 3.0, 7.0), ("small", 2.0, 3.0, 3.0)]
+    rows += [("unmeasured", 1.0, None, 3.0), ("twin", 2.0, 2.0, 7.0)]
+    candidates = [{"value": v, "gpu_hours": h, "peak_memory_gib": m} for _, v, h, m in rows]
+    front = [row[0] for row, flag in zip(rows, pareto_flags(candidates, "nll"), strict=True) if flag]
+    assert front == ["base", "good", "small", "twin"]
+
+
+def test_a_metric_that_no_run_has_is_refused(usual):
+    resampled, evaluations, comparisons = study({"lora_20k": None, "floor_fixed": None})
+    with pytest.raises(UserError, match=r"recommendation\.metric = nll"):
+        recommend(resampled, evaluations, comparisons, PASSED, Settings())
+
+
+def test_scores_too_good_to_be_true_warn(usual):
+    assert "too_good" in kinds(recommend(*usual, PASSED, Settings(limits=Limits(warn_rouge_l=19.0))))
+    assert "too_good" not in kinds(recommend(*usual, PASSED, Settings(limits=Limits(30.0, 10.0))))
+    assert "too_good" not in kinds(recommend(*usual, PASSED, Settings(limits=Limits(None, None))))
+
+
+def test_no_run_above_the_best_floor_warns(usual):
+    assert "not_above_floor" not in kinds(recommend(*usual, PASSED, Settings()))
+    result = recommend(*study(rouge={"floor_fixed": 21.0}), PASSED, Settings())
+    warning = next(each for each in result["warnings"] if each["kind"] == "not_above_floor")
+    assert "floor_fixed" in warning["en"]
+    assert "floor_fixed" in warning["zh"]
+
+
+def test_above_the_floor_by_chance_is_not_above_it():
+    resampled, evaluations, comparisons = study(rouge={"floor_fixed": 19.9})
+    rows = comparisons[(comparisons["kind"] == "floor") & (comparisons["metric"] == "rouge_l")]
+    assert (rows["difference"] > 0).any(), "the simulation must have a run above the floor"
+    assert "not_above_floor" in kinds(recommend(resampled, evaluations, comparisons, PASSED, Settings()))
+
+
+def test_a_failed_and_a_missing_leak_check_warn(usual):
+    failed = recommend(*usual, FAILED, Settings())
+    assert failed["warnings"][0]["kind"] == "leak"
+    assert "12 are near-duplicates" in failed["warnings"][0]["en"]
+    assert "leak_not_checked" in kinds(recommend(*usual, None, Settings()))
+    assert not {"leak", "leak_not_checked"} & kinds(recommend(*usual, PASSED, Settings()))
+
+
+def test_one_seed_is_told(usual):
+    assert "one_seed" in kinds(recommend(*usual, PASSED, Settings()))
+
+
+def test_two_engines_are_told(usual):
+    resampled, evaluations, comparisons = usual
+    assert "engines" not in kinds(recommend(*usual, PASSED, Settings()))
+    evaluations = json.loads(json.dumps(evaluations))
+    for each in evaluations:
+        if each["inference"]:
+            each["inference"]["engine"] = "transformers 5.19.0" if each["method"] == "qlora" else "vllm 0.32.0"
+    result = recommend(resampled, evaluations, comparisons, PASSED, Settings())
+    warning = next(each for each in result["warnings"] if each["kind"] == "engines")
+    transformers, vllm = warning["en"].split(": ")[1].split("; ")
+    assert transformers.startswith("transformers 5.19.0 answered for qlora_20k")
+    assert "lora_100k" in vllm
+    assert "qlora" not in vllm
+    assert "vllm" in warning["zh"]
+
+
+def test_the_result_is_json_and_texts_have_no_holes(usual):
+    for settings in (Settings(), Settings(metric="rouge_l", margin=0.5), Settings(metric="bleu_4", margin=9.0)):
+        for arguments in (usual, study(noise=1.0), study(rouge={"floor_fixed": 40.0})):
+            result = recommend(*arguments, FAILED, settings)
+            text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+            texts = [*result["sentence"].values(), *(w[key] for w in result["warnings"] for key in ("en", "zh"))]
+            assert not any(re.search(r"None|nan|inf\b|\{|\}", each) for each in texts), texts
+            assert "NaN" not in text
+
+
+def test_two_test_items_are_survived():
+    """Nothing can be shown, and nothing breaks."""
+    runs = {"lora_1k": np.array([1.0, 5.0]), "base": np.array([2.0, 3.0])}
+    evaluations = [evaluation("lora_1k"), evaluation("base")]
+    resampled = bleu_study(runs, configurations_of(evaluations))
+    result = recommend(
+        resampled, evaluations, comparison_table(resampled, evaluations), PASSED, Settings("bleu_4", 0.1)
+    )
+    assert (result["verdict"], result["run"]) == ("no_difference_shown", None)
+    json.dumps(result, allow_nan=False)

@@ -1,0 +1,107 @@
+"""Prompts and samples: masked prompts, learned end tokens, cut answers, and the real Qwen vocabulary."""
+
+import importlib.util
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medscale.base.errors import UserError
+from medscale.model.chat import IGNORED, Chat
+from medscale.model.tokenizer import load_tokenizer
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<|>"), min_size=1, max_size=60)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model):
+    return load_tokenizer(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def chat(tokenizer):
+    return Chat(tokenizer, "你是医生。")
+
+
+def test_prompt_is_the_templates_own(chat, tokenizer):
+    expected = tokenizer.apply_chat_template(
+        [{"role": "system", "content": "你是医生。"}, {"role": "user", "content": "头痛怎么办？"}],
+        add_generation_prompt=True,
+        tokenize=False,
+    )
+    assert chat.prompt("头痛怎么办？") == expected
+    assert expected.endswith("<|im_start|>assistant\n")
+
+
+@given(question=TEXT, answer=TEXT)
+def test_labels_are_the_answer_and_its_end_token(chat, tokenizer, question, answer):
+    sample = chat.sample(question, answer, 10_000)
+    masked = sample.labels.count(IGNORED)
+    assert sample.labels[:masked] == [IGNORED] * masked
+    assert sample.input_ids[:masked] == chat.prompt_ids(question)
+    assert sample.input_ids[masked:] == sample.labels[masked:]
+    assert sample.labels[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert not sample.truncated
+
+
+@given(question=TEXT, answer=TEXT, room=st.integers(1, 400))
+def test_a_sample_never_exceeds_its_length_and_never_cuts_the_prompt(chat, question, answer, room):
+    prompt, response = chat.prompt_ids(question), chat.answer_ids(answer)
+    sample = chat.sample(question, answer, room)
+    if room <= len(prompt):
+        assert sample is None
+    else:
+        assert sample.input_ids == (prompt + response)[:room]
+        assert sample.truncated == (len(prompt + response) > room)
+
+
+def test_a_cut_answer_does_not_teach_to_stop(chat, tokenizer):
+    length = len(chat.prompt_ids("头痛")) + 3
+    assert (
+        tokenizer.convert_tokens_to_ids("<|im_end|>")
+        not in chat.sample("头痛", "多喝水，注意休息，定期复查。", length).labels
+    )
+
+
+def test_a_padding_token_that_is_the_end_token_is_still_learned(tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.pad_token = tokenizer.eos_token
+    assert Chat(tokenizer, None).sample("头痛", "多喝水。", 500).labels[-1] == tokenizer.eos_token_id
+
+
+def test_the_plain_template_serves_models_without_one(tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.chat_template = None
+    with pytest.raises(UserError, match=r"set chat\.template: plain"):
+        Chat(tokenizer, None)
+    chat = Chat(tokenizer, None, "plain")
+    assert chat.prompt("头痛怎么办？") == "问：头痛怎么办？\n答："
+    assert chat.stop_ids == [tokenizer.eos_token_id]
+
+
+def test_a_template_that_refuses_system_messages_is_named(tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}x"
+    with pytest.raises(UserError, match=r"chat\.system_prompt: null"):
+        Chat(tokenizer, "你是医生。")
+
+
+@pytest.fixture(scope="module")
+def qwen():
+    """Qwen's true tokenizer, from the vocabulary in the dashscope package."""
+    if importlib.util.find_spec("dashscope") is None:
+        pytest.skip("the package dashscope, which carries Qwen's vocabulary, is not installed")
+    from qwen_tokenizer import qwen_tokenizer
+
+    return qwen_tokenizer()
+
+
+def test_the_real_qwen_vocabulary(qwen):
+    """The special tokens have Qwen's published ids, and the end of a turn is learned as one token."""
+    assert qwen.convert_tokens_to_ids("<|endoftext|>") == 151643
+    assert qwen.convert_tokens_to_ids("<|im_end|>") == 151645
+    chat = Chat(qwen, "你是一名专业、谨慎的医生，请用中文回答患者的问题。")
+    sample = chat.sample("高血压患者能吃党参吗？", "可以适量食用，但应遵医嘱。", 512)
+    assert sample.labels[-1] == 151645
+    assert qwen.decode([token for token in sample.labels if token >= 0]) == "可以适量食用，但应遵医嘱。<|im_end|>"
+    assert len(sample.input_ids) < 60

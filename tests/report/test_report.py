@@ -1,0 +1,253 @@
+"""report.html: complete, in two languages, one file that asks for nothing, and harmless whatever the data contains."""
+
+import json
+import re
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import synthetic
+from medscale.base.errors import UserError
+from medscale.base.files import read_json, write_json
+from medscale.report.inputs import PLOTS
+from medscale.report.page import SECTIONS, embedded
+from medscale.report.texts import all_texts
+from report_files import HOSTILE, Page, Study, make_report
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return Study(tmp_path_factory.mktemp("report"), questions={3: f"头痛{HOSTILE}"}, answers={5: HOSTILE})
+
+
+@pytest.fixture(scope="module")
+def text(study):
+    return make_report(study).replace("\u00a0", " ")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_every_section_is_there_in_order(page):
+    sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
+    assert sections == list(SECTIONS)
+    assert sections[0] == "answer"
+    assert sections[-1] == "answers"
+
+
+def test_the_answer_stands_first_with_interval_verdict_and_warnings(page):
+    start = page.words.index("The answer", page.words.index("How much data, LoRA"))
+    answer = page.words[start : page.words.index("All results")]
+    for words in (
+        "Recommended",
+        "推荐",
+        "qlora_20k is the cheapest",
+        "qlora_20k 是不劣于",
+        "The test set is small.",
+        "CNY",
+    ):
+        assert words in answer
+    found = re.search(r"NLL, nats per token ↓.*?(\d\.\d{3})\s*\[(\d\.\d{3}), (\d\.\d{3})\]", answer, re.DOTALL)
+    assert found
+    assert float(found[2]) < float(found[1]) < float(found[3])
+
+
+def test_results_hold_every_run_with_intervals_and_mark_the_best(text, study):
+    table = text[text.index('id="results"') : text.index('id="plots"')]
+    rows = re.findall(r'<tr class="kind-.*?</tr>', table, re.DOTALL)
+    assert len(rows) == len(study.evaluations)
+    best = min(value for each in study.evaluations if (value := each["metrics"]["nll"]["value"]) is not None)
+    marked = re.findall(r'<td class="number best" data-value="([\d.]+)">', table)
+    assert float(marked[0]) == best
+    floor = next(row for row in rows if "floor_bm25" in row)
+    assert 'data-value=""><span>–</span>' in floor, "a floor has no NLL, which is not 0"
+    ends = study.evaluations[0]["metrics"]["rouge_l"]["ci95"]
+    assert f"[{ends[0]:.2f}, {ends[1]:.2f}]" in rows[0]
+
+
+def test_comparisons_say_in_words_who_is_better(text):
+    section = text[text.index('id="comparisons"') : text.index('id="power"')]
+    blocks = section.split('class="metric-block')[1:]
+    assert len(blocks) == 5
+    rows = re.findall(r'<tr class="(better|equal)">(.*?)</tr>', blocks[0], re.DOTALL)
+    assert {row[0] for row in rows} == {"better", "equal"}
+    row = next(row for state, row in rows if state == "better" and "Base model" in row)
+    assert "Difference shown: LoRA · 20k is better" in row, "the lower NLL is the better one"
+    assert "差异成立：LoRA · 20k 更好" in row
+    assert "&lt; 0.001" in row
+    assert all("Difference not shown" in row for state, row in rows if state == "equal")
+
+
+def test_the_higher_score_wins_where_higher_is_better(text):
+    section = text[text.index('id="comparisons"') : text.index('id="power"')]
+    block = next(part for part in section.split('class="metric-block') if 'data-metric="rouge_l"' in part[:60])
+    for row in re.findall(r'<tr class="better">(.*?)</tr>', block, re.DOTALL):
+        one, other = re.search(r"([\d.]+) / ([\d.]+)</td>", row).groups()
+        names = re.search(r'scope="row" class="name">(.*?) <span class="muted">', row)[1]
+        assert (f"Difference shown: {names} is better" in row) == (float(one) > float(other))
+
+
+def test_cleaning_leak_licences_and_disclaimer_are_told(page):
+    for words in (
+        "1,000 rows read = 930 kept + 70 dropped",
+        "Answer is too short",
+        "答案过短",
+        "unheard_of",
+        "Passed: no leak found",
+        "Not for commercial use.",
+        "The source states no licence here",
+        "Nothing in this report is medical advice",
+        "医疗免责声明",
+        synthetic.sha("model"),
+        "Tesla T4",
+    ):
+        assert words in page.words, words
+
+
+def test_a_leak_is_not_called_passed(study, tmp_path):
+    path = tmp_path / "leak.json"
+    write_json(path, read_json(study.folder / "data" / "leak_report.json") | {"passed": False})
+    words = Page(make_report(study, "--leak-report", str(path))).words
+    assert "Leak found" in words
+    assert "no leak found" not in words
+
+
+def test_answers_and_scores_of_all_runs_are_in_the_data(page, study):
+    data = page.data["answers-data"]
+    strings = data["strings"]
+    assert len(set(strings)) == len(strings)
+    assert [run["run"] for run in data["runs"]] == [row["run"] for row in read_rows(study)]
+    for run in data["runs"]:
+        rows = [json.loads(line) for line in (study.folder / run["run"] / "predictions.jsonl").open(encoding="utf-8")]
+        assert [strings[number] for number in run["answers"]] == [row["predict"] for row in rows]
+        assert ("nll" in run["scores"]) == (not run["run"].startswith("floor"))
+    assert [strings[number] for number in data["references"]] == study.references
+    first = data["runs"][0]["scores"]
+    rows = [json.loads(line) for line in (study.folder / "lora_20k" / "predictions.jsonl").open(encoding="utf-8")]
+    assert first["nll"][0] == pytest.approx(rows[0]["nll_sum"] / rows[0]["n_answer_tokens"], abs=6e-4)
+
+
+def read_rows(study):
+    import pandas as pd
+
+    return pd.read_csv(study.folder / "summary" / "results_summary.csv").to_dict("records")
+
+
+def test_nothing_is_asked_of_the_network_and_nothing_hostile_is_an_element(text, page):
+    for tag, attributes in page.elements:
+        assert "src" not in attributes or attributes["src"].startswith("data:image/png;base64,"), tag
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert "style" not in attributes, "the policy refuses it"
+    assert "url(" not in text
+    assert any("default-src 'none'" in str(attributes.get("content")) for _, attributes in page.elements)
+    assert "window.broken" in text
+    assert len([tag for tag, _ in page.elements if tag == "script"]) == 5
+    assert len([tag for tag, _ in page.elements if tag == "img"]) == len(PLOTS)
+
+
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_embedded_data_comes_back_and_means_nothing_to_html(value):
+    text = embedded(value)
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == value
+
+
+def test_half_a_character_does_not_stop_the_report(study, tmp_path):
+    assert embedded("\ud83d") == '"\\ud83d"'
+    path = tmp_path / "leak.json"
+    content = read_json(study.folder / "data" / "leak_report.json")
+    content["near"]["worst"][0]["train_question"] = "感冒\ud83d"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert "感冒\ufffd" in make_report(study, "--leak-report", str(path))
+
+
+def test_texts_are_complete_in_both_languages():
+    for section, texts in all_texts().items():
+        for key, text in texts.items():
+            assert min(map(len, map(str.strip, text))) > 0, f"{section}.{key}"
+            assert sorted(re.findall(r"{\w+}", text.en)) == sorted(re.findall(r"{\w+}", text.zh)), f"{section}.{key}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"floors": ()},
+        {"measured_nll": False},
+        {"seeds": (42, 7, 9), "control": True},
+        {"sizes": synthetic.SEVEN, "floors": ()},
+        {"price": None},
+        {"methods": ("lora",), "sizes": (500,)},
+    ],
+    ids=["no floors", "no nll", "three seeds and a control", "fourteen runs", "no price", "one run"],
+)
+def test_other_studies_read_well_too(options, tmp_path):
+    study = Study(tmp_path, items=4, **options)
+    page = Page(make_report(study))
+    assert len(page.data["answers-data"]["runs"]) == len(study.evaluations)
+    words = page.words
+    assert ("No price per GPU hour is configured" in words) == ("price" in options)
+    assert ("Not measured in any run: NLL." in words) == ("measured_nll" in options)
+    assert ("trained with one seed" in words) == ("seeds" not in options)
+    assert ("LoRA · 20k · 5 epochs" in words) == ("control" in options)
+    assert ("LoRA · 20k · seed 7" in words) == ("seeds" in options)
+    assert "Difference to the best" in words
+    assert not re.findall(r"\b(?:None|nan|NaN|undefined)\b", words)
+
+
+def test_departments_are_left_out_without_a_test_set(study):
+    arguments = list(study.arguments)
+    place = arguments.index("--test")
+    del arguments[place : place + 2]
+    other = object.__new__(Study)
+    other.folder, other.arguments = study.folder, arguments
+    assert Page(make_report(other)).data["answers-data"]["departments"] is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["results_summary.csv", "comparisons.csv", "power.csv", "scaling_fit.json", "recommendation.json", "pareto.png"],
+)
+def test_a_missing_summary_file_is_named(study, tmp_path, name):
+    folder = tmp_path / "summary"
+    shutil.copytree(study.folder / "summary", folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=name.replace(".", r"\.")):
+        make_report(study, "--summary", str(folder))
+
+
+def test_files_that_do_not_belong_together_are_refused(study, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(study.folder, copy)
+    arguments = [argument.replace(str(study.folder), str(copy)) for argument in study.arguments]
+    other = object.__new__(Study)
+    other.folder, other.arguments = copy, arguments
+    predictions = copy / "base" / "predictions.jsonl"
+    lines = predictions.read_text(encoding="utf-8").splitlines(keepends=True)
+
+    predictions.write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(UserError, match="row 24 has another id"):
+        make_report(other)
+    predictions.write_text("".join(lines).replace('"n_output_tokens": 18', '"n_output_tokens": 19'), encoding="utf-8")
+    with pytest.raises(UserError, match="scores are of other predictions"):
+        make_report(other)
+    predictions.unlink()
+    with pytest.raises(UserError, match=r"base.*no such file"):
+        make_report(other)
+    place = arguments.index(str(predictions))
+    other.arguments = [*arguments[:place], *arguments[place + 1 :]]
+    with pytest.raises(UserError, match="--predictions: the file of run base was not given"):
+        make_report(other)
+
+
+def test_a_configuration_that_is_not_json_is_refused(study):
+    with pytest.raises(UserError, match="--config: not JSON"):
+        make_report(study, "--config", "{a: 1}")

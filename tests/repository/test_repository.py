@@ -1,0 +1,46 @@
+"""The repository keeps its own promises: generated files, rules, scripts, style."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import pytest
+
+from places import ROOT
+
+
+def test_generated_files_are_in_step():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for path, text in generate.generated().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of step: run `make docs`"
+
+
+def test_every_rule_tells_its_code_log_and_needs():
+    for path in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            name = rule.split(":")[0]
+            script = re.search(r"workflow/scripts/(\w+\.py)", rule)[1]
+            assert f'code=code("{script}")' in rule, name
+            for part in ("log:", "benchmark:", "conda:", "resources:", "message:", "mem_mb=", "runtime="):
+                assert part in rule or (name, part) == ("plan", "benchmark:"), f"{name} has no {part}"
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "workflow" / "scripts").glob("*.py")))
+def test_every_script_explains_itself(script):
+    done = subprocess.run(
+        [sys.executable, ROOT / "workflow" / "scripts" / script, "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split("\n\n")[1].strip()) > 20
+
+
+def test_no_machine_path_and_no_leftover_stands_in_tracked_files():
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in files:
+        if name.endswith((".py", ".smk", ".yaml", ".md", "Snakefile", "Makefile")):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert not re.search(r"/(home|root|Users)/\w", text), name
+            assert not re.search(r"\b(TODO|FIXME)\b", text) or name == "tests/repository/test_repository.py", name

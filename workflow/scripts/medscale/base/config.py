@@ -1,0 +1,222 @@
+"""The configuration: read, filled with defaults, checked, and every mistake named at once."""
+
+import difflib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from medscale.base.errors import UserError
+from medscale.base.study import Run, runs_of
+
+SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+
+
+class ConfigError(UserError):
+    """One or more values of the configuration are not allowed."""
+
+
+def resolve(config: dict) -> dict:
+    """Return ``config`` with defaults filled in and values typed, or say all that is wrong with it.
+
+    Args:
+        config: the merged configuration as Snakemake hands it over; it is not changed.
+
+    Returns:
+        A new dictionary with every key of the schema.
+
+    Raises:
+        ConfigError: names each key, its value and what is allowed.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    resolved = _typed(json.loads(json.dumps(config)), schema)
+    problems = list(_not_finite(resolved)) or [
+        _explain(error) for error in Draft202012Validator(schema).iter_errors(resolved)
+    ]
+    if not problems:
+        resolved = _filled(resolved, schema)
+        problems = list(_contradictions(resolved))
+    if problems:
+        raise ConfigError("the configuration is not usable:\n" + "\n".join(f"  - {problem}" for problem in problems))
+    return resolved
+
+
+def settings_for(config: dict, run: Run) -> dict:
+    """Return the `training` and `lora` sections of ``run``: defaults, then its method's, its size's and its own."""
+    settings = {name: dict(config[name]) for name in ("training", "lora")}
+    for key in _override_keys(run):
+        for section, values in config["overrides"].get(key, {}).items():
+            settings[section] |= values
+    if run.epochs is not None:
+        settings["training"]["epochs"] = run.epochs
+    return settings
+
+
+def _typed(value: Any, schema: dict) -> Any:
+    """Give strings the type that the schema wants: ``--config`` hands over '1', and YAML reads 1e-4 as a string."""
+    if isinstance(value, dict):
+        properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+        return {
+            key: _typed(item, properties.get(key, extra if isinstance(extra, dict) else {}))
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_typed(item, schema.get("items", {})) for item in value]
+    kind = {key: schema[key] for key in ("type", "enum", "anyOf") if key in schema}
+    if isinstance(value, str) and not _accepts(value, kind):
+        for candidate in _readings(value):
+            if _accepts(candidate, kind):
+                value = candidate
+                break
+    # JSON Schema takes 1000.0 for an integer; a run's name must not.
+    whole = isinstance(value, float) and value.is_integer() and "integer" in schema.get("type", ())
+    return int(value) if whole else value
+
+
+def _readings(text: str) -> Iterator[Any]:
+    """Yield what ``text`` may have meant: a YAML value, or a number such as 1e-4."""
+    try:
+        yield yaml.safe_load(text)
+    except yaml.YAMLError:
+        return
+    try:
+        yield float(text)
+    except ValueError:
+        return
+
+
+def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+    """Yield what is wrong with numbers that YAML has and JSON has not."""
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{key} = {value}: must be a finite number"
+
+
+def _accepts(value: Any, schema: dict) -> bool:
+    return Draft202012Validator(schema).is_valid(value)
+
+
+def _filled(value: dict, schema: dict) -> dict:
+    """Return ``value`` with the schema's defaults in every section."""
+    filled = {}
+    for key, part in schema["properties"].items():
+        if "properties" in part:
+            filled[key] = _filled(value.get(key) or {}, part)
+        else:
+            filled[key] = value[key] if key in value else part["default"]
+    return filled
+
+
+def _explain(error: ValidationError) -> str:
+    """Say in one line which key is wrong, its value, and what is allowed."""
+    key, value, rule, limit = error.json_path.removeprefix("$.").removeprefix("$"), error.instance, *_rule(error)
+    shown = json.dumps(value, ensure_ascii=False)
+    if rule == "additionalProperties":
+        allowed = list(error.schema.get("properties", {}))
+        unknown = [name for name in value if name not in allowed]
+        prefix = f"{key}." if key else ""
+        return "; ".join(f"{prefix}{name}: unknown key{_similar(name, allowed)}" for name in unknown)
+    wanted = {
+        "type": lambda: "must be " + _listed(limit if isinstance(limit, list) else [limit]),
+        "enum": lambda: "must be one of " + ", ".join(json.dumps(item, ensure_ascii=False) for item in limit),
+        "const": lambda: f"must be {limit}",
+        "minimum": lambda: f"must be at least {limit}",
+        "exclusiveMinimum": lambda: f"must be greater than {limit}",
+        "maximum": lambda: f"must be at most {limit}",
+        "exclusiveMaximum": lambda: f"must be less than {limit}",
+        "multipleOf": lambda: f"must be a multiple of {limit}",
+        "minItems": lambda: f"must have at least {limit} item(s)",
+        "minLength": lambda: "must not be empty",
+        "minProperties": lambda: "must not be empty",
+        "required": lambda: "needs each of " + ", ".join(limit),
+        "uniqueItems": lambda: "has the same item twice; each may stand once",
+        "pattern": lambda: f"must look like {limit}",
+        "anyOf": lambda: f"is not allowed: {error.schema.get('description', 'see config/README.md')}",
+    }
+    sentence = wanted[rule]() if rule in wanted else error.message
+    return f"{key} = {shown}: {sentence}"
+
+
+def _rule(error: ValidationError) -> tuple[str, Any]:
+    return str(error.validator), error.validator_value
+
+
+def _listed(types: list[str]) -> str:
+    names = {"object": "a section (key: value)", "array": "a list", "integer": "a whole number", "number": "a number"}
+    names |= {"string": "a text", "boolean": "true or false", "null": "null"}
+    return " or ".join(names[name] for name in types)
+
+
+def _similar(name: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(name, allowed, n=1)
+    return (f" (did you mean {near[0]}?)" if near else "") + "; allowed here: " + ", ".join(allowed)
+
+
+def _contradictions(config: dict) -> Iterator[str]:
+    """Yield what a schema cannot say: values that are fine alone and impossible together."""
+    model, data, study = config["model"], config["data"], config["study"]
+    if model["source"] == "local" and not model["path"]:
+        yield "model.path = null: must name a model directory, because model.source is local"
+    if data["source"] == "file" and not data["path"]:
+        yield "data.path = null: must name a corpus file, because data.source is file"
+    needed = max(study["sizes"]) + study["test_size"] + study["validation_size"]
+    if data["source"] == "demo" and needed > data["rows"]:
+        yield (
+            f"study.sizes = {study['sizes']}: the largest, with study.test_size {study['test_size']} and "
+            f"study.validation_size {study['validation_size']}, needs {needed} rows, and data.rows is {data['rows']}"
+        )
+    for side in ("question", "answer"):
+        low, high = config["cleaning"][f"min_{side}_characters"], config["cleaning"][f"max_{side}_characters"]
+        if low > high:
+            yield f"cleaning.min_{side}_characters = {low}: must be at most max_{side}_characters, which is {high}"
+    if "bertscore" in config["evaluation"]["extra_metrics"] and not config["evaluation"]["bertscore_model"]:
+        yield (
+            "evaluation.bertscore_model = null: must name the directory of an encoder, because "
+            "evaluation.extra_metrics has bertscore"
+        )
+    samples = config["evaluation"]["max_samples"]
+    if samples and samples > study["test_size"]:
+        yield (
+            f"evaluation.max_samples = {samples}: must be at most study.test_size, which is {study['test_size']}; "
+            "null takes every test item"
+        )
+    yield from _control_problems(config)
+    yield from _override_problems(config)
+
+
+def _control_problems(config: dict) -> Iterator[str]:
+    study = config["study"]
+    for place, control in enumerate(study["controls"]):
+        if control["size"] not in study["sizes"]:
+            yield (
+                f"study.controls[{place}].size = {control['size']}: must be one of study.sizes, which are "
+                f"{study['sizes']}: a control repeats one of them"
+            )
+    for run in runs_of(config):
+        if run.epochs is not None and settings_for(config, run)["training"]["max_steps"]:
+            yield f"training.max_steps (in {run.name}): must be null, because a control is told by its epochs"
+
+
+def _override_problems(config: dict) -> Iterator[str]:
+    runs = runs_of(config)
+    names = sorted({key for run in runs for key in _override_keys(run)})
+    for name, sections in config["overrides"].items():
+        if name not in names:
+            yield f"overrides.{name}: no such method, size or run in this study{_similar(name, names)}"
+        if "max_length" in sections.get("training", {}):
+            yield (
+                f"overrides.{name}.training.max_length: cannot differ between runs, because LoRA and QLoRA share the "
+                "encoded rows; set training.max_length"
+            )
+
+
+def _override_keys(run: Run) -> tuple[str, ...]:
+    """Return the names under which a run's values may be overridden, the least exact first."""
+    return run.method, run.size_label, f"{run.method}_{run.size_label}", run.name

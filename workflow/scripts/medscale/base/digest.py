@@ -1,0 +1,93 @@
+"""Digests of code and configuration: what makes an artifact stale, and what does not."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[2]
+PACKAGE = "medscale"
+
+
+@cache
+def code_digest(script: str) -> str:
+    """Return a digest of what a script does: its own code and that of each local module it imports, transitively.
+
+    Comments, docstrings, formatting and file times leave the digest alone; a changed statement changes it. Followed are
+    imports at the top and inside functions, absolute and relative ones, and the ``__init__`` of every package on the
+    way, which Python runs too.
+
+    Args:
+        script: file name in ``workflow/scripts``, such as ``finetune.py``.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_with_imports(SCRIPTS / script)):
+        digest.update(f"{path.relative_to(SCRIPTS).as_posix()}\0{_normal_form(path)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _with_imports(script: Path) -> set[Path]:
+    found, waiting = set(), [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting.extend(local_imports(path))
+    return found
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@cache
+def local_imports(path: Path) -> frozenset[Path]:
+    """Return the files of ours that Python runs for the imports of ``path``, packages' ``__init__`` files included."""
+    names: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(path, node)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return frozenset(file for name in names if name.split(".")[0] == PACKAGE for file in _files(name))
+
+
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    """Return the module that ``from … import`` in ``path`` names, without leading dots."""
+    if not node.level:
+        return node.module or ""
+    package = path.relative_to(SCRIPTS).parent.parts
+    above = package[: len(package) - node.level + 1]
+    return ".".join([*above, node.module] if node.module else above)
+
+
+def _files(name: str) -> set[Path]:
+    """Return the files that importing ``name`` runs: the module and the ``__init__`` of each package above it."""
+    parts = name.split(".")
+    candidates = [SCRIPTS.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+    candidates.append(SCRIPTS.joinpath(*parts).with_suffix(".py"))
+    return {candidate for candidate in candidates if candidate.is_file()}
+
+
+@cache
+def _normal_form(path: Path) -> str:
+    """Return the code without docstrings and comments, printed from the syntax tree.
+
+    The printed form, not ``ast.dump``, because the latter differs between versions of Python.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -1,0 +1,169 @@
+"""What a reader must know before trusting a recommendation, in English and Chinese."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from medscale.compare.comparisons import among_tuned
+from medscale.compare.recommendation_text import NAMES, amount
+from medscale.compare.resampling import Resampled
+
+
+class Limits(NamedTuple):
+    """Scores above these are too good to be true; None turns the warning off."""
+
+    warn_rouge_l: float | None = 30.0
+    warn_bleu_4: float | None = 10.0
+
+
+def caveats(
+    resampled: Resampled,
+    by_run: Mapping[str, Mapping[str, Any]],
+    comparisons: pd.DataFrame,
+    leak_report: Mapping[str, Any] | None,
+    metric: str,
+    margin: float,
+    limits: Limits,
+) -> list[dict[str, str]]:
+    """Return the warnings, each with its ``kind`` and its text in ``en`` and ``zh``, the gravest first."""
+    found = [
+        *_leak(leak_report),
+        *_too_good(resampled, limits),
+        *_not_above_floor(comparisons),
+        *_few_items(comparisons, metric, margin, resampled.n_items),
+        *_few_seeds(resampled),
+        *_times(resampled, by_run),
+        *_engines(resampled, by_run),
+    ]
+    return [{"kind": kind, "en": english, "zh": chinese} for kind, english, chinese in found]
+
+
+Caveat = tuple[str, str, str]
+
+
+def _leak(report: Mapping[str, Any] | None) -> Iterator[Caveat]:
+    if report is None:
+        yield (
+            "leak_not_checked",
+            "It was not checked whether test questions are near to training questions.",
+            "未检查测试问题是否与训练问题相近。",
+        )
+    elif not report["passed"]:
+        near, contained, total = report["near"]["count"], report["contained"]["count"], report["test_questions"]
+        yield (
+            "leak",
+            f"The leak check did not pass: of {total:,} test questions, {near:,} are near-duplicates of a training "
+            f"question and {contained:,} are contained in one. Scores may be too high, and more so for larger sizes.",
+            f"泄漏检查未通过：{total:,} 个测试问题中，{near:,} 个与训练问题近似重复，{contained:,} 个包含在训练问题中。"
+            "分数可能偏高，训练规模越大越明显。",
+        )
+
+
+def _too_good(resampled: Resampled, limits: Limits) -> Iterator[Caveat]:
+    for metric, limit in (("rouge_l", limits.warn_rouge_l), ("bleu_4", limits.warn_bleu_4)):
+        if limit is None or metric not in resampled.points:
+            continue
+        values = resampled.points[metric]
+        runs = [i for i in resampled.measured(metric) if resampled.configurations[i].kind != "floor"]
+        above = [i for i in runs if values[i] > limit]
+        if above:
+            top = max(above, key=lambda i: values[i])
+            name, value, (english, chinese) = resampled.configurations[top].name, values[top], NAMES[metric]
+            yield (
+                "too_good",
+                f"{english} is above {limit:g} for {len(above)} of {len(runs)} configurations: {value:.2f} for {name}. "
+                "Open medical answers rarely agree that much: look for leaks between training and test data, or for "
+                "answers that follow a template.",
+                f"{len(runs)} 个配置中有 {len(above)} 个的{chinese}高于 {limit:g}：{name} 为 {value:.2f}。"
+                "开放式医疗回答很少如此一致：请检查训练集与测试集之间是否有泄漏，或回答是否出自模板。",
+            )
+
+
+def _not_above_floor(comparisons: pd.DataFrame) -> Iterator[Caveat]:
+    rows = comparisons[(comparisons["metric"] == "rouge_l") & (comparisons["kind"] == "floor")]
+    rows = rows[rows["a"] != "base"]
+    if rows.empty or (rows["significant"] & (rows["difference"] > 0)).any():
+        return
+    floor, value, top = rows.iloc[0]["b"], rows.iloc[0]["value_b"], rows["value_a"].max()
+    yield (
+        "not_above_floor",
+        f"No fine-tuned configuration was shown to be above the best floor by ROUGE-L: {floor}, which uses no model, "
+        f"has {value:.2f}, and the best configuration {top:.2f}. By it, the answers are no better than trivial ones.",
+        f"没有任何微调配置的 ROUGE-L 被证明高于最好的基线：不用模型的 {floor} 为 {value:.2f}，最好的配置为 {top:.2f}。"
+        "就 ROUGE-L 而言，这些回答并不优于平凡的回答。",
+    )
+
+
+def _few_items(comparisons: pd.DataFrame, metric: str, margin: float, n_items: int) -> Iterator[Caveat]:
+    """Warn if the pairs among which the choice is made cannot show a difference of the margin."""
+    rows = among_tuned(comparisons[comparisons["metric"] == metric])
+    smallest = rows["smallest_detectable"].median()
+    if not smallest > margin:
+        return
+    needed = int(np.ceil(n_items * (smallest / margin) ** 2))
+    yield (
+        "few_items",
+        f"The test set is too small for the margin: with {n_items:,} items it detects a difference of "
+        f"{amount(smallest, metric, 'en')}, and the margin is {amount(margin, metric, 'en')}. About {needed:,} items "
+        "would be needed.",
+        f"相对于所声明的界值，测试集太小：{n_items:,} 个样本能检出的最小差异为 {amount(smallest, metric, 'zh')}，"
+        f"而界值为 {amount(margin, metric, 'zh')}。大约需要 {needed:,} 个样本。",
+    )
+
+
+def _few_seeds(resampled: Resampled) -> Iterator[Caveat]:
+    counts = {len(each.runs) for each in resampled.configurations if each.kind == "tuned"}
+    if counts == {1}:
+        yield (
+            "one_seed",
+            "Each configuration was trained with one seed: the intervals cover other test questions, not the luck of a "
+            "training.",
+            "每个配置只用一个随机种子训练：区间反映的是测试问题的变化，不反映训练的偶然性。",
+        )
+    elif 1 in counts:
+        yield (
+            "one_seed",
+            "Some configurations were trained with one seed: their intervals do not cover the luck of a training.",
+            "部分配置只用一个随机种子训练：其区间不反映训练的偶然性。",
+        )
+
+
+def _times(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:
+    tuned = [each for each in resampled.configurations if each.kind == "tuned"]
+    trainings = {each.name: [by_run[run] for run in each.runs] for each in tuned}
+    unknown = [
+        name for name, runs in trainings.items() if all((run["training"] or {}).get("seconds") is None for run in runs)
+    ]
+    if unknown:
+        yield (
+            "cost_not_measured",
+            f"The training time of {', '.join(unknown)} was not measured, so it cannot be recommended as the cheapest.",
+            f"{'、'.join(unknown)} 的训练时间没有测量，因此不能作为最便宜的配置推荐。",
+        )
+    if any(run["hardware"]["device"] == "cpu" for runs in trainings.values() for run in runs):
+        yield (
+            "cpu_hours",
+            "The models were trained on a CPU: the hours are the machine's, not a GPU's, and have no price.",
+            "模型是在 CPU 上训练的：时间是机器时间，不是 GPU 时间，也没有价格。",
+        )
+
+
+def _engines(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:
+    engines: dict[str, list[str]] = {}
+    for each in resampled.configurations:
+        for inference in filter(None, (by_run[run]["inference"] for run in each.runs)):
+            names = engines.setdefault(inference.get("engine") or "transformers", [])
+            if each.name not in names:
+                names.append(each.name)
+    if len(engines) > 1:
+        english = "; ".join(f"{engine} answered for {', '.join(names)}" for engine, names in sorted(engines.items()))
+        chinese = "；".join(f"{'、'.join(names)} 由 {engine} 回答" for engine, names in sorted(engines.items()))
+        yield (
+            "engines",
+            "The answers come from several engines. Speeds of inference compare within one only, and in 16 bits texts "
+            f"and likelihoods differ a little between them: {english}.",
+            "回答来自不同的推理引擎：推理速度只能在同一引擎内比较；16 位精度下，不同引擎的文本和似然也略有差异："
+            f"{chinese}。",
+        )

@@ -1,0 +1,145 @@
+"""Rows that say again what an earlier row has said: the same question with the same answer, or nearly so."""
+
+import os
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from medscale.data.near.pairs import Candidates, signatures, similarities
+from medscale.data.near.shingles import comparable, shingle_set, shingles
+from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, TextStore, digest, first_occurrences
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The kept row that makes another one a duplicate.
+
+    Attributes
+    ----------
+    row : its number.
+    equal : whether the texts are the same, character for character.
+    question, answer : Jaccard similarity of the questions and of the answers, 0 to 1.
+    """
+
+    row: int
+    equal: bool
+    question: float
+    answer: float
+
+
+class Fingerprints(NamedTuple):
+    """What is kept of some rows to find duplicates among them; `fingerprints` makes it, in any process.
+
+    Attributes
+    ----------
+    same : digests of question and answer as they are compared, uint8 of shape ``(rows, 16)``.
+    equal : digests of question and answer as they are, likewise.
+    signatures : uint8 of shape ``(rows, 256)``; None where only equal rows are looked for.
+    texts : comparable question and answer of each row in turn, UTF-8; None likewise.
+    """
+
+    same: np.ndarray
+    equal: np.ndarray
+    signatures: np.ndarray | None
+    texts: list[bytes] | None
+
+
+def fingerprints(rows: Sequence[tuple[str, str]], near: bool) -> Fingerprints:
+    """Return the fingerprints of rows, which are pairs of question and answer.
+
+    Candidates come from one MinHash of question and answer together, their n-grams told apart. That loses nothing:
+    where both similarities are at least t, so is that of the union, (i₁ + i₂) / (u₁ + u₂) ≥ t.
+
+    Parameters
+    ----------
+    rows : questions and answers.
+    near : whether near-duplicates are looked for, too.
+    """
+    equal = _digests(rows)
+    if not near:
+        return Fingerprints(equal, equal, None, None)
+    texts = [comparable(text) for row in rows for text in row]
+    same = _digests(zip(texts[::2], texts[1::2], strict=True))
+    ngrams, offsets = shingles(texts)
+    is_answer = np.repeat(np.arange(len(texts), dtype=np.uint64) & np.uint64(1), np.diff(offsets))
+    found = signatures(ngrams | (is_answer << np.uint64(63)), offsets[::2])
+    return Fingerprints(same, equal, found, [text.encode() for text in texts])
+
+
+class Duplicates:
+    """Finds rows whose question **and** answer are near those of an earlier row.
+
+    The same question with another answer is no duplicate: two doctors' answers to one question are both worth
+    learning from. (Such rows must not be divided between train and test; the split sees to that.)
+
+    Of near-duplicates the first is kept. A row is dropped only for a row that is kept: in a chain A ~ B ~ C where A
+    and C are not alike, B goes and C stays. So no two kept rows are near-duplicates, and cleaning again drops none.
+
+    Memory holds 312 bytes a row: a signature, two digests, a number, two places in the file that has the texts.
+
+    Parameters
+    ----------
+    threshold : Jaccard similarity of character 3-grams in (0, 1] from which both texts count as near; None finds
+        equal rows only.
+    folder : where the file with the texts is.
+    """
+
+    def __init__(self, threshold: float | None, folder: str | os.PathLike) -> None:
+        self._threshold = threshold
+        self._candidates = None if threshold is None else Candidates(threshold)
+        self._texts = TextStore(folder)
+        self._same = GrowingArray((DIGEST_BYTES,), np.uint8)
+        self._equal = GrowingArray((DIGEST_BYTES,), np.uint8)
+        self._numbers = array("q")
+        self.compared = 0
+
+    def add(self, numbers: Sequence[int], rows: Fingerprints) -> None:
+        """Add rows by their numbers, in rising order, and their fingerprints."""
+        self._numbers.extend(numbers)
+        self._same.extend(rows.same)
+        self._equal.extend(rows.equal)
+        if self._candidates is not None:
+            self._candidates.add_signatures(rows.signatures)
+            self._texts.extend_bytes(rows.texts)
+
+    def find(self) -> dict[int, Twin]:
+        """Return the rows to drop, each with its twin. Nothing can be added after it."""
+        numbers = np.frombuffer(self._numbers, dtype=np.int64)
+        first = first_occurrences(self._same.rows)
+        again = np.flatnonzero(first != np.arange(len(first)))
+        twins: dict[int, Twin] = {}
+        for earlier, later, question, answer in self._near_pairs(np.flatnonzero(first == np.arange(len(first)))):
+            if numbers[later] not in twins and numbers[earlier] not in twins:
+                twins[int(numbers[later])] = Twin(int(numbers[earlier]), False, question, answer)
+        equal = (self._equal.rows[again] == self._equal.rows[first[again]]).all(axis=1)
+        for later, earlier, is_equal in zip(
+            numbers[again].tolist(), numbers[first[again]].tolist(), equal.tolist(), strict=True
+        ):
+            twins[later] = twins.get(earlier, Twin(earlier, is_equal, 1.0, 1.0))
+        return twins
+
+    def _near_pairs(self, distinct: np.ndarray) -> list[tuple[int, int, float, float]]:
+        """Return the near-duplicate pairs among these rows in the order of the later row, then of the earlier one."""
+        if self._candidates is None:
+            return []
+        self._candidates.keep(distinct)
+        near = []
+        for pairs in self._candidates.pairs():
+            self.compared += len(pairs)
+            pairs = distinct[pairs]
+            for field in (0, 1):
+                found = similarities(pairs, lambda row, field=field: shingle_set(self._texts[2 * row + field]))
+                keep = found >= self._threshold
+                pairs = pairs[keep]
+                if field == 0:
+                    question = found[keep]
+            near += zip(*pairs.T.tolist(), question[keep].tolist(), found[keep].tolist(), strict=True)
+        return sorted(near, key=lambda pair: (pair[1], pair[0]))
+
+
+def _digests(rows: Iterable[tuple[str, str]]) -> np.ndarray:
+    flat = b"".join(digest(f"{len(question)} {question}{answer}") for question, answer in rows)
+    return np.frombuffer(flat, np.uint8).reshape(-1, DIGEST_BYTES)

@@ -1,0 +1,189 @@
+"""Pairs of near-duplicate texts: candidates by MinHash and banding, each verified by its exact Jaccard similarity.
+
+Signatures come from ``rensa``. An estimate only chooses which pairs are looked at: no pair is called near-duplicate
+unless the exact Jaccard similarity of its n-gram sets reaches the threshold. The result depends neither on threads or
+processor nor on ``PYTHONHASHSEED``.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from rensa import RMinHash
+
+from medscale.data.near.shingles import jaccard
+from medscale.data.near.text_store import GrowingArray
+
+PERMUTATIONS = 256
+# What a pair exactly at the threshold may be overlooked with: by the bands, and by the look at whole signatures.
+BAND_MISS = 2e-4
+SIGNATURE_MISS = 1e-6
+
+_SEED = 20240
+# As much as fits into the processor's caches: larger ones are slower.
+_BATCH = 128
+_PAIRS = 8192
+_SETS_IN_MEMORY = 20_000
+
+
+def bands_for(threshold: float) -> tuple[int, int]:
+    """Return ``(rows, bands)``: the longest bands that still find nearly every pair at the threshold.
+
+    A pair of similarity s agrees in a band of r values with probability s^r, and in none of b bands with (1 - s^r)^b
+    (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4.2). Longer bands give fewer false candidates.
+
+    Parameters
+    ----------
+    threshold : Jaccard similarity in (0, 1].
+    """
+    for rows in range(PERMUTATIONS, 1, -1):
+        bands = PERMUTATIONS // rows
+        if (1.0 - threshold**rows) ** bands <= BAND_MISS:
+            return rows, bands
+    return 1, PERMUTATIONS
+
+
+def signatures(ngrams: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the MinHash signatures of texts, of which eight bits a value are kept.
+
+    Parameters
+    ----------
+    ngrams, offsets : as `shingles.shingles` returns them.
+
+    Returns uint8 of shape ``(texts, 256)``.
+    """
+    result = np.empty((len(offsets) - 1, PERMUTATIONS), np.uint8)
+    for start in range(0, len(result), _BATCH):
+        ends = offsets[start : start + _BATCH + 1]
+        flat = _mixed(ngrams[ends[0] : ends[-1]])
+        places = (ends - ends[0]).astype(np.uint64)
+        rows = RMinHash.digest_matrix_from_flat_token_hashes(flat, places, PERMUTATIONS, _SEED).to_rows()
+        values = np.fromiter(itertools.chain.from_iterable(rows), np.uint64, len(rows) * PERMUTATIONS)
+        result[start : start + len(rows)] = (_mixed(values) >> np.uint64(56)).reshape(-1, PERMUTATIONS)
+    return result
+
+
+class Candidates:
+    """Pairs of texts that may be as similar as a threshold, from their MinHash signatures.
+
+    A candidate agrees in a whole band, and in so much of the signature that less would have a probability below 10⁻⁶
+    at the threshold (Hoeffding: share ≥ t - √(ln 10⁶ / 2·256)). Only eight bits of each value are kept, which is 256
+    bytes a text; that makes chance agreements, which cost time, and loses none.
+
+    Parameters
+    ----------
+    threshold : Jaccard similarity in (0, 1].
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._rows, self._bands = bands_for(threshold)
+        margin = math.sqrt(-math.log(SIGNATURE_MISS) / (2 * PERMUTATIONS))
+        self._least_agreement = math.ceil((threshold - margin) * PERMUTATIONS)
+        self._signatures = GrowingArray((PERMUTATIONS,), np.uint8)
+
+    def add(self, ngrams: np.ndarray, offsets: np.ndarray) -> None:
+        """Add texts, as `shingles.shingles` returns them; they are numbered in the order they come."""
+        self.add_signatures(signatures(ngrams, offsets))
+
+    def add_signatures(self, rows: np.ndarray) -> None:
+        """Add texts by what `signatures` returns for them."""
+        self._signatures.extend(rows)
+
+    def keep(self, places: np.ndarray) -> None:
+        """Forget all texts but these, numbers in rising order; the ones that stay are numbered anew."""
+        self._signatures.keep(places)
+
+    def pairs(self, wanted: Callable[[np.ndarray], np.ndarray] | None = None) -> Iterator[np.ndarray]:
+        """Yield arrays of candidate pairs, int64 of shape ``(n, 2)`` with the smaller number first, each pair once.
+
+        Parameters
+        ----------
+        wanted : called with an array of pairs, returns a mask of those that are worth a look; default: all are. What
+            it says may change between calls, as components grow.
+        """
+        signatures = self._signatures.rows
+        seen = np.empty(0, np.int64)
+        for band in range(self._bands):
+            keys = _folded(signatures[:, band * self._rows : (band + 1) * self._rows])
+            fresh = []
+            for pairs in _equal_pairs(keys, min(64, 8 * self._rows)):
+                agreements = np.count_nonzero(signatures[pairs[:, 0]] == signatures[pairs[:, 1]], axis=1)
+                pairs = pairs[agreements >= self._least_agreement]
+                if wanted is not None:
+                    pairs = pairs[wanted(pairs)]
+                codes = pairs[:, 0] * len(signatures) + pairs[:, 1]
+                new = ~_is_in(codes, seen)
+                if new.any():
+                    fresh.append(codes[new])
+                    yield pairs[new]
+            if fresh:
+                seen = np.sort(np.concatenate([seen, *fresh]))
+
+
+def similarities(pairs: np.ndarray, set_of: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return the exact Jaccard similarity of each pair.
+
+    Parameters
+    ----------
+    pairs : int64 of shape ``(n, 2)``.
+    set_of : returns the sorted distinct n-grams of a text by its number.
+
+    Returns float64 of shape ``(n,)``.
+    """
+    result = np.empty(len(pairs))
+    if not len(pairs):
+        return result
+    set_of = functools.lru_cache(_SETS_IN_MEMORY)(set_of)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    cuts = np.flatnonzero(np.diff(pairs[order, 0])) + 1
+    for group in np.split(order, cuts):
+        others = [set_of(other) for other in pairs[group, 1].tolist()]
+        result[group] = jaccard(set_of(int(pairs[group[0], 0])), others)
+    return result
+
+
+def _folded(band: np.ndarray) -> np.ndarray:
+    """Return one integer for each row of a band; rows that agree have the same one."""
+    keys = np.zeros(len(band), dtype=np.uint64)
+    for column in band.T:
+        keys = _mixed(keys ^ column) if band.shape[1] > 8 else (keys << np.uint64(8)) | column
+    return keys
+
+
+def _equal_pairs(keys: np.ndarray, key_bits: int) -> Iterator[np.ndarray]:
+    """Yield all pairs of places with equal keys: neighbours first, then those two apart among equals, and so on."""
+    place_bits = len(keys).bit_length()
+    if key_bits + place_bits <= 64:
+        # Key and place in one integer: sorting integers is several times as fast as sorting their places.
+        packed = (keys << np.uint64(place_bits)) | np.arange(len(keys), dtype=np.uint64)
+        packed.sort()
+        order = (packed & np.uint64((1 << place_bits) - 1)).astype(np.int64)
+        ordered = packed >> np.uint64(place_bits)
+    else:
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+    starts = np.flatnonzero(ordered[1:] == ordered[:-1])
+    apart = 1
+    while len(starts):
+        for first in range(0, len(starts), _PAIRS):
+            some = starts[first : first + _PAIRS]
+            yield np.stack([order[some], order[some + apart]], axis=1)
+        apart += 1
+        starts = starts[starts + apart < len(ordered)]
+        starts = starts[ordered[starts] == ordered[starts + apart]]
+
+
+def _is_in(codes: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    if not len(ordered):
+        return np.zeros(len(codes), dtype=bool)
+    places = np.minimum(np.searchsorted(ordered, codes), len(ordered) - 1)
+    return ordered[places] == codes
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Spread integers over 64 bits by the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -1,0 +1,146 @@
+"""The manifest of a fetched model or data set: which files it has, their sizes and sha256, and where they came from.
+
+A manifest is a function of the files and their origin alone (no times), so that fetching the same thing again writes
+the same bytes and rebuilds nothing.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from medscale.base.errors import UserError
+from medscale.base.files import read_json, sha256_file, write_json
+
+SCHEMA_VERSION = 1
+NAME = "manifest.json"
+NOTE = "fetched.json"
+BOOKKEEPING = ".medscale"  # hidden folder beside the manifest: partial files, locks, what was asked for
+KEYS = {"schema_version", "kind", "source", "id", "revision", "root", "files", "licence"}
+
+
+def write_manifest(
+    folder: str | os.PathLike,
+    *,
+    kind: str,
+    source: str,
+    id: str | None = None,
+    revision: str | None = None,
+    root: str | os.PathLike | None = None,
+    licence: str | None = None,
+    files: Iterable[str] | None = None,
+) -> Path:
+    """Hash the files of a model or data set and write ``folder/manifest.json``.
+
+    Parameters
+    ----------
+    folder : where the manifest goes; the files lie there too unless ``root`` is given.
+    kind : "model" or "data".
+    source : "modelscope", "huggingface", "local", "tiny", "file" or "demo".
+    id, revision : name on the hub and the commit that was fetched; None where there is none.
+    root : absolute folder of files that stay where they are (sources "local" and "file"); default None, ``folder``.
+    licence : the licence as the source states it; default None, not stated.
+    files : paths relative to the root; default every file below it that is not hidden, except the manifest.
+
+    Returns the manifest's path.
+    """
+    base = Path(folder if root is None else root)
+    names = sorted(_visible_files(base) if files is None else {Path(name).as_posix() for name in files})
+    entries = [
+        {"path": name, "size": (base / name).stat().st_size, "sha256": sha256_file(base / name)} for name in names
+    ]
+    path = Path(folder) / NAME
+    write_json(
+        path,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "kind": kind,
+            "source": source,
+            "id": id,
+            "revision": revision,
+            "root": None if root is None else str(base.absolute()),
+            "files": entries,
+            "licence": licence,
+        },
+    )
+    return path
+
+
+def read_manifest(path: str | os.PathLike) -> dict:
+    """Read a manifest; one that is missing, broken or of another schema version is a `UserError`."""
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or not manifest.keys() >= KEYS or manifest["schema_version"] != SCHEMA_VERSION:
+        raise UserError(f"{path}: not a manifest of version {SCHEMA_VERSION}; delete it and fetch again")
+    return manifest
+
+
+def root_of(path: str | os.PathLike) -> Path:
+    """Return the folder that holds the files of the manifest at ``path``, without looking at the files."""
+    root = read_manifest(path)["root"]
+    return Path(path).parent if root is None else Path(root)
+
+
+def verify(path: str | os.PathLike, deep: bool = True, skip: tuple[str, ...] = ()) -> Path:
+    """Check every file of a manifest and return the folder that holds them.
+
+    Parameters
+    ----------
+    path : the manifest.json.
+    deep : compare the sha256 of each file (about a second a GiB); False compares only sizes. Default True.
+    skip : endings of files of which only sizes are compared; default none.
+
+    Raises `UserError` that names the first file that is missing or changed, and what to do.
+    """
+    path, manifest, root = Path(path), read_manifest(path), root_of(path)
+    for entry in manifest["files"]:
+        file = root / entry["path"]
+        if not file.is_file():
+            raise UserError(f"{file}: named in {path}, but there is no such file; {_remedy(manifest, path)}")
+        size = file.stat().st_size
+        if size != entry["size"]:
+            raise UserError(f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(manifest, path)}")
+        if deep and not entry["path"].endswith(skip) and sha256_file(file) != entry["sha256"]:
+            raise UserError(f"{file}: its sha256 is not the one in {path}; {_remedy(manifest, path)}")
+    return root
+
+
+def remember(path: str | os.PathLike, request: dict) -> None:
+    """Note beside the manifest at ``path`` what was asked for, which it does not say itself (a branch, a seed).
+
+    The manifest is noted too: Snakemake deletes a job's outputs before it starts the job.
+    """
+    write_json(Path(path).parent / BOOKKEEPING / NOTE, {"request": request, "manifest": read_manifest(path)})
+
+
+def is_current(path: str | os.PathLike, request: dict) -> bool:
+    """Say whether what lies at ``path`` answers ``request``: its files verify, and there are no others.
+
+    A manifest that is gone is put back, so that a machine without network need not fetch again what it has.
+    """
+    file = Path(path).parent / BOOKKEEPING / NOTE
+    note = read_json(file) if file.is_file() else {}
+    if note.get("request") != request:
+        return False
+    manifest = note["manifest"]
+    names = {entry["path"] for entry in manifest["files"]}
+    if manifest["root"] is None and names != set(_visible_files(Path(path).parent)):
+        return False
+    if not Path(path).is_file():
+        write_json(path, manifest)
+    try:
+        verify(path)
+    except UserError as error:
+        print(f"fetching again: {error}")
+        Path(path).unlink()
+        return False
+    return True
+
+
+def _remedy(manifest: dict, path: Path) -> str:
+    if manifest["root"] is None:
+        return f"delete {path} and fetch again: only what is damaged is downloaded anew"
+    return f"put the file back, or, if the change is meant, delete {path} and run again"
+
+
+def _visible_files(base: Path) -> list[str]:
+    names = (file.relative_to(base) for file in base.rglob("*") if file.is_file())
+    return [name.as_posix() for name in names if name.name != NAME and not any(p.startswith(".") for p in name.parts)]

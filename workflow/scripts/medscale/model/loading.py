@@ -1,0 +1,178 @@
+"""Loading a base model as LoRA or QLoRA needs it, and putting an adapter on it."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from medscale.base.errors import UserError
+from medscale.model.hardware import device
+from medscale.model.memory import Activations
+from medscale.model.precision import torch_dtype
+
+# The backward pass of a checkpointed layer recomputes it without the older, graph-hiding implementation.
+CHECKPOINTING = {"use_reentrant": False}
+
+
+def load_base(folder: Path, method: str, quantization: dict[str, Any], precision: str) -> PreTrainedModel:
+    """Return the base model on the device, its weights frozen.
+
+    Args:
+        folder: a Hugging Face model directory; only safetensors are read and no code from it is run.
+        method: ``qlora`` loads the linear layers in 4 bits, anything else loads them whole.
+        quantization: ``quant_type`` (nf4, fp4) and ``double_quant``.
+        precision: bf16, fp16 or fp32, for the weights or, in 4 bits, for the computation.
+
+    Raises:
+        UserError: the directory holds no causal language model that this version of transformers knows.
+    """
+    dtype = torch_dtype(precision)
+    four_bit = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=quantization["quant_type"],
+        bnb_4bit_use_double_quant=quantization["double_quant"],
+        bnb_4bit_compute_dtype=dtype,
+    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            quantization_config=four_bit if method == "qlora" else None,
+            device_map={"": device()},
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (ValueError, OSError, KeyError, SafetensorError) as error:
+        raise UserError(f"{folder}: cannot be loaded as a causal language model: {error}") from error
+    _keep_four_bit_layers_differentiable(model)
+    return model.requires_grad_(False)
+
+
+def _keep_four_bit_layers_differentiable(model: PreTrainedModel) -> None:
+    """Stop bitsandbytes from repacking 4-bit weights on CPUs with AVX512-BF16.
+
+    It repacks them at the first evaluation for a kernel that has no backward pass and computes in bf16. Training that
+    goes on afterwards, as after each validation, would silently lose the gradient through the base model.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def add_adapter(model: PreTrainedModel, lora: dict[str, Any], seed: int) -> PeftModel:
+    """Return ``model`` with a new, trainable adapter whose weights are float32, drawn from ``seed``.
+
+    Float32 adapters keep fp16 training possible: the gradient scaler refuses to unscale fp16 gradients. The rest of the
+    model keeps its precision, for QLoRA too: PEFT's preparation for k-bit training would make embeddings and norms
+    float32, which for Qwen2.5-3B is 0.6 GiB more and doubles every activation behind a norm.
+
+    Raises:
+        UserError: `lora.target_modules` names no module of this model.
+    """
+    model.config.use_cache = False
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora["r"],
+        lora_alpha=lora["alpha"],
+        lora_dropout=lora["dropout"],
+        target_modules=lora["target_modules"],
+        use_rslora=lora["use_rslora"],
+    )
+    torch.manual_seed(seed)
+    try:
+        return get_peft_model(model, config, autocast_adapter_dtype=True)
+    except ValueError as error:
+        raise UserError(f"lora.target_modules = {lora['target_modules']}: {error}") from error
+
+
+def decoder_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return the layers of a model that can be checkpointed, in their order; adapters may be inside."""
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
+def checkpoint_layers(model: PeftModel, count: int) -> None:
+    """Turn gradient checkpointing on for the first ``count`` decoder layers and off for the others.
+
+    Raises:
+        UserError: this model has no layers that can be checkpointed.
+    """
+    layers = decoder_layers(model)
+    if count and not layers:
+        raise UserError("training.gradient_checkpointing: this model does not support it; set it to false")
+    if count:
+        model.get_base_model().gradient_checkpointing_enable(gradient_checkpointing_kwargs=CHECKPOINTING)
+    for place, layer in enumerate(layers):
+        layer.gradient_checkpointing = place < count
+
+
+def measure_activations(model: PeftModel, tokens: int = 64) -> Activations:
+    """Measure on one short sample what a forward pass keeps for the backward pass, on any device.
+
+    Args:
+        model: a model with its adapter, in the precision of the training; nothing in it is changed.
+        tokens: length of the sample; what is kept is proportional to it, attention being fused.
+    """
+    layers = decoder_layers(model)
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, tuple[int, int]] = {}
+    inside = [0]  # the number of the layer that runs now, 0 outside
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            kept.setdefault(storage.data_ptr(), (storage.nbytes(), inside[0]))
+            alive.append(tensor)
+        return tensor
+
+    alive: list[torch.Tensor] = []  # so that no storage is freed and its address given out again
+    hooks = []
+    for number, layer in enumerate(layers, 1):
+        hooks.append(layer.register_forward_pre_hook(lambda *_, number=number: inside.__setitem__(0, number)))
+        hooks.append(layer.register_forward_hook(lambda *_: inside.__setitem__(0, 0)))
+    width = model.get_base_model().config.get_text_config().hidden_size
+    ids = torch.zeros((1, tokens), dtype=torch.long, device=next(model.parameters()).device)
+    training = model.training
+    model.train()
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _autocast(model):
+            output = model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    del output
+    within = sum(size for size, where in kept.values() if where)
+    outside = sum(size for size, where in kept.values() if not where)
+    count = max(1, len(layers))
+    item = torch.finfo(model.get_base_model().dtype).bits // 8
+    return Activations(within / count / tokens, width * item, outside / tokens, len(layers))
+
+
+def _autocast(model: PeftModel) -> Any:
+    """Return the context in which the Trainer will run the model: mixed precision unless its weights are float32."""
+    dtype = model.get_base_model().dtype
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device().type, dtype=dtype)
+
+
+def load_adapter(model: PreTrainedModel, folder: str | Path, merge: bool) -> torch.nn.Module:
+    """Return ``model`` with a trained adapter.
+
+    Args:
+        model: the base model, as it was trained on.
+        folder: the adapter in PEFT's format.
+        merge: add the adapter to the weights in memory, which saves two products a layer. Not for 4-bit weights:
+            they would be rounded anew.
+    """
+    adapted = PeftModel.from_pretrained(model, folder, is_trainable=False).eval()
+    return adapted.merge_and_unload().eval() if merge else adapted
+
+
+def trainable_parameters(model: torch.nn.Module) -> int:
+    """Return how many parameters are trained."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

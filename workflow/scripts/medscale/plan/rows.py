@@ -1,0 +1,155 @@
+"""The rows of the plan: what was measured, turned into time, memory, energy, money and sessions of each run."""
+
+import json
+import os
+from typing import Any, NamedTuple
+
+from medscale.base.study import Run
+from medscale.model.hardware import hardware
+from medscale.plan.arithmetic import Passes, answer_lengths, answer_passes, energy_kwh, fits, money, prediction_seconds
+from medscale.plan.lengths import Lengths
+from medscale.plan.prediction import Predicting
+from medscale.plan.sessions import SET_UP_SECONDS, Job, Limit, pack
+from medscale.plan.training import Measured, training_seconds
+
+
+class Outcome(NamedTuple):
+    """What a process measured; no training for the base model, neither of them where the memory does not suffice."""
+
+    training: Measured | None
+    prediction: Predicting | None
+    problem: str | None
+
+
+def planned_passes(config: dict[str, Any], lengths: Lengths, tuned: bool) -> Passes:
+    """Return the passes over the model in which the test questions are answered."""
+    evaluation, test = config["evaluation"], lengths.parts["test"]
+    prompts, limit = [row.total - row.answer for row in test], evaluation["max_new_tokens"]
+    answers = answer_lengths([row.answer for row in test], limit, tuned)
+    return answer_passes(prompts, answers, limit, evaluation["batch_size"])
+
+
+def run_row(
+    config: dict[str, Any], run: Run, settings: dict[str, Any], outcome: Outcome, lengths: Lengths
+) -> dict[str, Any]:
+    """Return what plan.json says of a fine-tuned run."""
+    measured, steps, train, between = outcome.training, None, None, None
+    if measured:
+        steps, train, between = training_seconds(
+            measured,
+            settings["training"],
+            lengths.parts[f"train_{run.size_label}"],
+            lengths.parts["validation"],
+            run.seed,
+        )
+    chosen = {
+        "micro_batch": measured.micro_batch if measured else None,
+        "checkpointed_layers": measured.checkpointed_layers if measured else None,
+        "precision": measured.precision if measured else None,
+    }
+    peaks = [part for part in (measured, outcome.prediction) if part]
+    memory = {
+        "allocated": max((part.allocated_gib for part in peaks), default=None),
+        "reserved": max((part.reserved_gib for part in peaks if part.reserved_gib), default=None),
+    }
+    row = {"run": run.name, "method": run.method, "train_size": run.size, "seed": run.seed, "steps": steps}
+    row |= {"train_seconds": train, "seconds_between_checkpoints": between, "peak_memory_gib": memory}
+    energy = energy_kwh(train, measured.watts) if measured else None
+    return row | finish(config, outcome, lengths, row, energy, chosen)
+
+
+def base_row(config: dict[str, Any], outcome: Outcome, lengths: Lengths) -> dict[str, Any]:
+    """Return what plan.json says of the base model, which is only asked."""
+    prediction = outcome.prediction
+    memory = {
+        "allocated": prediction.allocated_gib if prediction else None,
+        "reserved": prediction.reserved_gib if prediction else None,
+    }
+    row = {"run": "base", "method": "base", "train_size": 0, "seed": None, "steps": None, "train_seconds": None}
+    row |= {"seconds_between_checkpoints": None, "peak_memory_gib": memory}
+    chosen = {"precision": prediction.precision if prediction else None}
+    return row | finish(config, outcome, lengths, row, 0.0, chosen)
+
+
+def finish(
+    config: dict[str, Any],
+    outcome: Outcome,
+    lengths: Lengths,
+    row: dict[str, Any],
+    train_energy: float | None,
+    chosen: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the part of a row that base model and runs share: prediction, energy, money, settings."""
+    prediction, answers, likelihood, energy = outcome.prediction, None, None, None
+    if prediction:
+        answers = prediction_seconds(planned_passes(config, lengths, row["run"] != "base"), prediction.decoding)
+        likelihood = prediction.likelihood * sum(row.total for row in lengths.parts["test"])
+        asked = energy_kwh(answers + likelihood, prediction.watts)
+        energy = None if asked is None or train_energy is None else train_energy + asked
+    machine, peak = hardware(), row["peak_memory_gib"]
+    room = machine["gpu_memory_gib"] or machine["memory_gib"]
+    fit = outcome.problem is None and fits(peak["reserved"] or peak["allocated"], room)
+    total = (row["train_seconds"] or 0.0) + answers + likelihood if fit else None
+    price = config["recommendation"]["price_per_gpu_hour"] if machine["device"] == "cuda" else None
+    return {
+        "predict_seconds": answers,
+        "likelihood_seconds": likelihood,
+        "fits": fit,
+        "problem": outcome.problem,
+        "energy_kwh": energy if fit else None,
+        "cost": money(total, price) if fit else None,
+        "settings": chosen | {"evaluation_batch_size": prediction.batch_size if prediction else None},
+    }
+
+
+def session(limits: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return how the study, and its longest run alone, fit the sessions of a service."""
+    limit = Limit(limits["hours"], limits.get("hours_per_week"))
+    found = {"hours": limit.hours, "hours_per_week": limit.hours_per_week, "study": None, "longest_run": None}
+    if not all(row["fits"] for row in rows):
+        return found
+    longest = max(rows, key=lambda row: row["train_seconds"] or 0.0)
+    found["study"] = pack([job for row in rows for job in jobs(row)], limit)._asdict()
+    found["longest_run"] = pack(jobs(longest), limit)._asdict()
+    return found
+
+
+def jobs(row: dict[str, Any]) -> list[Job]:
+    """Return the training, which resumes, and the prediction, which begins anew."""
+    predict = Job(f"prediction of {row['run']}", row["predict_seconds"] + row["likelihood_seconds"])
+    if row["train_seconds"] is None:
+        return [predict]
+    return [Job(f"training of {row['run']}", row["train_seconds"], row["seconds_between_checkpoints"]), predict]
+
+
+def measured_facts(kind: str, outcome: Outcome) -> dict[str, Any]:
+    """Return the coefficients that the forecast was made from."""
+    training, prediction = outcome.training, outcome.prediction
+    return {
+        "method": json.loads(kind)[0],
+        "training": training._asdict() | {"model": training.model._asdict()} if training else None,
+        "prediction": prediction._asdict() | {"decoding": [d._asdict() for d in prediction.decoding]}
+        if prediction
+        else None,
+        "problem": outcome.problem,
+    }
+
+
+def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str) -> list[str]:
+    """Return what a reader should know of how the figures came about."""
+    found = [
+        "Training time counts as training.json does: steps, validations and checkpoints, without loading the model. "
+        "Prediction time counts as inference.json does: the answers alone.",
+        "An answer of a tuned model is taken to be as long as its reference, but for one in 38, which goes on to "
+        "evaluation.max_new_tokens as every answer of the base model is taken to.",
+        f"A session is taken to need {SET_UP_SECONDS / 60:g} minutes before work goes on.",
+    ]
+    if hardware()["device"] == "cpu":
+        found.append("On a CPU, the memory is the resident peak of the process, and there is no price and no energy.")
+    if (load := os.getloadavg()[0]) > (os.cpu_count() or 1) + 1:
+        found.append(f"The machine was busy with other work (load average {load:.1f}): the times are too long.")
+    if engine == "vllm":
+        found.append("Answers are measured with transformers; what vLLM takes, in time and memory, is not measured.")
+    found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
+    found += [f"{row['run']} does not fit: {row['problem']}" for row in rows if not row["fits"]]
+    return found

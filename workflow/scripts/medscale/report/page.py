@@ -1,0 +1,130 @@
+"""report.html: the whole study in one file that needs nothing else, in English and Chinese."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from medscale.report import costs, facts, scaling, tables
+from medscale.report.answers import answer_data, loss_data
+from medscale.report.inputs import Inputs
+from medscale.report.texts import TEMPLATE, Text, all_texts, both, html, labelled, number, say
+
+STYLES = ("report.css", "answers.css")
+FIRST_SCRIPT = "language.js"
+SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
+SECTIONS = (
+    *("answer", "results", "plots", "comparisons", "power", "scaling", "costs", "losses", "cleaning", "leak"),
+    *("provenance", "licences", "limits", "disclaimer", "answers"),
+)
+_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def report_html(inputs: Inputs) -> str:
+    """Return the report as one HTML file.
+
+    Nothing in it can load or run anything else: its content security policy allows the scripts and styles written
+    here, by their digests, and pictures inside the file. Whatever the data contains is escaped besides.
+    """
+    styles = "".join(_part(name) for name in STYLES)
+    first, script = _part(FIRST_SCRIPT), '"use strict";\n' + "".join(_part(name) for name in SCRIPTS)
+    text = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            facts=_facts(inputs),
+            sections=SECTIONS,
+            sections_of=_views(inputs),
+            plots=inputs.summary.plots,
+            styles=Markup(styles),
+            first_script=Markup(first),
+            script=Markup(script),
+            policy=_policy([first, script], styles),
+            answers=embedded(answer_data(inputs)),
+            losses=embedded(loss_data(inputs)),
+            texts=embedded({key: text._asdict() for key, text in all_texts()["script"].items()}),
+        )
+    )
+    return _SURROGATE.sub("\ufffd", text)  # half a character cannot be written as UTF-8
+
+
+def environment() -> Environment:
+    """Return the template environment: everything is escaped, and a name that is not there is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(t=html, say=say, labelled=labelled, both=both)
+    return environment
+
+
+def embedded(value: Any) -> Markup:
+    """Return JSON that can stand in a script element: no character of it means anything to HTML."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
+    return Markup(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def _part(name: str) -> str:
+    return (TEMPLATE / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: list[str], styles: str) -> str:
+    """Return the content security policy: these scripts, these styles, pictures in the file, and no request."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
+
+    allowed = " ".join(digest(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {digest(styles)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _views(inputs: Inputs) -> dict[str, Any]:
+    views: dict[str, Callable[[Inputs], Any]] = {
+        "answer": costs.answer,
+        "results": tables.results_table,
+        "comparisons": tables.comparison_tables,
+        "power": tables.power_table,
+        "scaling": scaling.scaling_entries,
+        "candidates": costs.candidates,
+        "costs": costs.cost_table,
+        "cleaning": facts.cleaning,
+        "leak": facts.leak,
+        "provenance": facts.provenance,
+        "licences": facts.licences,
+        "limits": facts.limits,
+    }
+    return {name: view(inputs) for name, view in views.items()}
+
+
+def _facts(inputs: Inputs) -> dict[str, Any]:
+    """Return the line under the title, and what the page needs to know of the study as a whole."""
+    model, data = (_name(manifest) for manifest in (inputs.model, inputs.data))
+    trained = [run for run in inputs.evaluations.values() if run.get("training")]
+    finished = max((run["training"]["finished_at"] for run in trained), default=None)
+    items = number(len(inputs.answers.ids))
+    return {
+        "line": say("page.facts", model=model, data=data, runs=len(trained), items=items),
+        "made": say("page.made", date=finished[:10]) if finished else None,
+        "questions": items,
+    }
+
+
+def _name(manifest: dict[str, Any]) -> Text:
+    """Return the name of a model or corpus, without the folders or the owner before it."""
+    if manifest["source"] in ("tiny", "demo"):
+        return say(f"page.{manifest['source']}")
+    if not (manifest["id"] or manifest["root"]):
+        return both(manifest["source"])
+    return both(str(manifest["id"] or manifest["root"]).rstrip("/").rsplit("/", 1)[-1])

@@ -1,0 +1,189 @@
+"""The table of the study: one row a run, read from the runs' eval.json files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from medscale.base.errors import UserError
+from medscale.base.files import atomic_path, read_json
+
+METRICS = ("rouge_1", "rouge_2", "rouge_l", "bleu_4", "nll")
+COSTS = {
+    "train_seconds": "training.seconds",
+    "peak_memory_gib": "training.peak_memory_gib.train_allocated",
+    "samples_per_second": "inference.samples_per_second",
+    "energy_kwh": "training.energy_kwh",
+}
+COLUMNS = (
+    *("experiment", "run", "method", "train_size", "seed"),
+    *(f"{metric}{suffix}" for metric in METRICS for suffix in ("", "_lo", "_hi")),
+    *COSTS,
+    *("epochs", "arm"),
+)
+METHODS = ("lora", "qlora")  # the order of the study; any other method follows, by name
+BASE = "base"
+FLOOR = "floor_"
+
+
+def read_evaluations(paths: Iterable[str | Path]) -> dict[Path, dict[str, Any]]:
+    """Return the evaluations by the folder they lie in.
+
+    Args:
+        paths: one eval.json a run, each in its run's own folder.
+
+    Raises:
+        UserError: two files for one run, or a file without a run's name.
+    """
+    evaluations: dict[Path, dict[str, Any]] = {}
+    seen: dict[str, str | Path] = {}
+    for path in paths:
+        evaluation = read_json(path)
+        run = value_at(evaluation, "run", path)
+        if run in seen:
+            raise UserError(f"{path}: run {run} was given already by {seen[run]}; give each run once")
+        folder = Path(path).resolve().parent
+        if folder in evaluations:
+            raise UserError(f"{path}: another evaluation lies in the same folder; each run needs its own")
+        seen[run], evaluations[folder] = path, evaluation
+    return evaluations
+
+
+def match_logs(evaluations: dict[Path, dict[str, Any]], paths: Iterable[str | Path]) -> dict[str, Path]:
+    """Return each run's training log: it lies in the same folder as the run's evaluation.
+
+    Raises:
+        UserError: a log without an evaluation beside it, or two logs beside one evaluation.
+    """
+    logs: dict[str, Path] = {}
+    for path in paths:
+        evaluation = evaluations.get(Path(path).resolve().parent)
+        if evaluation is None:
+            raise UserError(f"{path}: no evaluation was given from this folder, so its run is not known; give both")
+        if evaluation["run"] in logs:
+            raise UserError(f"{path}: run {evaluation['run']} has another log, {logs[evaluation['run']]}; give one")
+        logs[evaluation["run"]] = Path(path)
+    return logs
+
+
+def summary_table(evaluations: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return the table of results, one row a run.
+
+    Fine-tuned runs come first and are numbered EXP-01, EXP-02, …: LoRA by size, then QLoRA by size; controls and runs
+    of further seeds follow, so that one added later renumbers nothing. The base model and the floors have no number.
+
+    Args:
+        evaluations: contents of eval.json files.
+
+    Returns:
+        The columns `COLUMNS`: ROUGE (F) and BLEU-4 in points of 100, NLL in nats per answer token, ``_lo`` and ``_hi``
+        the ends of the 95 % interval, training time in seconds, peak memory of training in GiB, generated answers per
+        second, energy of training in kWh, epochs trained, ``main`` or ``control``. What was not measured is missing.
+    """
+    rows = [_row(evaluation) for evaluation in sorted(evaluations, key=_position)]
+    tuned = [row for row in rows if is_tuned(row["run"])]
+    for number, row in enumerate(tuned, 1):
+        row["experiment"] = f"EXP-{number:02d}"
+    types = dict.fromkeys(COLUMNS, "float64") | {"train_size": "Int64", "seed": "Int64"}
+    types |= dict.fromkeys(("experiment", "run", "method", "arm"), "str")
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
+
+
+def is_tuned(run: str) -> bool:
+    """Return whether a run is a fine-tuning, neither the base model nor a floor without a model."""
+    return run != BASE and not run.startswith(FLOOR)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write the table as CSV; a cell is empty where nothing was measured."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Return the table for a terminal, each metric with half the width of its 95 % interval."""
+    shown = {
+        "": table["experiment"].fillna(""),
+        "run": table["run"],
+        "rows": _column(table["train_size"], "{:,d}"),
+        "NLL": _with_interval(table, "nll", 3),
+        "ROUGE-1": _with_interval(table, "rouge_1", 2),
+        "ROUGE-2": _with_interval(table, "rouge_2", 2),
+        "ROUGE-L": _with_interval(table, "rouge_l", 2),
+        "BLEU-4": _with_interval(table, "bleu_4", 2),
+        "training": [duration(seconds) if pd.notna(seconds) else "–" for seconds in table["train_seconds"]],
+        "GiB": _column(table["peak_memory_gib"], "{:.2f}"),
+        "answers/s": _column(table["samples_per_second"], "{:.2f}"),
+        "kWh": _column(table["energy_kwh"], "{:.3f}"),
+    }
+    alignment = ("left", "left", *["right"] * (len(shown) - 2))
+    text = tabulate(shown, headers="keys", disable_numparse=True, colalign=alignment)
+    return (
+        f"{text}\n± is half the width of the 95 % interval, – was not measured; NLL is better lower, the rest higher."
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> duration(4.21), duration(312), duration(5400)
+    ('4.2 s', '5 min 12 s', '1 h 30 min')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def value_at(evaluation: dict[str, Any], key: str, path: str | Path = "eval.json") -> Any:
+    """Return the value at a dotted key; null anywhere on the way is null.
+
+    Raises:
+        UserError: the key is not there at all, so the file was not written by this workflow.
+    """
+    value: Any = evaluation
+    for name in key.split("."):
+        if value is None:
+            return None
+        if not isinstance(value, dict) or name not in value:
+            run = evaluation.get("run") if isinstance(evaluation, dict) else None
+            where = f"{path} of {run}" if run else str(path)
+            raise UserError(f"{where}: has no {key}; delete the file and let the workflow make it again")
+        value = value[name]
+    return value
+
+
+def _row(evaluation: dict[str, Any]) -> dict[str, Any]:
+    row = {name: value_at(evaluation, name) for name in ("run", "method", "train_size", "seed", "arm")}
+    for metric in METRICS:
+        headline = "f" if metric.startswith("rouge") else "value"
+        row[metric] = value_at(evaluation, f"metrics.{metric}.{headline}")
+        row[f"{metric}_lo"], row[f"{metric}_hi"] = value_at(evaluation, f"metrics.{metric}.ci95") or (None, None)
+    row |= {column: value_at(evaluation, key) for column, key in COSTS.items()}
+    return row | {"epochs": value_at(evaluation, "training.epochs")}
+
+
+def _position(evaluation: dict[str, Any]) -> tuple:
+    """Return the place of a run in the table: fine-tuned (first seeds, further ones, controls), base, floors."""
+    run, method, size, seed = (value_at(evaluation, name) for name in ("run", "method", "train_size", "seed"))
+    kind = 0 if is_tuned(run) else 1 if run == BASE else 2
+    further_seed = seed if kind == 0 and run.endswith(f"_seed{seed}") else -1
+    place = METHODS.index(method) if method in METHODS else len(METHODS)
+    return kind, value_at(evaluation, "arm") == "control", further_seed, place, method or "", size or 0, run
+
+
+def _column(values: pd.Series, form: str) -> list[str]:
+    return [form.format(value) if pd.notna(value) else "–" for value in values]
+
+
+def _with_interval(table: pd.DataFrame, metric: str, digits: int) -> list[str]:
+    texts = []
+    for value, low, high in table[[metric, f"{metric}_lo", f"{metric}_hi"]].itertuples(index=False):
+        text = f"{value:.{digits}f}" if pd.notna(value) else "–"
+        texts.append(text + (f" ±{(high - low) / 2:.{digits}f}" if pd.notna(low) and pd.notna(high) else ""))
+    return texts

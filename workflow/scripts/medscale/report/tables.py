@@ -1,0 +1,211 @@
+"""The tables of quality in report.html: results, comparisons and power, each as cells to write."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from medscale.report.answers import kind_of
+from medscale.report.inputs import Inputs
+from medscale.report.texts import (
+    Metric,
+    Text,
+    both,
+    interval,
+    metric,
+    number,
+    p_value,
+    run_title,
+    say,
+)
+
+STANDARD = ("nll", "rouge_1", "rouge_2", "rouge_l", "bleu_4")
+KINDS = ("method", "size", "base", "floor", "control")
+
+
+class Cell(NamedTuple):
+    """One cell: what to write, small print beneath, what to sort by, whether it is the best of its column."""
+
+    text: Text
+    note: str = ""
+    value: float | None = None
+    best: bool = False
+
+
+class Column(NamedTuple):
+    """The head of a column."""
+
+    title: Text
+    unit: Text = Text("", "")
+
+
+class Row(NamedTuple):
+    """One run or configuration with its cells."""
+
+    run: str
+    title: Text
+    kind: str
+    cells: list[Cell]
+    control: bool = False
+
+
+def figure(value: float | None, digits: int, note: str = "", best: bool = False) -> Cell:
+    """Return a cell with a number."""
+    return Cell(both(number(value, digits)), note, value, best)
+
+
+def names(inputs: Inputs) -> Callable[[str | None], Text]:
+    """Return the function from a run's or configuration's name to what people call it."""
+    titles = {run: run_title(evaluation) for run, evaluation in inputs.evaluations.items()}
+    return lambda run: titles.get(run, both(run))
+
+
+def results_table(inputs: Inputs) -> dict[str, Any]:
+    """Return the table of all runs: columns, rows, and the names of metrics that no run has."""
+    runs = inputs.evaluations
+    extra = dict.fromkeys(key for each in runs.values() for key in each["metrics"] if key not in (*STANDARD, *LENGTHS))
+    metrics = [metric(key) for key in (*STANDARD, *extra)]
+    measured = [each for each in metrics if any(_headline(run, each.key) is not None for run in runs.values())]
+    best = {each.key: _best(each, runs.values()) for each in measured}
+    about = [
+        (key, column)
+        for key, column, always in (
+            ("train_size", Column(say("results.rows")), True),
+            ("seed", Column(say("results.seed")), False),
+            ("epochs", Column(say("results.epochs")), False),
+        )
+        if always or len({_about(run, key) for run in runs.values()} - {None}) > 1
+    ]
+    columns = [column for _, column in about] + [Column(both(each.name), each.unit) for each in measured]
+    columns += [Column(say(f"metric.{key}"), say(f"metric.{key}_unit")) for key in ("length_ratio", "empty")]
+    rows = []
+    for run, evaluation in runs.items():
+        cells = [figure(_about(evaluation, key), 0) for key, _ in about]
+        cells += [_score(evaluation, each, best[each.key]) for each in measured]
+        cells.append(figure(evaluation["metrics"].get("length_ratio"), 2))
+        cells.append(figure(evaluation["metrics"].get("empty_predictions"), 0))
+        control = evaluation.get("arm") == "control"
+        rows.append(Row(run, run_title(evaluation), kind_of(evaluation), cells, control))
+    return {"columns": columns, "rows": rows, "unmeasured": [each.name for each in metrics if each not in measured]}
+
+
+LENGTHS = ("length_ratio", "length_ratio_ci95", "empty_predictions")
+
+
+def _headline(evaluation: dict[str, Any], key: str) -> float | None:
+    entry = evaluation["metrics"].get(key) or {}
+    return entry["f"] if "f" in entry else entry.get("value")
+
+
+def _about(evaluation: dict[str, Any], key: str) -> float | None:
+    return (evaluation.get("training") or {}).get("epochs") if key == "epochs" else evaluation.get(key)
+
+
+def _best(each: Metric, runs: Iterable[dict[str, Any]]) -> float:
+    values = [value for run in runs if (value := _headline(run, each.key)) is not None]
+    return min(values) if each.lower_is_better else max(values)
+
+
+def _score(evaluation: dict[str, Any], each: Metric, best: float) -> Cell:
+    value = _headline(evaluation, each.key)
+    ends = (evaluation["metrics"].get(each.key) or {}).get("ci95") or (None, None)
+    return figure(value, each.digits, interval(*ends, each.digits), value is not None and value == best)
+
+
+def comparison_tables(inputs: Inputs) -> list[dict[str, Any]]:
+    """Return for each metric its comparisons, grouped by kind, with the ends of the bars in a width of 200."""
+    title = names(inputs)
+    level = number(100 * (1 - _alpha(inputs)), 0)
+    places = {run: place for place, run in enumerate(inputs.evaluations)}
+    last = len(places)
+    rows = sorted(inputs.summary.comparisons, key=lambda row: (places.get(row["a"], last), places.get(row["b"], last)))
+    tables = []
+    for key in metrics_in_order(inputs, dict.fromkeys(row["metric"] for row in rows)):
+        here = [row for row in rows if row["metric"] == key]
+        kinds = [*KINDS, *sorted({row["kind"] for row in here} - set(KINDS))]
+        groups = [
+            {
+                "title": say(f"comparisons.{kind}") if kind in KINDS else both(kind),
+                "rows": _comparisons([row for row in here if row["kind"] == kind], metric(key), title),
+            }
+            for kind in kinds
+        ]
+        groups = [group for group in groups if group["rows"]]
+        tables.append({"metric": metric(key), "groups": groups, "interval": say("comparisons.interval", level=level)})
+    return tables
+
+
+def _comparisons(rows: list[dict[str, Any]], each: Metric, title: Callable) -> list[dict[str, Any]]:
+    """Return the rows of one kind, their bars on one scale: differences to the base dwarf those between methods."""
+    ends = [abs(row[name] or 0) for row in rows for name in ("lo", "hi", "difference", "smallest_detectable")]
+    scale = 92 / (max(ends, default=0) or 1)
+    return [_comparison(row, each, title, scale) for row in rows]
+
+
+def _comparison(row: dict[str, Any], each: Metric, title: Callable, scale: float) -> dict[str, Any]:
+    digits = each.digits
+    difference, low, high, band = (row[name] for name in ("difference", "lo", "hi", "smallest_detectable"))
+    state = "untested" if row["significant"] is None or difference is None else "equal"
+    small = None
+    if row["significant"] is True and difference is not None:
+        state = "better"
+        small = say("comparisons.small") if row["exceeds_smallest_detectable"] is False else None
+    winner = row["a"] if ((difference or 0) < 0) is each.lower_is_better else row["b"]
+    words = say("comparisons.better", name=title(winner)) if state == "better" else say(f"comparisons.{state}")
+
+    def place(value: float | None) -> float | None:
+        return None if value is None else round(100 + scale * value, 1)
+
+    return {
+        "a": title(row["a"]),
+        "b": title(row["b"]),
+        "each": f"{number(row['value_a'], digits)} / {number(row['value_b'], digits)}",
+        "difference": number(difference, digits, sign=True),
+        "interval": interval(low, high, digits, sign=True),
+        "p": p_value(row["p_holm"]),
+        "smallest": number(band, digits),
+        "state": state,
+        "words": words,
+        "small": small,
+        "bar": {"middle": place(difference), "low": place(low), "high": place(high), "band": scale * (band or 0)},
+    }
+
+
+def power_table(inputs: Inputs) -> dict[str, Any]:
+    """Return the smallest detectable differences: a row a number of test questions, a column a metric."""
+    rows = inputs.summary.power
+    metrics = [metric(key) for key in metrics_in_order(inputs, dict.fromkeys(row["metric"] for row in rows))]
+    own = len(inputs.answers.ids)
+    by_place = {(row["metric"], row["n_items"]): row for row in rows}
+    lines = [
+        {
+            "questions": number(items),
+            "own": items == own,
+            "cells": [_power(by_place.get((m.key, items)), m) for m in metrics],
+        }
+        for items in sorted({row["n_items"] for row in rows if row["n_items"] is not None})
+    ]
+    return {
+        "metrics": metrics,
+        "rows": lines,
+        "lead": say(
+            "power.lead",
+            alpha=f"{_alpha(inputs):g}",
+            power=number(100 * inputs.config.get("statistics", {}).get("power", 0.8)),
+        ),
+    }
+
+
+def _power(row: dict[str, Any] | None, each: Metric) -> Cell:
+    if row is None or row["smallest_detectable"] is None:
+        return figure(None, 0)
+    return figure(row["smallest_detectable"], each.digits, f"({number(row['paired_sd'], each.digits)})")
+
+
+def _alpha(inputs: Inputs) -> float:
+    return inputs.config.get("statistics", {}).get("alpha", 0.05)
+
+
+def metrics_in_order(inputs: Inputs, keys: Iterable[str]) -> list[str]:
+    """Return the metrics with the one that decides the recommendation first, then in the usual order."""
+    usual = [inputs.summary.recommendation.get("metric"), *STANDARD]
+    keys = list(keys)
+    return sorted(keys, key=lambda key: usual.index(key) if key in usual else len(usual))

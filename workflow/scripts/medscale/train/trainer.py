@@ -1,0 +1,338 @@
+"""Fine-tuning with the Hugging Face Trainer: the order of the data, the log, the checkpoints."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from tqdm import tqdm
+from transformers import (
+    DataCollatorForSeq2Seq,
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_utils import EvalLoopOutput
+
+from medscale.base.errors import UserError
+from medscale.model.chat import IGNORED
+from medscale.model.hardware import EnergyMeter, device
+from medscale.train.accelerations import LIGER
+from medscale.train.adapter_dropout import use_bit_dropout
+from medscale.train.answer_loss import use_answer_loss
+from medscale.train.checkpoints import mark_complete
+
+GROUP = 32  # effective batches whose rows are sorted by length together
+
+
+class EpochOrder(Sampler[int]):
+    """An order of the rows that depends on (seed, epoch, effective batch) alone, with similar lengths side by side.
+
+    Rows are shuffled, sorted by length within groups of `GROUP` effective batches, cut into effective batches, and the
+    batches are shuffled. Micro-batches are cut from an effective batch, so neither their size nor a resume changes
+    which rows make an optimiser step.
+
+    Args:
+        lengths: tokens of each row.
+        effective_batch: rows of an optimiser step.
+        seed: seed of the run.
+        epoch: called at the start of each pass; returns the number of the epoch.
+    """
+
+    def __init__(self, lengths: list[int], effective_batch: int, seed: int, epoch: Callable[[], int]):
+        self.lengths, self.effective_batch, self.seed, self.epoch = lengths, effective_batch, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch())
+        rows = torch.randperm(len(self.lengths), generator=generator).tolist()
+        size = self.effective_batch
+        batches = []
+        for start in range(0, len(rows), GROUP * size):
+            group = sorted(rows[start : start + GROUP * size], key=self.lengths.__getitem__)
+            batches += [group[i : i + size] for i in range(0, len(group), size)]
+        # An incomplete batch stays last: the Trainer counts on full ones before it.
+        full = [batch for batch in batches if len(batch) == size]
+        incomplete = [batch for batch in batches if len(batch) < size]
+        order = torch.randperm(len(full), generator=generator).tolist()
+        for batch in [full[i] for i in order] + incomplete:
+            yield from batch
+
+
+def micro_batches(batch: dict[str, torch.Tensor], tokens: int, multiple: int = 1) -> Iterator[dict[str, torch.Tensor]]:
+    """Cut a right-padded batch into micro-batches of about ``tokens`` tokens, each padded to its own longest row.
+
+    Args:
+        batch: ``input_ids``, ``attention_mask`` and ``labels`` of shape (rows, longest).
+        tokens: most tokens of a micro-batch, padding included; a single row may be longer.
+        multiple: lengths are rounded up to a multiple of this, where the batch is wide enough.
+    """
+    lengths = batch["attention_mask"].sum(1)
+    order = torch.argsort(lengths, descending=True, stable=True)
+    widths = ((lengths[order] + multiple - 1) // multiple * multiple).clamp(max=batch["input_ids"].shape[1]).tolist()
+    start = 0
+    while start < len(order):
+        rows = order[start : start + max(1, tokens // max(1, widths[start]))]
+        yield {name: values[rows, : widths[start]] for name, values in batch.items()}
+        start += len(rows)
+
+
+def packed(part: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Join the rows of a micro-batch to one row without padding, whose positions begin anew with each sample.
+
+    The model's attention tells samples by their positions, so none sees another. The first label of each is ignored:
+    it would be predicted from the sample before.
+    """
+    rows = part["attention_mask"].bool()
+    labels = part["labels"].clone()
+    labels[:, 0] = IGNORED
+    positions = torch.arange(rows.shape[1], device=rows.device).expand_as(rows)
+    row = {"input_ids": part["input_ids"], "labels": labels, "position_ids": positions}
+    return {name: values[rows][None] for name, values in row.items()}
+
+
+class StudyTrainer(Trainer):
+    """The Trainer with our order of the data, micro-batches of constant tokens, and a clock that outlives resumes.
+
+    A batch of the data loader is an effective batch. It is cut into micro-batches here and not by the Trainer's
+    accumulation, whose micro-batches have a constant number of rows: short rows then leave the device idle, and only
+    the longest decide the memory.
+
+    Args:
+        micro_batch_tokens: most tokens of a forward pass, padding included.
+        packing: whether the rows of a micro-batch are joined to one without padding.
+        energy: a meter that runs.
+    """
+
+    def __init__(self, *args: Any, micro_batch_tokens: int, packing: bool, energy: EnergyMeter, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.micro_batch_tokens, self.packing = micro_batch_tokens, packing
+        self.energy = energy
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Add up the gradients of the micro-batches; each loss is a sum over the answer tokens of the whole batch."""
+        inputs = self._prepare_inputs(inputs)
+        parts = micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1)
+        if self.packing:
+            parts = map(packed, parts)
+        return sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [len(ids) for ids in rows["input_ids"]]
+        effective = self.args.train_batch_size
+        steps = math.ceil(len(rows) / effective)
+        return EpochOrder(lengths, effective, self.args.seed, lambda: self.state.global_step // steps)
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
+        """Give the loss as nats per answer token, as training does.
+
+        The Trainer's own is a mean over batches' means, which depends on the micro-batch, and with it would the choice
+        of the best checkpoint.
+        """
+        self._nll, self._tokens = 0.0, 0
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        output.metrics[f"{metric_key_prefix}_loss"] = self._nll / self._tokens
+        return output
+
+    def prediction_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
+        """Add the batch, micro-batch by micro-batch, to the sums of the validation loss."""
+        inputs = self._prepare_inputs(inputs)
+        for part in micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1):
+            loss, _, _ = super().prediction_step(model, part, *args, **kwargs)
+            tokens = int((part["labels"][:, 1:] != IGNORED).sum())
+            self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
+        return loss, None, None
+
+    def start_clock(self) -> None:
+        """Begin to count seconds and energy at what the log of an earlier, interrupted process had reached."""
+        self._began = time.perf_counter()
+        self._before = {name: logged(self.state.log_history, name) for name in ("seconds", "energy_kwh")}
+        self._fresh = not self.state.log_history
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add to each entry of the log the seconds and the energy so far; steps lost to a kill are not counted."""
+        logs["seconds"] = round((self._before["seconds"] or 0.0) + time.perf_counter() - self._began, 3)
+        used = self.energy.so_far()
+        if used is not None and (self._fresh or self._before["energy_kwh"] is not None):
+            logs["energy_kwh"] = round((self._before["energy_kwh"] or 0.0) + used, 6)
+        super().log(logs, start_time)
+
+
+def logged(history: list[dict[str, float]], name: str) -> float | None:
+    """Return the largest value of ``name`` in a Trainer's log; None where it was never measured."""
+    return max((entry[name] for entry in history if name in entry), default=None)
+
+
+class Supervisor(TrainerCallback):
+    """Watches a run: finite losses, a checkpoint every few minutes, a last validation, a progress bar with the loss."""
+
+    def __init__(self, trainer: StudyTrainer, save_minutes: float):
+        self.trainer, self.save_seconds = trainer, 60 * save_minutes
+        self.bar: tqdm | None = None
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.trainer.start_clock()
+        self.saved_at = time.monotonic()
+        self.bar = tqdm(
+            total=state.max_steps, initial=state.global_step, desc="fine-tuning", unit="step", mininterval=2, ncols=100
+        )
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.bar.update(state.global_step - self.bar.n)
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
+        elif time.monotonic() - self.saved_at > self.save_seconds:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.saved_at = time.monotonic()
+        mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
+    ) -> None:
+        # In fp16 an infinite gradient norm is usual: the scaler skips that step and lowers its scale.
+        scaler = self.trainer.accelerator.scaler if args.fp16 else None
+        watched = ("loss", "eval_loss") if scaler else ("loss", "eval_loss", "grad_norm")
+        problems = [f"{name} is {logs[name]}" for name in watched if name in logs and not math.isfinite(logs[name])]
+        if scaler and scaler.get_scale() < 1:
+            problems.append("gradients overflow at every scale")
+        if problems:
+            raise UserError(
+                f"{' and '.join(problems)} at step {state.global_step}: the run has diverged. Its last checkpoint is "
+                "kept. Lower training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
+            )
+        shown = {name: f"{logs[name]:.3f}" for name in ("loss", "eval_loss") if name in logs}
+        if shown and self.bar is not None:
+            self.bar.set_postfix(shown, refresh=False)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.bar.close()
+
+
+class Patience(EarlyStoppingCallback):
+    """Early stopping that counts from the log, so that a resumed run stops where an uninterrupted one does."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        super().on_train_begin(args, state, control)
+        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        best = min(range(len(losses)), key=losses.__getitem__, default=0)
+        self.early_stopping_patience_counter = max(0, len(losses) - 1 - best)
+
+
+def planned_steps(rows: int, training: dict[str, Any]) -> int:
+    """Return the optimiser steps of a run: ``max_steps``, or the epochs' steps with the last batch of each counted."""
+    if training["max_steps"]:
+        return training["max_steps"]
+    return max(1, math.ceil(training["epochs"] * math.ceil(rows / training["effective_batch"])))
+
+
+def trainer_arguments(
+    folder: Path, training: dict[str, Any], rows: int, precision: str, seed: int
+) -> TrainingArguments:
+    """Return the Trainer's arguments for a run.
+
+    Args:
+        folder: where checkpoints and TensorBoard files go.
+        training: the resolved `training` section.
+        rows: training rows.
+        precision: bf16, fp16 or fp32.
+        seed: seed of the run.
+    """
+    steps = planned_steps(rows, training)
+    interval = max(1, round(steps * training["eval_interval"]))
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=training["epochs"],
+        max_steps=training["max_steps"] or -1,
+        learning_rate=training["learning_rate"],
+        lr_scheduler_type=training["lr_scheduler"],
+        warmup_steps=math.ceil(steps * training["warmup_ratio"]),
+        weight_decay=training["weight_decay"],
+        max_grad_norm=training["max_grad_norm"],
+        optim=training["optimizer"],
+        per_device_train_batch_size=training["effective_batch"],
+        per_device_eval_batch_size=training["effective_batch"],
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not torch.cuda.is_available(),
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=training["save_total_limit"],
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        logging_steps=max(1, steps // 100),
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        prediction_loss_only=True,
+        include_num_input_tokens_seen="non_padding",
+        use_liger_kernel=training["liger_kernel"],
+        liger_kernel_config=LIGER,
+        remove_unused_columns=True,
+        dataloader_num_workers=0,
+        disable_tqdm=True,
+        report_to=["tensorboard"],
+        seed=seed,
+        data_seed=seed,
+    )
+
+
+def make_trainer(
+    model: torch.nn.Module,
+    tokenizer: Any,
+    train: Dataset,
+    validation: Dataset,
+    arguments: TrainingArguments,
+    training: dict[str, Any],
+    micro_batch: int,
+    energy: EnergyMeter,
+) -> StudyTrainer:
+    """Return a Trainer that pads each micro-batch to its longest row and minds early stopping.
+
+    Args:
+        model: a PEFT model.
+        tokenizer: pads ``input_ids``; labels are padded with the ignored value.
+        train: columns ``input_ids``, ``labels``.
+        validation: the same columns.
+        arguments: from `trainer_arguments`.
+        training: the resolved `training` section.
+        micro_batch: rows of full length in a forward pass; of shorter rows, as many more as make as many tokens.
+        energy: a meter that runs.
+    """
+    use_answer_loss(model.get_base_model())
+    if device().type == "cpu":
+        use_bit_dropout(model)
+    validation = validation.select(sorted(range(len(validation)), key=lambda i: len(validation[i]["input_ids"])))
+    tokenizer.padding_side = "right"
+    trainer = StudyTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8 if torch.cuda.is_available() else None),
+        processing_class=tokenizer,
+        micro_batch_tokens=micro_batch * training["max_length"],
+        packing=training["packing"],
+        energy=energy,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Supervisor(trainer, training["save_minutes"]))
+    if training["early_stopping_patience"]:
+        trainer.add_callback(Patience(training["early_stopping_patience"]))
+    return trainer
