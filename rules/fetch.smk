@@ -1,11 +1,11 @@
-# The base model and the corpus. The manifest is the only declared output: partial downloads survive a kill beside it.
+# The base model and the corpus. What the study keeps of them is a copy of the manifest. The files and their own manifest
+# lie under resources and are declared nowhere: partial downloads survive a kill, and several studies may share them.
+# An `update` output is not deleted before its job: while the same thing is fetched from elsewhere, results stay valid.
 
 
 rule fetch_model:
-    input:
-        local_input("model", "local"),
     output:
-        manifest=MODEL,
+        kept=update(SOURCES["model"].copy),
     log:
         f"{LOGS}/fetch_model.log",
     benchmark:
@@ -20,20 +20,20 @@ rule fetch_model:
         runtime=720,
     params:
         code=code("fetch_model.py"),
-        model=as_json(without_endpoint("model")),
-        conditions_sha256=(sha256_file(CONDITIONS) if CONFIG["model"]["source"] == "tiny" else ""),
+        script=script("fetch_model.py"),
+        request=as_json(SOURCES["model"].fetch_params()),
+        fetches=lambda wildcards: SOURCES["model"].fetches(is_needed("model")),
+        options=fetch_options("model"),
     message:
         "Fetching the base model"
     shell:
-        'python workflow/scripts/fetch_model.py --model {params.model:q} --endpoint="$MEDSCALE_MODEL_ENDPOINT"'
-        " --conditions resources/demo/conditions.json --threads {threads} --output {output.manifest:q} > {log:q} 2>&1"
+        "python {params.script:q} --threads {threads} {params.options} --fetches {params.fetches} --copy {output.kept:q}"
+        " > {log:q} 2>&1"
 
 
 rule fetch_data:
-    input:
-        local_input("data", "file"),
     output:
-        manifest=CORPUS,
+        kept=update(SOURCES["data"].copy),
     log:
         f"{LOGS}/fetch_data.log",
     benchmark:
@@ -46,10 +46,11 @@ rule fetch_data:
         runtime=240,
     params:
         code=code("fetch_data.py"),
-        data=as_json(without_endpoint("data")),
-        conditions_sha256=(sha256_file(CONDITIONS) if CONFIG["data"]["source"] == "demo" else ""),
+        script=script("fetch_data.py"),
+        request=as_json(SOURCES["data"].fetch_params()),
+        fetches=lambda wildcards: SOURCES["data"].fetches(is_needed("data")),
+        options=fetch_options("data"),
     message:
         "Fetching the question-answer corpus"
     shell:
-        'python workflow/scripts/fetch_data.py --data {params.data:q} --endpoint="$MEDSCALE_DATA_ENDPOINT"'
-        " --conditions resources/demo/conditions.json --output {output.manifest:q} > {log:q} 2>&1"
+        "python {params.script:q} {params.options} --fetches {params.fetches} --copy {output.kept:q} > {log:q} 2>&1"

@@ -1,0 +1,209 @@
+"""Where a study's model and corpus come from, and what bytes they are, as far as that is known before a job runs.
+
+A result depends on bytes, so the params of a rule hold their digest and nothing of where they lie. The user's own files
+are read when the workflow is planned (once; see `hashes`). What a hub has, or what is made here, is known when it lies
+there, fetched for the request that the configuration makes; until then the study expects what it was made with so far,
+which its own copy of the manifest says (``results/data/model.json`` and ``corpus.json``).
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medscale.base.errors import UserError
+from medscale.base.files import read_json, sha256_file, sha256_json
+from medscale.base.study import folder_name
+from medscale.fetch.hashes import Hashes
+from medscale.fetch.manifest import (
+    BOOKKEEPING,
+    content_of,
+    fetched_for,
+    read_manifest,
+    relocate,
+    root_of,
+    write_manifest,
+)
+from medscale.fetch.model_files import licence_of, model_files, require_shards
+
+HUBS = ("modelscope", "huggingface")
+MADE = ("tiny", "demo")
+OWN = ("local", "file")
+FOLDERS = {"model": "models", "data": "data"}
+COPIES = {"model": "model.json", "data": "corpus.json"}
+UNKNOWN = "not fetched yet"
+
+
+class Source(NamedTuple):
+    """The model or the corpus of a study.
+
+    Attributes:
+        section: ``model`` or ``data``.
+        manifest: the manifest.json of the files, under the folder of resources.
+        copy: the study's own copy of it, with the digest of the bytes that its results were made with.
+        request: what is asked for; see `request_of`.
+        own: the user's own folder or file; None for what is fetched or made.
+        own_content: the digest of its bytes; None for what is fetched or made.
+    """
+
+    section: str
+    manifest: str
+    copy: str
+    request: dict[str, Any]
+    own: Path | None = None
+    own_content: str | None = None
+
+    def known(self) -> str | None:
+        """Return the digest of the bytes that were asked for, or None where only fetching can tell."""
+        if self.own_content is not None:
+            return self.own_content
+        there = Path(self.manifest).is_file() and fetched_for(self.manifest) == self.request
+        return content_of(read_manifest(self.manifest)) if there else None
+
+    def so_far(self) -> dict[str, Any]:
+        """Return the study's copy of the manifest; empty where nothing was made yet."""
+        return read_json(self.copy) if Path(self.copy).is_file() else {}
+
+    def expected(self) -> str:
+        """Return the digest that results are planned for: the known one, else that of the results so far."""
+        return self.known() or self.so_far().get("content", UNKNOWN)
+
+    def is_another(self) -> bool:
+        """Say whether something else is asked for than the results were made with, and only fetching can tell what.
+
+        Another hub, or a hub in place of a folder of one's own, is taken for the same thing until its bytes are there.
+        """
+        before = self.so_far().get("request")
+        return (
+            before is not None and self.known() is None and _meant(before, self.request) != _meant(self.request, before)
+        )
+
+    def fetches(self, needed: bool) -> int:
+        """Return how often the study has fetched, with the one that is due where files that are needed are not there.
+
+        As a parameter it makes fetching due again, and only once.
+        """
+        before = self.so_far().get("fetches", 0)
+        return before if before and not (needed and self.known() is None) else before + 1
+
+    def fetch_params(self) -> dict[str, Any]:
+        """Return what makes the fetched files stale: the request; of own files the bytes, but never a path."""
+        request = {key: value for key, value in self.request.items() if key != "path"}
+        return request | ({"content": self.own_content} if self.own_content else {})
+
+
+def source_of(config: dict, section: str, conditions: Path) -> Source:
+    """Return where the model or the corpus of a study comes from; own files are read for their digest.
+
+    Args:
+        config: the resolved configuration.
+        section: ``model`` or ``data``.
+        conditions: the table of medical facts that the embedded model and the demonstration corpus are made from.
+
+    Raises:
+        UserError: the user's own model or corpus is not there, not complete, or may not be read.
+    """
+    settings, resources = config[section], config["paths"]["resources"]
+    kind = settings["source"]
+    name = kind if kind in MADE else folder_name(settings["path" if kind in OWN else "id"])
+    manifest = f"{resources}/{FOLDERS[section]}/{name}/manifest.json"
+    copy = f"{config['paths']['results']}/data/{COPIES[section]}"
+    request = request_of(section, settings, conditions)
+    if kind not in OWN:
+        return Source(section, manifest, copy, request)
+    own = own_path(section, settings["path"])
+    content = own_content(section, own, Hashes(f"{resources}/{BOOKKEEPING}/sha256.json"))
+    return Source(section, manifest, copy, request, own, content)
+
+
+def request_of(section: str, settings: dict[str, Any], conditions: Path | None) -> dict[str, Any]:
+    """Return what decides which model or corpus is meant.
+
+    Args:
+        section: ``model`` or ``data``.
+        settings: source, and what that source needs: path; id, revision, file; tiny; rows, seed, noise.
+        conditions: the table of medical facts; needed for the sources ``tiny`` and ``demo``.
+    """
+    kind = settings["source"]
+    if kind in OWN:
+        return {"source": kind, "path": settings["path"]}
+    if kind in MADE:
+        if not conditions or not conditions.is_file():
+            raise UserError(f"{section}.source: {kind} needs the table of medical facts; --conditions names no file")
+        keys = ("tiny",) if section == "model" else ("rows", "seed", "noise")
+        made = {key: settings[key] for key in keys}
+        return {"source": kind, **made, "conditions": sha256_file(conditions)}
+    keys = ("id", "revision") if section == "model" else ("id", "revision", "file")
+    return {"source": kind, **{key: settings[key] for key in keys}}
+
+
+def own_path(section: str, path: str | None) -> Path:
+    """Return the absolute path of the user's own model folder or corpus file; `UserError` if it is not there."""
+    if not path:
+        what = "folder of the model" if section == "model" else "file of questions and answers"
+        kind = "local" if section == "model" else "file"
+        raise UserError(f"{section}.path is not set; with {section}.source: {kind} it is the {what}")
+    found = Path(path).expanduser().absolute()
+    if section == "model" and not found.is_dir():
+        raise UserError(f"model.path: {found} is not a folder")
+    if section == "data" and not found.is_file():
+        raise UserError(f"data.path: {found} is {'a folder' if found.is_dir() else 'not there'}; name one file")
+    return found
+
+
+def own_content(section: str, path: Path, hashes: Hashes) -> str:
+    """Return the digest of the user's own model folder or corpus file, as `manifest.content_of` has it."""
+    if section == "model":
+        names = model_files([file.name for file in path.iterdir() if file.is_file()], f"model.path, {path}")
+        files = [path / name for name in names]
+    else:
+        files = [path]
+    return content_of({"kind": section, "files": [{"path": f.name, "sha256": hashes.sha256(f)} for f in files]})
+
+
+def folder_content(config: dict, folder: str | None) -> str | None:
+    """Return the digest of names and bytes of the files in a folder of the user's, or None where none is named."""
+    if not folder:
+        return None
+    path = Path(folder).expanduser()
+    hashes = Hashes(f"{config['paths']['resources']}/{BOOKKEEPING}/sha256.json")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sha256_json([[file.relative_to(path).as_posix(), hashes.sha256(file)] for file in files])
+
+
+def point_to_own(section: str, own: Path, manifest: Path) -> None:
+    """Write the manifest of the user's own model folder or corpus file, which stays where it is."""
+    folder = manifest.parent
+    try:
+        if section == "model":
+            files = model_files([path.name for path in own.iterdir() if path.is_file()], f"model.path, {own}")
+            require_shards(own, f"model.path, {own}")
+            licence = licence_of(own)
+            write_manifest(folder, kind="model", source="local", id=own.name, root=own, licence=licence, files=files)
+        else:
+            write_manifest(folder, kind="data", source="file", id=own.name, root=own.parent, files=[own.name])
+    except PermissionError as error:
+        raise UserError(f"{section}.path: {error.filename} may not be read; change its permissions") from error
+
+
+def follow(source: Source) -> None:
+    """Note where the user's own files lie now, if they were moved or renamed since the study was made with them."""
+    if source.own is None or source.so_far().get("content") != source.own_content:
+        return
+    manifest = Path(source.manifest)
+    if not manifest.is_file() or content_of(read_manifest(manifest)) != source.own_content:
+        point_to_own(source.section, source.own, manifest)
+    root = source.own if source.section == "model" else source.own.parent
+    names = {entry["path"] for entry in read_manifest(manifest)["files"]}
+    if source.section == "data" and names != {source.own.name}:
+        point_to_own(source.section, source.own, manifest)
+    elif root != root_of(manifest):
+        relocate(manifest, root)
+
+
+def _meant(request: dict[str, Any], other: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what ``request`` has to have in common with ``other`` to mean the same; None where it may be anything."""
+    kinds = {request["source"], other["source"]}
+    if kinds & set(OWN) and kinds <= {*OWN, *HUBS}:
+        return None
+    if kinds <= set(HUBS):
+        return {key: value for key, value in request.items() if key != "source"}
+    return request
