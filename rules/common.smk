@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from medscale.base import settings
 from medscale.base.config import resolve
 from medscale.base.digest import code_digest, folder_digest
-from medscale.base.environment import prepare_environment
+from medscale.base.environment import prepare_environment, require_utf8
 from medscale.base.errors import UserError
 from medscale.base.files import sha256_file
 from medscale.base.identity import planned_fingerprint
@@ -19,6 +19,8 @@ from medscale.base.settings import as_json
 from medscale.base.study import floors_of, runs_of, size_label, sizes_of, wildcard_patterns
 from medscale.fetch.sources import HUBS, follow, folder_content, source_of
 
+if workflow.is_main_process:
+    require_utf8(workflow.rundir)
 CONDITIONS = BASE / "resources" / "demo" / "conditions.json"
 try:
     CONFIG = resolve(config)
@@ -59,16 +61,6 @@ def script(name):
     return untracked(BASE / "workflow" / "scripts" / name)
 
 
-def held(section):
-    """Return the model or the corpus as an input: the study's own copy of its manifest.
-
-    Its bytes count, and they stand in the params. So that fetching the same bytes again makes nothing stale, the file is
-    `ancient`, unless something else is asked for and nobody can tell yet what that is.
-    """
-    source = SOURCES[section]
-    return source.copy if source.is_another() else ancient(source.copy)
-
-
 def content(section):
     return lambda wildcards: SOURCES[section].expected()
 
@@ -99,13 +91,7 @@ def is_needed(section):
 
 
 def fetch_options(section):
-    """Return what the fetching program is told and what makes nothing stale: where things lie, and what was planned."""
-    source = SOURCES[section]
-    planned, anew = source.expected(), source.is_another() or not source.so_far()
-    told = {section: as_json(CONFIG[section]), "conditions": CONDITIONS, "output": source.manifest, "planned": planned}
-    endpoint = CONFIG[section]["endpoint"] or ""
-    return untracked(
-        " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in told.items())
-        + f" --endpoint={shlex.quote(endpoint)}"
-        + (" --anew" if anew else "")
-    )
+    """Return what the fetching program is told. Whether it is due says `Source.fetches`, and nothing else."""
+    told = {section: as_json(CONFIG[section]), "endpoint": CONFIG[section]["endpoint"] or ""}
+    told |= {"conditions": CONDITIONS, "output": SOURCES[section].manifest}
+    return untracked(" ".join(f"--{name}={shlex.quote(str(value))}" for name, value in told.items()))

@@ -3,7 +3,7 @@
 
 rule predict:
     input:
-        held("model"),
+        SOURCES["model"].copy,
         test=f"{DATA}/test.jsonl",
         adapter=tuned_input("adapter"),
         training=tuned_input("training.json"),

@@ -1,11 +1,11 @@
 # The base model and the corpus. What the study keeps of them is a copy of the manifest. The files and their own manifest
 # lie under resources and are declared nowhere: partial downloads survive a kill, and several studies may share them.
-# An `update` output is not deleted before its job: while the same thing is fetched from elsewhere, results stay valid.
+# The code that fetches is no param: what it fetched is content, and its digest stands in the params of what is made of it.
 
 
 rule fetch_model:
     output:
-        kept=update(SOURCES["model"].copy),
+        kept=SOURCES["model"].copy,
     log:
         f"{LOGS}/fetch_model.log",
     benchmark:
@@ -19,9 +19,7 @@ rule fetch_model:
         mem_mb=4000,
         runtime=720,
     params:
-        code=code("fetch_model.py"),
         script=script("fetch_model.py"),
-        request=as_json(SOURCES["model"].fetch_params()),
         fetches=lambda wildcards: SOURCES["model"].fetches(is_needed("model")),
         options=fetch_options("model"),
     message:
@@ -33,7 +31,7 @@ rule fetch_model:
 
 rule fetch_data:
     output:
-        kept=update(SOURCES["data"].copy),
+        kept=SOURCES["data"].copy,
     log:
         f"{LOGS}/fetch_data.log",
     benchmark:
@@ -45,9 +43,7 @@ rule fetch_data:
         mem_mb=4000,
         runtime=240,
     params:
-        code=code("fetch_data.py"),
         script=script("fetch_data.py"),
-        request=as_json(SOURCES["data"].fetch_params()),
         fetches=lambda wildcards: SOURCES["data"].fetches(is_needed("data")),
         options=fetch_options("data"),
     message:

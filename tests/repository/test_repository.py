@@ -22,8 +22,10 @@ def test_every_rule_tells_its_code_log_and_needs():
     for path in (ROOT / "rules").glob("*.smk"):
         for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             name = rule.split(":")[0]
-            script = re.search(r"workflow/scripts/(\w+\.py)", rule)[1]
-            assert f'code=code("{script}")' in rule, name
+            script = re.search(r'script=script\("(\w+\.py)"\)', rule)[1]
+            # What is fetched is content: only its bytes make a result stale.
+            assert f'code=code("{script}")' in rule or name.startswith("fetch_"), name
+            assert "python {params.script:q} " in rule, name
             for part in ("log:", "benchmark:", "conda:", "resources:", "message:", "mem_mb=", "runtime="):
                 assert part in rule or (name, part) == ("plan", "benchmark:"), f"{name} has no {part}"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medscale.base.errors import UserError
-from medscale.base.files import read_json, write_json
+from medscale.base.files import write_json
 from medscale.fetch.download import fetch
 from medscale.fetch.hub import Repository, prepare_client
 from medscale.fetch.manifest import content_of, is_current, read_manifest, remember, write_manifest
@@ -34,25 +34,10 @@ def run_fetcher(args: argparse.Namespace, section: str, fetchers: dict[str, Fetc
         files = read_manifest(args.output)["files"]
         print(f"{args.output}: {len(files)} files, {sum(file['size'] for file in files):,} bytes")
     if args.copy:
-        write_copy(args, {key: value for key, value in request.items() if key != "path"})
-
-
-def write_copy(args: argparse.Namespace, request: dict) -> None:
-    """Write the study's own copy of the manifest, with the digest of the bytes that its results are made with.
-
-    Raises:
-        UserError: other bytes came than the study was planned for. Results that stand would look as if they were made
-            with them; the next call plans them anew.
-    """
-    manifest = read_manifest(args.output)
-    content = content_of(manifest)
-    before = read_json(args.copy)["content"] if args.copy.is_file() else content
-    if content not in (before, args.planned) and not args.anew:
-        raise UserError(
-            f"{args.output}: what was fetched are not the bytes that the results beside {args.copy} were made with. "
-            "Run the same command again, and all that depends on them is planned anew"
-        )
-    write_json(args.copy, {**manifest, "content": content, "request": request, "fetches": args.fetches})
+        manifest = read_manifest(args.output)
+        request = {key: value for key, value in request.items() if key != "path"}
+        facts = {"content": content_of(manifest), "request": request, "fetches": args.fetches}
+        write_json(args.copy, manifest | facts)
 
 
 def fetch_from_hub(
@@ -109,10 +94,6 @@ def parser_of(description: str, section: str, sources: dict[str, str]) -> argpar
     parser.add_argument("--retry-wait", type=float, default=3.0, help="seconds before a second attempt (default: 3)")
     parser.add_argument("--output", type=Path, required=True, help="manifest.json; downloaded files go beside it")
     parser.add_argument("--copy", type=Path, help="the study's own copy of the manifest; left out: none is written")
-    parser.add_argument("--planned", help="digest of the bytes that the study is planned for (with --copy)")
-    parser.add_argument(
-        "--anew", action="store_true", help="other bytes are welcome: the study is made anew (with --copy)"
-    )
     parser.add_argument("--fetches", type=int, default=1, help="how often the study has fetched (default: %(default)s)")
     return parser
 

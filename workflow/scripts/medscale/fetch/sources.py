@@ -2,13 +2,14 @@
 
 A result depends on bytes, so the params of a rule hold their digest and nothing of where they lie. The user's own files
 are read when the workflow is planned (once; see `hashes`). What a hub has, or what is made here, is known when it lies
-there, fetched for the request that the configuration makes; until then the study expects what it was made with so far,
-which its own copy of the manifest says (``results/data/model.json`` and ``corpus.json``).
+there. What the results so far were made with is told by the study's own copies of the manifests, ``model.json`` and
+``corpus.json`` among its data. Fetching is due only where that is not what is asked for now.
 """
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from medscale.base.digest import code_digest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json
 from medscale.base.study import folder_name
@@ -28,6 +29,9 @@ HUBS = ("modelscope", "huggingface")
 MADE = ("tiny", "demo")
 OWN = ("local", "file")
 FOLDERS = {"model": "models", "data": "data"}
+CORPUS = "medscale/data/demo/corpus.py"
+MAKERS = {"model": ("medscale/model/tiny.py", CORPUS), "data": (CORPUS,)}
+"""The code that makes what is not fetched: where it changes, so does what it makes."""
 COPIES = {"model": "model.json", "data": "corpus.json"}
 UNKNOWN = "not fetched yet"
 
@@ -52,42 +56,35 @@ class Source(NamedTuple):
     own_content: str | None = None
 
     def known(self) -> str | None:
-        """Return the digest of the bytes that were asked for, or None where only fetching can tell."""
+        """Return the digest of the bytes that are asked for, or None where only fetching can tell."""
         if self.own_content is not None:
             return self.own_content
-        there = Path(self.manifest).is_file() and fetched_for(self.manifest) == self.request
+        there = Path(self.manifest).is_file() and _meant(fetched_for(self.manifest)) == _meant(self.request)
         return content_of(read_manifest(self.manifest)) if there else None
 
     def so_far(self) -> dict[str, Any]:
         """Return the study's copy of the manifest; empty where nothing was made yet."""
         return read_json(self.copy) if Path(self.copy).is_file() else {}
 
+    def is_the_same(self) -> bool:
+        """Say whether the results so far were made with what is asked for: the same bytes, or the same request."""
+        before, known = self.so_far(), self.known()
+        if known is not None:
+            return known == before.get("content")
+        return _meant(before.get("request")) == _meant(self.request)
+
     def expected(self) -> str:
-        """Return the digest that results are planned for: the known one, else that of the results so far."""
-        return self.known() or self.so_far().get("content", UNKNOWN)
-
-    def is_another(self) -> bool:
-        """Say whether something else is asked for than the results were made with, and only fetching can tell what.
-
-        Another hub, or a hub in place of a folder of one's own, is taken for the same thing until its bytes are there.
-        """
-        before = self.so_far().get("request")
-        return (
-            before is not None and self.known() is None and _meant(before, self.request) != _meant(self.request, before)
-        )
+        """Return the digest that results are planned for: the known one, or that of the results so far, or a word."""
+        return self.known() or (self.so_far()["content"] if self.is_the_same() else UNKNOWN)
 
     def fetches(self, needed: bool) -> int:
-        """Return how often the study has fetched, with the one that is due where files that are needed are not there.
+        """Return how often the study has fetched, with the one that is due.
 
-        As a parameter it makes fetching due again, and only once.
+        As a parameter of a rule it makes fetching due, and once: for something else than the results were made with, or
+        for files that are gone and ``needed``.
         """
-        before = self.so_far().get("fetches", 0)
-        return before if before and not (needed and self.known() is None) else before + 1
-
-    def fetch_params(self) -> dict[str, Any]:
-        """Return what makes the fetched files stale: the request; of own files the bytes, but never a path."""
-        request = {key: value for key, value in self.request.items() if key != "path"}
-        return request | ({"content": self.own_content} if self.own_content else {})
+        due = not self.is_the_same() or (needed and self.known() is None)
+        return self.so_far().get("fetches", 0) + due
 
 
 def source_of(config: dict, section: str, conditions: Path) -> Source:
@@ -130,7 +127,12 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
             raise UserError(f"{section}.source: {kind} needs the table of medical facts; --conditions names no file")
         keys = ("tiny",) if section == "model" else ("rows", "seed", "noise")
         made = {key: settings[key] for key in keys}
-        return {"source": kind, **made, "conditions": sha256_file(conditions)}
+        return {
+            "source": kind,
+            **made,
+            "conditions": sha256_file(conditions),
+            "code": [code_digest(maker) for maker in MAKERS[section]],
+        }
     keys = ("id", "revision") if section == "model" else ("id", "revision", "file")
     return {"source": kind, **{key: settings[key] for key in keys}}
 
@@ -199,11 +201,8 @@ def follow(source: Source) -> None:
         relocate(manifest, root)
 
 
-def _meant(request: dict[str, Any], other: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what ``request`` has to have in common with ``other`` to mean the same; None where it may be anything."""
-    kinds = {request["source"], other["source"]}
-    if kinds & set(OWN) and kinds <= {*OWN, *HUBS}:
+def _meant(request: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what of a request says which thing is meant: not which of the hubs it comes from, and not a path."""
+    if request is None or request["source"] in OWN:
         return None
-    if kinds <= set(HUBS):
-        return {key: value for key, value in request.items() if key != "source"}
-    return request
+    return {key: value for key, value in request.items() if key != "source" or value not in HUBS}
