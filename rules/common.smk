@@ -11,6 +11,7 @@ from medscale.base.config import ConfigError, resolve, settings_for
 from medscale.base.digest import code_digest
 from medscale.base.environment import prepare_environment
 from medscale.base.files import sha256_file, sha256_json
+from medscale.base.holders import hold_folder
 from medscale.base.study import folder_name, runs_of, size_label
 
 try:
@@ -18,6 +19,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 prepare_environment(CONFIG)
+hold_folder(workflow)
 
 RUNS = {run.name: run for run in runs_of(CONFIG)}
 MODELS = [*RUNS, "base"]
