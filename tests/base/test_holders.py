@@ -249,16 +249,22 @@ input()
 """
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_a_registration_moves_while_its_process_lives_and_outlasts_only_a_kill(tmp_path, killed):
+def start_holder(folder):
+    """Start a process that registers in a folder that does not exist yet; return it and its registration."""
     process = subprocess.Popen(
-        [sys.executable, "-c", REGISTER, tmp_path / "new" / ".snakemake"],
+        [sys.executable, "-c", REGISTER, folder / "new" / ".snakemake"],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    path = Path(process.stdout.readline().strip())
+    return process, Path(process.stdout.readline().strip())
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_registration_moves_while_its_process_lives_and_outlasts_only_a_kill(tmp_path, killed):
+    process, path = start_holder(tmp_path)
     facts = json.loads(path.read_text())
     assert (facts["pid"], facts["process_start"]) == (process.pid, start_of(process.pid))
     while json.loads(path.read_text())["beat"] < 3:
@@ -267,6 +273,13 @@ def test_a_registration_moves_while_its_process_lives_and_outlasts_only_a_kill(t
         process.kill()
     process.communicate("\n")
     assert path.exists() == killed
+
+
+def test_a_holder_that_was_taken_for_dead_ends(tmp_path):
+    process, path = start_holder(tmp_path)
+    path.rename(successor_mark(path))
+    assert process.wait(60) == 1
+    assert "took this one for dead" in process.stderr.read()
 
 
 def snakemake(main=True, dryrun=False):

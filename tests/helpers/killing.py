@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import random
 import signal
 import subprocess
 import time
@@ -34,9 +33,11 @@ class Call:
 
     @property
     def ending(self) -> str:
-        """In a word: killed, finished, locked, incomplete or failed."""
-        if self.killed or not self.returncode:
-            return "killed" if self.killed else "finished"
+        """How it ended: killed (at work, or before it had begun), finished, locked, incomplete or failed."""
+        if self.killed:
+            return "killed" if "\nExecute " in self.output else "killed early"
+        if self.returncode == 0:
+            return "finished"
         if LOCKED in self.output:
             return "locked"
         return "incomplete" if "IncompleteFilesException" in self.output else "failed"
@@ -98,6 +99,13 @@ class Running:
         while self.process.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
 
+    def kill_alone(self) -> dict[int, str]:
+        """SIGKILL Snakemake and return its jobs, which go on."""
+        jobs = self.jobs()
+        self.process.kill()
+        self.process.wait()
+        return jobs
+
     def kill(self) -> dict[int, str]:
         """SIGKILL Snakemake and all its jobs at one instant, and return the jobs that ran."""
         jobs = self.jobs()
@@ -129,8 +137,8 @@ def end_all(numbers: Iterable[int]) -> None:
     assert not psutil.wait_procs(found, timeout=30)[1]
 
 
-def killed_call(copy: Copy, stage: str | None, seconds: float) -> Call:
-    """Call the study and kill everything ``seconds`` after a job of ``stage`` began.
+def killed_call(copy: Copy, stage: str | None, seconds: float, alone: bool = False) -> Call:
+    """Call the study and kill everything, or Snakemake alone, ``seconds`` after a job of ``stage`` began.
 
     Without a stage the time counts from the call. A study that ended before that instant is returned as it ended.
     """
@@ -140,7 +148,8 @@ def killed_call(copy: Copy, stage: str | None, seconds: float) -> Call:
         running.wait(seconds)
         if running.process.poll() is not None:
             return Call(False, (), running.process.returncode, running.output)
-        return Call(True, tuple(sorted(running.kill().values())), None, running.output)
+        jobs = running.kill_alone() if alone else running.kill()
+        return Call(True, tuple(sorted(jobs.values())), None, running.output)
 
 
 def whole_call(copy: Copy) -> Call:
@@ -160,10 +169,11 @@ def stage_seconds(copy: Copy) -> dict[str, float]:
     return dict(seconds)
 
 
-def random_instants(generator: random.Random, stages: Iterable[str], seconds: dict[str, float], share: float):
-    """Yield each stage with a random time after its beginning, up to ``share`` of what it takes."""
-    for stage in stages:
-        yield stage, round(generator.uniform(0, share * seconds[stage]), 2)
+def new_study(folder: Path) -> Copy:
+    """Return a copy of the repository with the study that is killed."""
+    copy = Copy(folder)
+    copy.configure(**STUDY)
+    return copy
 
 
 def results_of(copy: Copy) -> dict[str, tuple[bytes, dict]]:

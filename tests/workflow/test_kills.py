@@ -11,30 +11,22 @@ import pytest
 
 from killing import (
     LOCKED,
-    STUDY,
     TARGETS,
     Running,
     end_all,
     killed_call,
     leftovers,
-    random_instants,
+    new_study,
     results_of,
     stage_seconds,
     whole_call,
 )
-from workflow_runner import Copy
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 SEED = 8
 # In the order of the study, so that no call has to make what the calls before it were to be killed at.
 KILLS = {"fetch_model": 3, "clean": 4, "split": 2, "finetune": 4, "predict": 4, "score": 3}
 GONE = re.compile(r"^medscale: a snakemake is gone \(pid \d+ on \S+, started \S+\): its lock was removed$", re.M)
-
-
-def new_study(folder):
-    copy = Copy(folder)
-    copy.configure(**STUDY)
-    return copy
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +66,14 @@ def test_kills_of_everything_change_no_result(tmp_path, uninterrupted):
     stages = [stage for stage, number in KILLS.items() for _ in range(number)]
     assert len(stages) >= 20
     print("seed", SEED)
-    # Half of what a job takes, so that the next call meets it again.
-    instants = random_instants(random.Random(SEED), stages, stage_seconds(uninterrupted), 0.5)
+    takes, generator = stage_seconds(uninterrupted), random.Random(SEED)
     hit, held = Counter(), 0
-    for stage, seconds in instants:
+    for stage in stages:
+        seconds = generator.uniform(
+            0, takes[stage] / 2
+        )  # so that the job does not end and the next call meets it again
         call = killed_call(copy, stage, seconds)
-        print(f"{stage} + {seconds} s: {call.ending}, running {call.running}")
+        print(f"{stage} + {seconds:.2f} s: {call.ending}, running {call.running}")
         assert call.ending == "killed", call.output[-4000:]
         assert len(GONE.findall(call.output)) == held, "each call after a kill finds the lock of the killed one"
         hit.update(call.running)

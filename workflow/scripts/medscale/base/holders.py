@@ -146,6 +146,12 @@ def _write(path: Path, holder: Holder) -> int:
 
 def _beat(path: Path, holder: Holder, seconds: float, stop: threading.Event) -> None:
     while not stop.wait(seconds):
+        if successor_mark(path).exists():
+            # It stood still for too long, as a computer that slept does. Were it to go on, it would end by removing the
+            # lock of the other and what its own jobs had begun to write.
+            print("medscale: another snakemake took this one for dead and goes on; this one ends", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
         holder = replace(holder, beat=holder.beat + 1)
         with suppress(OSError):  # a full disk or a drive that is away for a moment; the next beat may come through
             _write(path, holder)
@@ -170,7 +176,7 @@ def settle(records: Path, own: str, patience: float = PATIENCE) -> None:
     Raises `UserError` if a job of one that is gone cannot be ended.
     """
     # The locks before the holders: whoever wrote one of these was registered by then, or has ended.
-    locks = [Lock.at(path) for path in sorted((records / "locks").glob("*.lock"))]
+    locks = read_locks(records / "locks")
     others = [holder for holder in read_holders(records / FOLDER) if holder.id != own]
     dead, alive = judge(others, records / FOLDER, patience)
     ended = sum(_end_jobs(holder) for holder in dead)
@@ -187,6 +193,15 @@ def settle(records: Path, own: str, patience: float = PATIENCE) -> None:
         parts = ["its lock was removed"] * bool(removed)
         parts += [f"{ended} of its processes that went on {'were' if ended > 1 else 'was'} ended"] * bool(ended)
         print(f"medscale: a snakemake is gone ({who}): {' and '.join(parts)}", file=sys.stderr, flush=True)
+
+
+def read_locks(folder: Path) -> list[Lock]:
+    """Return Snakemake's locks in a folder, which may be missing."""
+    found = []
+    for path in sorted(folder.glob("*.lock")):
+        with suppress(FileNotFoundError):  # removed meanwhile
+            found.append(Lock.at(path))
+    return found
 
 
 def read_holders(folder: Path) -> list[Holder]:
