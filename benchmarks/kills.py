@@ -32,7 +32,7 @@ A_STUDY = 20  # kills
 START = 6.0  # seconds: reading the workflow, and the first jobs
 BETWEEN = "between jobs"
 INSTANTS = (*STAGES, BETWEEN)
-ENDINGS = ("killed", "killed early", "finished", "locked", "incomplete", "failed")
+ENDINGS = ("killed at work", "killed at its start", "finished", "locked", "incomplete", "failed")
 
 
 @dataclass
@@ -42,7 +42,8 @@ class Tally:
     kills: int = 0
     alone: int = 0
     by_stage: Counter = field(default_factory=Counter)
-    next_call: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
+    next_calls: Counter = field(default_factory=Counter)
+    next_calls_by_stage: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
     locks: int = 0
     orphans: int = 0
     troubles: list[str] = field(default_factory=list)
@@ -58,8 +59,10 @@ class Tally:
             if line.startswith("medscale: a snakemake is gone"):
                 self.locks += "its lock was removed" in line
                 self.orphans += "that went on" in line
-        for stage in before.running or (BETWEEN,) if before else ():
-            self.next_call[stage][call.ending] += 1
+        if before:
+            self.next_calls[call.ending] += 1
+            for stage in before.running or (BETWEEN,):
+                self.next_calls_by_stage[stage][call.ending] += 1
         if call.ending in ("locked", "incomplete", "failed"):
             self.troubles.append(call.output[-2000:])
 
@@ -83,11 +86,12 @@ def main() -> None:
         "seed": args.seed,
         "kills": tally.kills,
         "kills_of_snakemake_alone": tally.alone,
-        "kills_by_stage": {name: tally.by_stage[name] for name in INSTANTS if tally.by_stage[name]},
-        "next_call_by_stage": {
-            name: {ending: tally.next_call[name][ending] for ending in ENDINGS if tally.next_call[name][ending]}
+        "kills_by_stage": ordered(tally.by_stage, INSTANTS),
+        "next_calls": ordered(tally.next_calls, ENDINGS),
+        "next_calls_by_stage": {
+            name: ordered(tally.next_calls_by_stage[name], ENDINGS)
             for name in INSTANTS
-            if name in tally.next_call
+            if name in tally.next_calls_by_stage
         },
         "locks_of_the_dead_removed": tally.locks,
         "calls_that_ended_jobs_of_the_dead": tally.orphans,
@@ -100,6 +104,11 @@ def main() -> None:
     print(table(result))
     if args.output:
         write_json(args.output, result)
+
+
+def ordered(counts: Counter, names: tuple[str, ...]) -> dict[str, int]:
+    """Return what was counted at all, in the order of the names."""
+    return {name: counts[name] for name in names if counts[name]}
 
 
 def draw(generator: random.Random, kills: int, takes: dict[str, float]) -> list[tuple[str | None, float, bool]]:
@@ -140,14 +149,16 @@ def require_finished(call: Call) -> None:
 
 def table(result: dict[str, Any]) -> str:
     """Return the figures as text."""
-    endings: Counter = sum((Counter(some) for some in result["next_call_by_stage"].values()), Counter())
-    lines = [f"{'killed':<16}{'times':>6}  how the next call ended"]
+    lines = [f"{'killed':<14}{'times':>6}  how the next call ended"]
     for stage, kills in result["kills_by_stage"].items():
-        some = result["next_call_by_stage"].get(stage, {})
-        lines.append(f"{stage:<16}{kills:>6}  {', '.join(f'{name} {number}' for name, number in some.items())}")
-    lines.append(f"{result['kills']} kills; {', '.join(f'{name} {number}' for name, number in endings.items())}")
+        lines.append(f"{stage:<14}{kills:>6}  {in_words(result['next_calls_by_stage'].get(stage, {}))}")
+    lines.append(f"{'all':<14}{result['kills']:>6}  {in_words(result['next_calls'])}")
     lines.append(f"{result['studies_identical']} of {result['studies']} studies ended as without a kill")
     return "\n".join([*lines, told(result)])
+
+
+def in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items())
 
 
 def parse_arguments() -> argparse.Namespace:

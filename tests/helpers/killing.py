@@ -33,9 +33,9 @@ class Call:
 
     @property
     def ending(self) -> str:
-        """How it ended: killed (at work, or before it had begun), finished, locked, incomplete or failed."""
+        """How it ended: killed at work or at its start, finished, locked, incomplete or failed."""
         if self.killed:
-            return "killed" if "\nExecute " in self.output else "killed early"
+            return "killed at work" if "\nExecute " in self.output else "killed at its start"
         if self.returncode == 0:
             return "finished"
         if LOCKED in self.output:

@@ -122,5 +122,5 @@ def test_killed_studies_end_as_the_one_without_a_kill(tmp_path):
     assert result["studies"] == result["studies_identical"] >= 1
     assert result["studies_with_leftovers"] == 0
     assert result["troubles"] == []
-    endings = {ending for endings in result["next_call_by_stage"].values() for ending in endings}
-    assert endings <= {"killed", "killed early", "finished"}
+    assert sum(result["next_calls"].values()) == result["kills"]
+    assert result["next_calls"].keys() <= {"killed at work", "killed at its start", "finished"}

@@ -74,7 +74,7 @@ def test_kills_of_everything_change_no_result(tmp_path, uninterrupted):
         )  # so that the job does not end and the next call meets it again
         call = killed_call(copy, stage, seconds)
         print(f"{stage} + {seconds:.2f} s: {call.ending}, running {call.running}")
-        assert call.ending == "killed", call.output[-4000:]
+        assert call.ending == "killed at work", call.output[-4000:]
         assert len(GONE.findall(call.output)) == held, "each call after a kill finds the lock of the killed one"
         hit.update(call.running)
         held = 1
