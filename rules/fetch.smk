@@ -11,7 +11,7 @@ rule fetch_model:
     benchmark:
         f"{LOGS}/fetch_model.benchmark.tsv"
     # Nodes of a cluster often reach no network.
-    localrule: CONFIG["model"]["source"] in HUBS
+    localrule: CONFIG["model"]["source"] in sources.HUBS
     conda:
         "../envs/fetch.yaml"
     threads: 2
@@ -20,8 +20,8 @@ rule fetch_model:
         runtime=720,
     params:
         script=script("fetch_model.py"),
-        fetches=lambda wildcards: SOURCES["model"].fetches(is_needed("model")),
-        options=fetch_options("model"),
+        fetches=lambda wildcards: SOURCES["model"].fetches(sources.is_needed(CONFIG, "model")),
+        options=untracked(sources.fetch_options(CONFIG, SOURCES["model"], CONDITIONS)),
     message:
         "Fetching the base model"
     shell:
@@ -36,7 +36,7 @@ rule fetch_data:
         f"{LOGS}/fetch_data.log",
     benchmark:
         f"{LOGS}/fetch_data.benchmark.tsv"
-    localrule: CONFIG["data"]["source"] in HUBS
+    localrule: CONFIG["data"]["source"] in sources.HUBS
     conda:
         "../envs/fetch.yaml"
     resources:
@@ -44,8 +44,8 @@ rule fetch_data:
         runtime=240,
     params:
         script=script("fetch_data.py"),
-        fetches=lambda wildcards: SOURCES["data"].fetches(is_needed("data")),
-        options=fetch_options("data"),
+        fetches=lambda wildcards: SOURCES["data"].fetches(sources.is_needed(CONFIG, "data")),
+        options=untracked(sources.fetch_options(CONFIG, SOURCES["data"], CONDITIONS)),
     message:
         "Fetching the question-answer corpus"
     shell:

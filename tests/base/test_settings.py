@@ -89,3 +89,10 @@ def test_the_encoder_is_named_only_where_bertscore_is_asked_for():
     assert settings.bertscore_model(resolve({"evaluation": evaluation})) is None
     evaluation |= {"extra_metrics": ["bertscore"]}
     assert settings.bertscore_model(resolve({"evaluation": evaluation})) == "bert"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("a b", " --x 'a b'"), ("模型", " --x '模型'"), (None, ""), ([], ""), ("", "")]
+)
+def test_an_option_is_quoted_and_left_out_where_there_is_no_value(value, told):
+    assert settings.option("--x", value) == told

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from medscale.base.config import resolve
-from medscale.base.study import floors_of, folder_name, runs_of, size_label, sizes_of, wildcard_patterns
+from medscale.base.study import files_of, floors_of, folder_name, runs_of, size_label, sizes_of, wildcard_patterns
 
 STUDY = {
     "methods": ["lora", "qlora"],
@@ -68,3 +68,11 @@ def test_a_study_without_floors_has_a_pattern_that_no_floor_has():
 @pytest.mark.parametrize("path", ["Qwen/Net", "/a/b/Net", "/a/b/Net/", "Net"])
 def test_the_folder_of_a_repository_or_path(path):
     assert folder_name(path) == "Net"
+
+
+def test_the_files_of_rows():
+    assert files_of("results", ["base", "lora_1k"], "eval.json") == [
+        "results/base/eval.json",
+        "results/lora_1k/eval.json",
+    ]
+    assert files_of("results", [], "eval.json") == []

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,7 +16,16 @@ from medscale.fetch import hashes, sources
 from medscale.fetch.hashes import Hashes
 from medscale.fetch.manifest import content_of, read_manifest, remember, root_of, write_manifest
 from medscale.fetch.program import parse, parser_of, run_fetcher
-from medscale.fetch.sources import UNKNOWN, follow, point_to_own, request_of, source_of
+from medscale.fetch.sources import (
+    UNKNOWN,
+    fetch_options,
+    folder_content,
+    follow,
+    is_needed,
+    point_to_own,
+    request_of,
+    source_of,
+)
 from places import ROOT
 
 CONDITIONS = ROOT / "resources" / "demo" / "conditions.json"
@@ -283,3 +293,38 @@ def test_a_torn_note_of_hashes_is_written_anew(tmp_path):
         note.write_text(torn)
         assert Hashes(note).sha256(file) == expected
         assert expected in note.read_text()
+
+
+def test_files_are_needed_until_all_is_made_of_them(tmp_path):
+    config = resolve({"study": {"methods": ["lora"], "sizes": [100]}, "paths": {"results": str(tmp_path)}})
+    for row in ("lora_100", "base"):
+        assert is_needed(config, "model")
+        (tmp_path / row).mkdir()
+        (tmp_path / row / "predictions.jsonl").touch()
+    assert not is_needed(config, "model")
+    assert is_needed(config, "data")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "clean.parquet").touch()
+    assert not is_needed(config, "data")
+
+
+def test_the_program_is_told_all_that_the_configuration_says(source, tmp_path, monkeypatch):
+    settings = {"source": "huggingface", "id": "org/net", "endpoint": "http://mirror/it's here"}
+    hub = source(**settings)
+    config = resolve({"model": settings})
+    monkeypatch.setattr(sys, "argv", ["fetch_model.py", *shlex.split(fetch_options(config, hub, CONDITIONS))])
+    args = parse(parser_of("", "model", {}), "model")
+    assert (args.source, args.id, args.endpoint) == ("huggingface", "org/net", "http://mirror/it's here")
+    assert (str(args.output), args.conditions) == (hub.manifest, CONDITIONS)
+
+
+def test_a_folder_is_its_names_and_bytes(tmp_path):
+    config = resolve({"paths": {"resources": str(tmp_path / "resources")}})
+    folder = tmp_path / "bert"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "a").write_text("1")
+    before = folder_content(config, str(folder))
+    assert folder_content(config, str(folder.rename(tmp_path / "elsewhere"))) == before
+    (tmp_path / "elsewhere" / "inner" / "a").write_text("2")
+    assert folder_content(config, str(tmp_path / "elsewhere")) != before
+    assert folder_content(config, None) is None

@@ -1,6 +1,7 @@
 """What each rule is told of the configuration: all that decides its result, and no more, or it were stale in vain."""
 
 import json
+import shlex
 from typing import Any
 
 from medscale.base.config import settings_for
@@ -18,6 +19,11 @@ PRIVATE = {
 def as_json(value: Any) -> str:
     """Return a parameter as JSON text: the same text for the same value."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def option(name: str, value: Any) -> str:
+    """Return an option for the shell, such as `` --adapter 'a b'``; nothing where there is no value."""
+    return f" {name} {shlex.quote(str(value))}" if value else ""
 
 
 def training_settings(config: dict, run: Run) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The run matrix: which runs a study has, and what they are called."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -51,6 +52,11 @@ def runs_of(config: dict) -> list[Run]:
 def floors_of(config: dict) -> list[str]:
     """Return the rows of the study that no model makes, as ``floor_{name}``."""
     return [f"floor_{name}" for name in config["evaluation"]["floors"]]
+
+
+def files_of(folder: str, rows: Iterable[str], name: str) -> list[str]:
+    """Return the file of that name of each row of the study."""
+    return [f"{folder}/{row}/{name}" for row in rows]
 
 
 def sizes_of(config: dict) -> dict[str, int]:

@@ -6,13 +6,15 @@ there. What the results so far were made with is told by the study's own copies 
 ``corpus.json`` among its data. Fetching is due only where that is not what is asked for now.
 """
 
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from medscale.base.digest import code_digest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json
-from medscale.base.study import folder_name
+from medscale.base.settings import as_json
+from medscale.base.study import files_of, folder_name, runs_of
 from medscale.fetch.hashes import Hashes
 from medscale.fetch.manifest import (
     BOOKKEEPING,
@@ -186,19 +188,36 @@ def point_to_own(section: str, own: Path, manifest: Path) -> None:
         raise UserError(f"{section}.path: {error.filename} may not be read; change its permissions") from error
 
 
-def follow(source: Source) -> None:
+def follow(*sources: Source) -> None:
     """Note where the user's own files lie now, if they were moved or renamed since the study was made with them."""
-    if source.own is None or source.so_far().get("content") != source.own_content:
-        return
-    manifest = Path(source.manifest)
-    if not manifest.is_file() or content_of(read_manifest(manifest)) != source.own_content:
-        point_to_own(source.section, source.own, manifest)
-    root = source.own if source.section == "model" else source.own.parent
-    names = {entry["path"] for entry in read_manifest(manifest)["files"]}
-    if source.section == "data" and names != {source.own.name}:
-        point_to_own(source.section, source.own, manifest)
-    elif root != root_of(manifest):
-        relocate(manifest, root)
+    for source in sources:
+        if source.own is None or not source.is_the_same():
+            continue
+        manifest = Path(source.manifest)
+        root, name = (source.own, None) if source.section == "model" else (source.own.parent, source.own.name)
+        known = read_manifest(manifest) if manifest.is_file() else None
+        if known is None or content_of(known) != source.own_content or (name and known["files"][0]["path"] != name):
+            point_to_own(source.section, source.own, manifest)
+        elif root != root_of(manifest):
+            relocate(manifest, root)
+
+
+def is_needed(config: dict, section: str) -> bool:
+    """Say whether a job may still ask for the files: for the corpus until it is clean, the model until all answered."""
+    results = config["paths"]["results"]
+    if section == "data":
+        made = [f"{results}/data/clean.parquet"]
+    else:
+        made = files_of(results, [*(run.name for run in runs_of(config)), "base"], "predictions.jsonl")
+    return not all(Path(path).is_file() for path in made)
+
+
+def fetch_options(config: dict, source: Source, conditions: Path) -> str:
+    """Return what the fetching program is told. Whether it is due says `Source.fetches`, and nothing else."""
+    section = config[source.section]
+    told = {source.section: as_json(section), "endpoint": section["endpoint"] or ""}
+    told |= {"conditions": conditions, "output": source.manifest}
+    return " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in told.items())
 
 
 def _meant(request: dict[str, Any] | None) -> dict[str, Any] | None:
