@@ -37,6 +37,7 @@ class OwnStudy(Study):
         rows = generate(load_conditions(ROOT / "resources" / "demo" / "conditions.json"), 300, 42, noise=0.05)
         write_toyhom_csv(self.corpus, rows)
         Copy(base / "checkout")
+        (base / "checkout" / "small.yaml").unlink()
         super().__init__(base / "checkout", base / "我的 研究 🩺")
 
     def configure(self, model=None, **changes):

@@ -16,8 +16,8 @@ LARGE = 2**30
 class Hashes:
     """The hashes of files by what the file system knows of them, in a small file of their own.
 
-    A file is known again by device, inode, size and the times of its last change, wherever it was moved to: whoever
-    writes to it changes these times. No path is kept.
+    A file is known again by inode, size and the times of its last change, wherever it was moved to: who writes to it
+    changes these times. No path is kept, and no number of a device: each node of a cluster numbers a shared disk anew.
 
     Args:
         path: where the hashes are remembered.
@@ -33,7 +33,7 @@ class Hashes:
             self._known = self._read()
         try:
             facts = file.stat()
-            key = f"{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ctime_ns}"
+            key = f"{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ctime_ns}"
             if key not in self._known:
                 if facts.st_size >= LARGE:
                     print(f"reading {file} once, to know its content", file=sys.stderr, flush=True)
