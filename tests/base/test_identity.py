@@ -31,10 +31,8 @@ def test_every_row_has_its_own_and_always_the_same():
 @pytest.mark.parametrize(
     "changed",
     [
-        {"model": "other"},
         {"data": "other"},
         {"cleaning": {"mask_personal_data": False}},
-        {"chat": {"system_prompt": "你好"}},
         {"study": {"split_seed": 7}},
         {"study": {"similarity_threshold": 0.5}},
         {"study": {"test_size": 50}},
@@ -44,6 +42,13 @@ def test_every_row_has_its_own_and_always_the_same():
 )
 def test_what_every_row_depends_on(name, changed):
     assert fingerprint(name, **changed) != PLAIN[name]
+
+
+@pytest.mark.parametrize("changed", [{"model": "other"}, {"chat": {"system_prompt": "你好"}}], ids=str)
+def test_what_every_row_with_a_model_depends_on(changed):
+    for name in ("lora_100", "qlora_100", "base"):
+        assert fingerprint(name, **changed) != PLAIN[name]
+    assert fingerprint("floor_bm25", **changed) == PLAIN["floor_bm25"]
 
 
 def test_the_columns_count_and_where_the_corpus_is_from_does_not():

@@ -30,12 +30,13 @@ def planned_fingerprint(config: dict, name: str, model: str, data: str) -> str:
         16 hexadecimal digits.
     """
     study = {key: config["study"][key] for key in SPLIT}
-    facts: list[Any] = [model, data, config["data"]["columns"], config["cleaning"], config["chat"], study]
+    facts: list[Any] = [data, config["data"]["columns"], config["cleaning"], study]
+    if name.startswith("floor_"):
+        return sha256_json([*facts, max(config["study"]["sizes"]), code_digest("floor.py")])[:16]
+    facts += [model, config["chat"]]
     run = {run.name: run for run in runs_of(config)}.get(name)
     if run is not None:
         facts += [run.method, run.size, run.seed, training_settings(config, run), [code_digest(s) for s in MADE_BY]]
-    if name.startswith("floor_"):
-        facts += [max(config["study"]["sizes"]), code_digest("floor.py")]
     return sha256_json(facts)[:16]
 
 
