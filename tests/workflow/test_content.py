@@ -50,6 +50,10 @@ class OwnStudy(Study):
         }
         super().configure(**self.sections)
 
+    def training(self):
+        """Return what was measured of the training."""
+        return json.loads((self.folder / "results/lora_16/training.json").read_text(encoding="utf-8"))["training"]
+
     def made(self):
         """Return what was made with the model, byte for byte."""
         kept = [*self.folder.glob("results/*/predictions.jsonl"), *self.folder.glob("results/*/adapter/*.safetensors")]
@@ -173,15 +177,17 @@ def test_the_same_bytes_from_other_sources(study):
     other hub, or back, nothing is to be done.
     """
     files = {file.name: file.read_bytes() for file in study.model.iterdir()}
-    before = study.made()
+    before, measured = study.made(), study.training()
     with FakeHub() as hub:
         hub.add("models", "org/net", files | {"README.md": b"# A model", "configuration.json": b"{}"})
         study.configure({"source": "huggingface", "id": "org/net", "endpoint": hub.url})
         assert study.plan()["finetune"] == 1
         study.run()
-        training = json.loads((study.folder / "results/lora_16/training.json").read_text(encoding="utf-8"))["training"]
-        assert training["resumed_from_step"] == training["steps"]
+        training = study.training()
+        assert training["resumed_from_step"] == training["steps"] == measured["steps"]
         assert study.made() == before
+        for name in ("load", "train_allocated"):
+            assert training["peak_memory_gib"][name] >= measured["peak_memory_gib"][name], "not what training took"
         study.configure({"source": "modelscope", "id": "org/net", "endpoint": f"{hub.url}/elsewhere"})
         assert study.plan() == {}
         study.configure({"source": "modelscope", "id": "org/net", "revision": "v2", "endpoint": hub.url})
@@ -219,6 +225,6 @@ def test_a_kill_while_another_model_is_fetched_loses_nothing(study):
     study.configure()
     study.run("--unlock", "--cores", "1")
     study.run("--rerun-incomplete", *RUN)
-    training = json.loads((study.folder / "results/lora_16/training.json").read_text(encoding="utf-8"))["training"]
+    training = study.training()
     assert training["resumed_from_step"] in (None, training["steps"])
     assert study.made() == before

@@ -186,13 +186,21 @@ def attempt(
         "gradient_checkpointing": checkpointed > 0,
         "checkpointed_layers": checkpointed,
         "trainable_parameters": trainable_parameters(model),
-        "peak_memory_gib": {
-            "load": load_peak,
-            "train_allocated": study.memory.allocated(),
-            "train_reserved": study.memory.reserved(),
-            "kind": study.memory.kind,
-        },
+        "peak_memory_gib": peak_memory(study, load_peak),
     }
+
+
+def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
+    """Return the peaks in GiB of loading and of training, in this process or an earlier one of this very run.
+
+    A run that resumes at its last step trains nothing, so what it takes says nothing of training.
+    """
+    note = study.folder / "peak_memory.json"
+    before = read_json(note) if note.is_file() else {}
+    now = {"load": load_peak, "train_allocated": study.memory.allocated(), "train_reserved": study.memory.reserved()}
+    peaks = {name: max(filter(None, (before.get(name), value)), default=value) for name, value in now.items()}
+    write_json(note, peaks)
+    return peaks | {"kind": study.memory.kind}
 
 
 def choose_checkpointing(study: Study, model: PeftModel, asked: bool | str, weights_gib: float, tokens: int) -> int:
