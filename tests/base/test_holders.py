@@ -166,6 +166,15 @@ def test_a_holder_elsewhere_that_does_not_move_is_dead(records, capfd):
     assert "on login2" in told[1]
 
 
+def test_a_beat_that_was_not_finished_is_no_beat(records):
+    """Killed between the writing of the temporary file and its renaming."""
+    path, registration = lock(records), holder(records, place=ELSEWHERE)
+    facts = json.loads(registration.read_text())
+    (records / FOLDER / ".other.login2-1.tmp.json").write_text(json.dumps(facts | {"beat": facts["beat"] + 1}))
+    settle(records, "own", patience=0.3)
+    assert not path.exists()
+
+
 def test_a_holder_elsewhere_that_ends_by_itself_leaves_nothing_to_remove(records):
     path, registration = lock(records), holder(records, place=ELSEWHERE)
     threading.Timer(0.2, registration.unlink).start()
@@ -267,7 +276,9 @@ def test_a_registration_moves_while_its_process_lives_and_outlasts_only_a_kill(t
     process, path = start_holder(tmp_path)
     facts = json.loads(path.read_text())
     assert (facts["pid"], facts["process_start"]) == (process.pid, start_of(process.pid))
+    end = time.monotonic() + 60
     while json.loads(path.read_text())["beat"] < 3:
+        assert time.monotonic() < end, "no beat"
         time.sleep(0.01)
     if killed:
         process.kill()

@@ -93,10 +93,10 @@ class Running:
             time.sleep(0.02)
         return {}
 
-    def wait(self, seconds: float) -> None:
-        """Wait so long, or until the study has ended."""
-        end = time.monotonic() + seconds
-        while self.process.poll() is None and time.monotonic() < end:
+    def wait(self, seconds: float, jobs: Iterable[int] = ()) -> None:
+        """Wait so long, or until the study has ended, or one of the jobs."""
+        end, jobs = time.monotonic() + seconds, list(jobs)
+        while self.process.poll() is None and time.monotonic() < end and all(map(psutil.pid_exists, jobs)):
             time.sleep(0.01)
 
     def kill_alone(self) -> dict[int, str]:
@@ -140,12 +140,11 @@ def end_all(numbers: Iterable[int]) -> None:
 def killed_call(copy: Copy, stage: str | None, seconds: float, alone: bool = False) -> Call:
     """Call the study and kill everything, or Snakemake alone, ``seconds`` after a job of ``stage`` began.
 
-    Without a stage the time counts from the call. A study that ended before that instant is returned as it ended.
+    Where the job ends before that, it is killed right then: what has ended may not be noted yet. Without a stage the
+    time counts from the call. A study that ended before that instant is returned as it ended.
     """
     with Running(copy) as running:
-        if stage is not None:
-            running.wait_for(stage)
-        running.wait(seconds)
+        running.wait(seconds, running.wait_for(stage) if stage else ())
         if running.process.poll() is not None:
             return Call(False, (), running.process.returncode, running.output)
         jobs = running.kill_alone() if alone else running.kill()

@@ -1,10 +1,14 @@
 """After any kill the same command goes on, with no other flag, and ends as if nothing had happened."""
 
+import base64
 import os
 import random
 import re
 import signal
+import time
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -124,6 +128,49 @@ def test_the_jobs_of_a_snakemake_killed_alone_are_ended(study):
             assert not any(map(psutil.pid_exists, orphans))
         finally:
             end_all(orphans)
+
+
+def test_an_output_that_was_not_noted_as_finished_is_made_again(study):
+    """As where the kill came between a job's end and Snakemake's note of it."""
+    scores = "results/lora_16/scores.parquet"
+    mark = study.folder / ".snakemake/incomplete" / base64.urlsafe_b64encode(scores.encode()).decode()
+    mark.write_text('{"external_jobid": nu')  # torn, moreover
+    assert study.plan(*TARGETS)["score"] == 1
+    study.run(*TARGETS)
+    assert not mark.exists()
+
+
+@pytest.mark.slurm
+def test_the_jobs_of_a_killed_snakemake_on_a_cluster_are_ended(tmp_path):
+    """The cluster is this machine; on others the jobs end by themselves, see tests/base/test_orphans.py."""
+    pytest.importorskip("snakemake_executor_plugin_cluster_generic", reason="the cluster plugin is not installed")
+    copy = new_study(tmp_path / "repo")
+    submit = tmp_path / "submit.sh"
+    submit.write_text('#!/bin/sh\nsetsid bash "$1" > /dev/null 2>&1 < /dev/null &\necho $!\n')
+    submit.chmod(0o755)
+    call = ["resources/models/tiny/manifest.json", "--executor", "cluster-generic", "--jobs", "1"]
+    call += ["--cluster-generic-submit-cmd", str(submit), "--seconds-between-status-checks", "1"]
+    with Running(copy, call) as running:
+        job = wait_for_detached(copy, "fetch_model.py", running)
+        job.suspend()
+        running.kill_alone()
+    try:
+        again = copy.run(*call)
+        assert "its lock was removed and" in again.stdout
+        assert not job.is_running()
+    finally:
+        end_all([job.pid])
+
+
+def wait_for_detached(copy, script, running):
+    """Return the process of a script in a study, whoever started it."""
+    while running.process.poll() is None:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, IndexError):
+                if process.cwd() == str(copy.folder) and Path(process.cmdline()[1]).name == script:
+                    return process
+        time.sleep(0.05)
+    raise AssertionError(running.output)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)

@@ -86,7 +86,8 @@ def hold_folder(workflow: Any) -> None:
     Called while the Snakefile is read, which is before Snakemake looks at its lock. The jobs of a cluster, which read
     the Snakefile too, are no holders, and a dry run takes no lock and changes nothing. Other calls that take none
     (``--unlock``, ``--summary``, ``--lint``) cannot be told from a run at this time. They do no harm: no lock is older
-    than who wrote it, so they stand in nobody's way.
+    than who wrote it, so they stand in nobody's way. Snakemake's lock in a database (``--persistence-backend db``) is
+    not looked at.
 
     Parameters
     ----------
@@ -205,9 +206,9 @@ def read_locks(folder: Path) -> list[Lock]:
 
 
 def read_holders(folder: Path) -> list[Holder]:
-    """Return the registrations in a folder; a file that is none is left out."""
+    """Return the registrations in a folder; a file that is none, or was being written, is left out."""
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("[!.]*.json")):
         with suppress(FileNotFoundError, ValueError, TypeError):  # it ended meanwhile; no JSON; other keys
             text, last_beat = path.read_text(encoding="utf-8"), path.stat().st_mtime_ns
             holder = Holder(**json.loads(text), last_beat=last_beat)
