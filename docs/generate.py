@@ -36,7 +36,7 @@ ENVIRONMENTS = {
     ],
     "evaluate": [
         *("bm25s", "jieba", "jinja2", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "pyyaml", "rapidfuzz"),
-        *("scipy", "seaborn", "tabulate"),
+        *("scipy", "tabulate"),
     ],
 }
 
