@@ -3,9 +3,12 @@
 import itertools
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -14,9 +17,11 @@ from PIL import Image
 import synthetic
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
-from medscale.report.plots.losses import plot_loss, plot_losses, read_log, smoothed
+from medscale.report.plots.losses import plot_loss, plot_losses
 from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
+from medscale.report.plots.style import COLOURS, LOOK
 from medscale.report.summary import summary_table
+from medscale.report.training_log import TrainingLog, read_log, smoothed
 
 pytestmark = pytest.mark.usefixtures("warnings_are_errors")
 
@@ -199,9 +204,10 @@ def test_loss_curve_shows_raw_smoothed_and_validation_loss(figures, tmp_path):
     log = read_log(path)
     plot_loss(log, r"Loss of lora_20k, $no\mathematics$ and 100 %", tmp_path / "plot.png")
     raw, average, validation = figures[0].axes[0].lines
-    assert raw.get_ydata().tolist() == log["loss"].tolist()
+    assert raw.get_ydata().tolist() == log.loss.tolist()
     assert np.std(np.diff(average.get_ydata())) < 0.3 * np.std(np.diff(raw.get_ydata()))
-    assert validation.get_ydata().tolist() == log["eval_loss"].dropna().tolist()
+    assert validation.get_ydata().tolist() == log.measured("eval_loss")[1].tolist()
+    assert 0 < len(validation.get_ydata()) < len(log.eval_loss)
     assert_legible(figures[0])
 
 
@@ -224,16 +230,50 @@ def test_runs_without_a_log_are_left_out_and_a_size_without_any_says_so(figures,
 
 
 def test_a_spike_does_not_flatten_the_loss(figures, tmp_path):
-    log = pd.DataFrame({"step": np.arange(1.0, 501), "loss": 2.0, "eval_loss": np.nan})
-    log.loc[::10, "loss"] = 1.9
-    log.loc[250, "loss"] = 900.0
-    plot_loss(log.assign(loss=log["loss"].where(log["loss"] < 100, 8.0)), "Loss", tmp_path / "plot.png")
+    log = TrainingLog(np.arange(1.0, 501), np.full(500, 2.0), np.full(500, np.nan))
+    log.loss[::10] = 1.9
+    log.loss[250] = 8.0
+    plot_loss(log, "Loss", tmp_path / "plot.png")
     assert figures[0].axes[0].get_ylim()[1] < 3
 
 
 def test_smoothing_begins_at_the_first_value_and_keeps_a_constant():
-    assert smoothed(pd.Series([4.0, 1.0, 1.0]))[0] == 4.0
-    assert smoothed(pd.Series([2.0] * 50)).tolist() == pytest.approx([2.0] * 50)
+    assert smoothed(np.array([4.0, 1.0, 1.0]))[0] == 4.0
+    assert smoothed(np.full(50, 2.1)).tolist() == [2.1] * 50
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=300))
+def test_smoothing_is_the_exponential_average_of_pandas(losses):
+    series = pd.Series(losses, dtype="float64")
+    expected = series.ewm(span=max(8.0, len(series) / 10)).mean()
+    np.testing.assert_array_equal(smoothed(series.to_numpy()), expected.to_numpy())
+
+
+def test_only_the_left_panels_of_a_shared_scale_name_it(figures, tmp_path):
+    study = Study(tmp_path)
+    plot_losses(study.logs, study.table, tmp_path / "plot.png")
+    named = [axis.yaxis.label.get_visible() for axis in panels(figures[0]).values()]
+    assert named == [True, False, False]
+
+
+def test_the_look_is_that_of_seaborns_white_grid():
+    """What `LOOK` says is what seaborn would set; only what cannot be seen here is left out."""
+    sns = pytest.importorskip("seaborn")
+    unseen = {"axes.prop_cycle", "image.cmap", "font.sans-serif"}
+    unseen |= {f"{axis}tick.{size}.width" for axis in "xy" for size in ("major", "minor")}
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        sns.set_theme(style="whitegrid", palette="colorblind", font="DejaVu Sans")
+        mpl.rcParams.update({"axes.labelsize": 10.5, "xtick.labelsize": 10, "ytick.labelsize": 10})
+        theirs = dict(mpl.rcParams)
+        mpl.rcdefaults()
+        mpl.rcParams.update(LOOK)
+        ours = dict(mpl.rcParams)
+    other = {key for key in theirs if theirs[key] != ours[key]} - unseen
+    colours = {key for key in other if key.endswith("color")}  # "0.8" and ".8" are one grey
+    assert all(mpl.colors.to_rgb(theirs[key]) == mpl.colors.to_rgb(ours[key]) for key in colours)
+    assert other == colours
+    assert sns.color_palette("colorblind") == COLOURS
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "step,loss,eval_loss\none,2,3\n"])

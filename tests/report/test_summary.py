@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 import synthetic
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
-from medscale.report.summary import duration, match_logs, read_evaluations, summary_table, table_text, write_table
+from medscale.report.evaluations import duration, match_logs, read_evaluations
+from medscale.report.summary import summary_table, table_text, write_table
 from places import ROOT
 
 HEADER = (

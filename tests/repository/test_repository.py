@@ -67,3 +67,23 @@ def test_the_executor_of_a_profile_comes_with_the_lock_file(profile):
     assert plugin in pins
     for needed in map(Requirement, requires(plugin)):
         assert needed.specifier.contains(pins[canonicalize_name(needed.name)]), needed
+
+
+def test_the_lines_that_the_slurm_profile_offers_are_understood(tmp_path):
+    """Those in comments, too: a key that the plugin does not know would end the call before anything is planned."""
+    text = (ROOT / "profiles" / "slurm" / "config.yaml").read_text(encoding="utf-8")
+    offered = re.sub(r"^( *)# (?=[a-z_-]+: \S+$)", r"\1", text, flags=re.MULTILINE)
+    assert offered.count("\nslurm-status-command: squeue\n") == 1
+    (tmp_path / "config.yaml").write_text(offered, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "--workflow-profile",
+        tmp_path,
+        "--configfile",
+        "config/demo.yaml",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

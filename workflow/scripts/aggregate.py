@@ -16,19 +16,13 @@ from medscale.compare.recommendation import Settings, recommend
 from medscale.compare.resampling import Resampled, configurations_of, resample
 from medscale.compare.scaling.law import fit_study
 from medscale.evaluate.eval_file import Scores, read_scores
-from medscale.report.plots.losses import plot_losses, read_log
+from medscale.report.evaluations import is_tuned, match_logs, read_evaluations
+from medscale.report.plots.losses import plot_losses
 from medscale.report.plots.pareto import plot_pareto
 from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
 from medscale.report.plots.scaling import plot_scaling
-from medscale.report.summary import (
-    METRICS,
-    is_tuned,
-    match_logs,
-    read_evaluations,
-    summary_table,
-    table_text,
-    write_table,
-)
+from medscale.report.summary import METRICS, summary_table, table_text, write_table
+from medscale.report.training_log import read_log
 
 
 def main() -> None:

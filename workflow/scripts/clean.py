@@ -26,6 +26,7 @@ from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import batched, ordered_map
 from medscale.data.cleaning import Rules
 from medscale.data.corpus import Columns, Corpus, row_id
+from medscale.data.departments import name_of
 from medscale.data.judging import CONTENT, PLACE, TEXT, VERDICT, Judge
 from medscale.data.near.deduplication import Duplicates, Twin
 
@@ -132,7 +133,7 @@ def duplicate_reason(twin: Twin) -> tuple[str, str]:
 def count(tally: Tally, kept: pa.RecordBatch, dropped: pa.RecordBatch) -> None:
     tally.dropped.update(dropped["reason"].to_pylist())
     tally.masked.update(kept["masked"].flatten().to_pylist())
-    tally.departments.update(name or "unknown" for name in kept["department"].to_pylist())
+    tally.departments.update(map(name_of, kept["department"].to_pylist()))
     tally.question_characters.update(pc.utf8_length(kept["question"]).to_pylist())
     tally.answer_characters.update(pc.utf8_length(kept["answer"]).to_pylist())
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from array import array
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, read_jsonl, sha256_file, write_json
+from medscale.base.imports import leave_out
 from medscale.base.parallel import batched
 from medscale.model.chat import Chat, Sample
 from medscale.model.tokenizer import load_tokenizer
@@ -78,4 +80,6 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    leave_out("torch")  # which a tokenizer does not need, so transformers need not remark that it is not there
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     run_script(main)

@@ -6,14 +6,13 @@ import gc
 import json
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow.parquet as pq
 import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
-from peft import PeftModel
-from transformers import PreTrainedModel, TrainerState
+from transformers import PreTrainedModel
 
 from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
@@ -21,6 +20,7 @@ from medscale.base.events import EventLog, now
 from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 from medscale.base.gpu_lock import gpu_lock
 from medscale.base.identity import trained_fingerprint
+from medscale.base.imports import leave_out
 from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
 from medscale.model.hardware import (
     EnergyMeter,
@@ -36,9 +36,13 @@ from medscale.model.loading import add_adapter, checkpoint_layers, load_base, me
 from medscale.model.memory import layers_to_checkpoint, training_gib
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
-from medscale.train.accelerations import usable
+from medscale.train.accelerations import needs_bitsandbytes, usable
 from medscale.train.checkpoints import newest_checkpoint
-from medscale.train.trainer import StudyTrainer, logged, make_trainer, trainer_arguments
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from medscale.train.trainer import StudyTrainer
 
 
 class Study(NamedTuple):
@@ -57,6 +61,8 @@ class Study(NamedTuple):
 
 def main() -> None:
     args = parse_arguments()
+    if not needs_bitsandbytes(args.method, json.loads(args.settings)["training"]):
+        leave_out("bitsandbytes")  # the Trainer imports PEFT, and PEFT bitsandbytes: so the trainer is imported later
     use_one_device()
     torch.set_num_threads(args.threads)
     with gpu_lock(device_id()), EnergyMeter() as energy:
@@ -111,7 +117,7 @@ def read_encoded(path: str) -> Dataset:
     return Dataset(InMemoryTable(pq.read_table(path, columns=["input_ids", "labels"])))
 
 
-def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
+def finetune(study: Study) -> tuple["StudyTrainer", dict[str, Any]]:
     """Train; where the card's memory does not suffice, halve the micro-batch, and at one row checkpoint every layer.
 
     The effective batch and the order of the data stay as they were.
@@ -157,8 +163,10 @@ def load(study: Study) -> tuple[PreTrainedModel, float]:
 
 def attempt(
     study: Study, model: PreTrainedModel, load_peak: float, micro_batch: int, checkpointing: bool | str
-) -> tuple[StudyTrainer, dict[str, Any]]:
+) -> tuple["StudyTrainer", dict[str, Any]]:
     """Train from the newest checkpoint or from the beginning, and return the trainer with the best adapter."""
+    from medscale.train.trainer import make_trainer, trainer_arguments
+
     args, settings = study.args, study.settings
     training, left_out = usable(settings["training"])
     for reason in left_out:
@@ -203,7 +211,7 @@ def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
     return peaks | {"kind": study.memory.kind}
 
 
-def choose_checkpointing(study: Study, model: PeftModel, asked: bool | str, weights_gib: float, tokens: int) -> int:
+def choose_checkpointing(study: Study, model: "PeftModel", asked: bool | str, weights_gib: float, tokens: int) -> int:
     """Checkpoint as many layers as were asked for, or as few as the card needs; return their number."""
     card = hardware()["gpu_memory_gib"]
     activations = measure_activations(model)
@@ -227,13 +235,15 @@ def resume_point(study: Study) -> tuple[str | None, int | None]:
         study.events.add("warning", "a checkpoint was not completely written", f"set aside as {path.name}")
     if checkpoint is None:
         return None, None
-    step = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step
+    step = read_json(checkpoint / "trainer_state.json")["global_step"]
     study.events.add("resumed", f"the newest complete checkpoint is of step {step}", f"resumed from step {step}")
     return str(checkpoint), step
 
 
-def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) -> None:
+def write_outputs(study: Study, trainer: "StudyTrainer", facts: dict[str, Any]) -> None:
     """Write the adapter, the log, the TensorBoard files and, last, training.json."""
+    from medscale.train.trainer import logged
+
     args, state = study.args, trainer.state
     adapter = Path(args.adapter)
     temporary = adapter.with_name(f".{adapter.name}.tmp")

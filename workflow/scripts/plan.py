@@ -16,6 +16,7 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.events import now
 from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.gpu_lock import gpu_lock
+from medscale.base.imports import leave_out
 from medscale.base.study import Run, runs_of, size_label
 from medscale.model.chat import Chat
 from medscale.model.hardware import device_id, hardware, software, use_one_device
@@ -23,12 +24,11 @@ from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
 from medscale.plan.arithmetic import Passes, totals
 from medscale.plan.lengths import Lengths, Row, study_lengths
-from medscale.plan.prediction import measure_prediction
 from medscale.plan.random_model import weights_gib
 from medscale.plan.rows import Outcome, base_row, measured_facts, notes, planned_passes, run_row, session
 from medscale.plan.shapes import Shape, shape_of
 from medscale.plan.table import plan_text
-from medscale.plan.training import measure_training
+from medscale.train.accelerations import needs_bitsandbytes
 
 SAME_SPEED = ("epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm")
 SAME_SPEED += ("eval_interval", "save_minutes", "early_stopping_patience")
@@ -144,6 +144,11 @@ def measure_apart(task: Task) -> Outcome:
 
 def measure(task: Task) -> Outcome:
     """Measure the training and the prediction of one kind of run; called in a process of its own."""
+    if not needs_bitsandbytes(task.method, task.settings["training"]):
+        leave_out("bitsandbytes")  # as the job does, whose memory is measured here
+    from medscale.plan.prediction import measure_prediction
+    from medscale.plan.training import measure_training
+
     torch.set_num_threads(task.threads)
     training = prediction = None
     try:

@@ -15,6 +15,7 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.gpu_lock import gpu_lock
 from medscale.base.identity import predicted_fingerprint
+from medscale.base.imports import leave_out
 from medscale.evaluate.generation import Answer, Generation, Scored, generate, likelihoods
 from medscale.evaluate.vllm_engine import VllmModel
 from medscale.fetch.manifest import content_of, read_manifest, verify
@@ -31,6 +32,8 @@ def main() -> None:
     args = parse_arguments()
     use_one_device()
     settings = json.loads(args.settings)
+    if settings["evaluation"]["engine"] == "transformers" and args.method != "qlora":
+        leave_out("bitsandbytes")  # which PEFT would import for LoRA, too
     torch.set_num_threads(args.threads)
     with gpu_lock(device_id()):
         predict(args, settings)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from medscale.base.errors import run_script
 from medscale.base.files import read_json, write_text
-from medscale.report.plots.losses import plot_loss, read_log
+from medscale.report.plots.losses import plot_loss
 from medscale.report.records import record_text
+from medscale.report.training_log import read_log
 
 
 def main() -> None:

@@ -27,11 +27,12 @@ from medscale.base.arguments import add_paths, add_similarity, add_threads, size
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import ordered_map
+from medscale.data.departments import name_of
 from medscale.data.near.components import Components, Marks, marks, near_duplicate_components
 from medscale.data.near.leakage import crossing_pairs
 from medscale.data.near.shingles import comparable
 from medscale.data.near.text_store import TextStore
-from medscale.data.splitting import POOL, TEST, UNKNOWN, VALIDATION, assign_parts, row_ranks, stratified_order
+from medscale.data.splitting import POOL, TEST, VALIDATION, assign_parts, row_ranks, stratified_order
 
 # A family of more than this share of all rows hints at texts made from a template, or too low a threshold.
 LARGE_FAMILY = 0.05
@@ -85,7 +86,7 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
             start = len(rows.departments)
             rows.ranks[start : start + batch.num_rows] = row_ranks(batch["id"].to_pylist(), args.seed)
             for name in batch["department"].to_pylist():
-                name = name or UNKNOWN
+                name = name_of(name)
                 rows.departments.append(names.setdefault(name, name))
             yield batch["question"].to_pylist()
 

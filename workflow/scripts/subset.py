@@ -8,7 +8,7 @@ from collections import Counter
 from medscale.base.arguments import add_paths, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, sha256_file, write_json
-from medscale.data.splitting import UNKNOWN
+from medscale.data.departments import name_of
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     with atomic_path(args.output) as temporary, open(args.pool, "rb") as pool, open(temporary, "wb") as handle:
         for line in itertools.islice(pool, args.size):
             handle.write(line)
-            departments[json.loads(line)["department"] or UNKNOWN] += 1
+            departments[name_of(json.loads(line)["department"])] += 1
         if departments.total() < args.size:
             raise UserError(
                 f"study.sizes: {args.size} is more than the {departments.total()} rows of {args.pool}; "

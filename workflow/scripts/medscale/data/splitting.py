@@ -10,8 +10,6 @@ from medscale.base.errors import UserError
 
 POOL, TEST, VALIDATION = 0, 1, 2
 
-UNKNOWN = "unknown"
-
 
 class Families:
     """Rows that must lie in one part, family by family, in the order of the ranks of their first rows.

@@ -1,12 +1,14 @@
-"""Loading a base model as LoRA or QLoRA needs it, and putting an adapter on it."""
+"""Loading a base model as LoRA or QLoRA needs it, and putting an adapter on it.
+
+PEFT and bitsandbytes take seconds to import, so only what uses them does: the base model needs neither, LoRA only
+PEFT.
+"""
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from bitsandbytes.nn import Linear4bit
-from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -15,6 +17,9 @@ from medscale.base.errors import UserError
 from medscale.model.hardware import device
 from medscale.model.memory import Activations
 from medscale.model.precision import torch_dtype
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 # The backward pass of a checkpointed layer recomputes it without the older, graph-hiding implementation.
 CHECKPOINTING = {"use_reentrant": False}
@@ -32,25 +37,27 @@ def load_base(folder: Path, method: str, quantization: dict[str, Any], precision
     Raises:
         UserError: the directory holds no causal language model that this version of transformers knows.
     """
-    dtype = torch_dtype(precision)
-    four_bit = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type=quantization["quant_type"],
-        bnb_4bit_use_double_quant=quantization["double_quant"],
-        bnb_4bit_compute_dtype=dtype,
-    )
+    dtype, four_bit = torch_dtype(precision), None
+    if method == "qlora":
+        four_bit = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=quantization["quant_type"],
+            bnb_4bit_use_double_quant=quantization["double_quant"],
+            bnb_4bit_compute_dtype=dtype,
+        )
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
-            quantization_config=four_bit if method == "qlora" else None,
+            quantization_config=four_bit,
             device_map={"": device()},
             use_safetensors=True,
             trust_remote_code=False,
         )
     except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot be loaded as a causal language model: {error}") from error
-    _keep_four_bit_layers_differentiable(model)
+    if four_bit:
+        _keep_four_bit_layers_differentiable(model)
     return model.requires_grad_(False)
 
 
@@ -60,12 +67,14 @@ def _keep_four_bit_layers_differentiable(model: PreTrainedModel) -> None:
     It repacks them at the first evaluation for a kernel that has no backward pass and computes in bf16. Training that
     goes on afterwards, as after each validation, would silently lose the gradient through the base model.
     """
+    from bitsandbytes.nn import Linear4bit
+
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
 
 
-def add_adapter(model: PreTrainedModel, lora: dict[str, Any], seed: int) -> PeftModel:
+def add_adapter(model: PreTrainedModel, lora: dict[str, Any], seed: int) -> "PeftModel":
     """Return ``model`` with a new, trainable adapter whose weights are float32, drawn from ``seed``.
 
     Float32 adapters keep fp16 training possible: the gradient scaler refuses to unscale fp16 gradients. The rest of the
@@ -75,6 +84,8 @@ def add_adapter(model: PreTrainedModel, lora: dict[str, Any], seed: int) -> Peft
     Raises:
         UserError: `lora.target_modules` names no module of this model.
     """
+    from peft import LoraConfig, get_peft_model
+
     model.config.use_cache = False
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -96,7 +107,7 @@ def decoder_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
-def checkpoint_layers(model: PeftModel, count: int) -> None:
+def checkpoint_layers(model: "PeftModel", count: int) -> None:
     """Turn gradient checkpointing on for the first ``count`` decoder layers and off for the others.
 
     Raises:
@@ -111,7 +122,7 @@ def checkpoint_layers(model: PeftModel, count: int) -> None:
         layer.gradient_checkpointing = place < count
 
 
-def measure_activations(model: PeftModel, tokens: int = 64) -> Activations:
+def measure_activations(model: "PeftModel", tokens: int = 64) -> Activations:
     """Measure on one short sample what a forward pass keeps for the backward pass, on any device.
 
     Args:
@@ -154,7 +165,7 @@ def measure_activations(model: PeftModel, tokens: int = 64) -> Activations:
     return Activations(within / count / tokens, width * item, outside / tokens, len(layers))
 
 
-def _autocast(model: PeftModel) -> Any:
+def _autocast(model: "PeftModel") -> Any:
     """Return the context in which the Trainer will run the model: mixed precision unless its weights are float32."""
     dtype = model.get_base_model().dtype
     return nullcontext() if dtype == torch.float32 else torch.autocast(device().type, dtype=dtype)
@@ -169,6 +180,8 @@ def load_adapter(model: PreTrainedModel, folder: str | Path, merge: bool) -> tor
         merge: add the adapter to the weights in memory, which saves two products a layer. Not for 4-bit weights:
             they would be rounded anew.
     """
+    from peft import PeftModel
+
     adapted = PeftModel.from_pretrained(model, folder, is_trainable=False).eval()
     return adapted.merge_and_unload().eval() if merge else adapted
 

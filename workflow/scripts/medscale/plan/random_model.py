@@ -10,9 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes
 import torch
-from bitsandbytes.nn import Params4bit
 from tokenizers import Tokenizer, models
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -111,7 +109,7 @@ def randomise(model: PreTrainedModel) -> None:
     torch.manual_seed(0)
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
-            if isinstance(parameter, Params4bit):
+            if hasattr(parameter, "quant_state"):  # bitsandbytes' 4-bit weights
                 _randomise_four_bit(module, parameter)
             elif parameter.dim() == 1:
                 parameter.fill_(1.0 if "norm" in type(module).__name__.lower() else 0.0)
@@ -119,10 +117,12 @@ def randomise(model: PreTrainedModel) -> None:
                 parameter.normal_(0.0, SPREAD)
 
 
-def _randomise_four_bit(module: torch.nn.Module, parameter: Params4bit) -> None:
+def _randomise_four_bit(module: torch.nn.Module, parameter: Any) -> None:
+    from bitsandbytes.functional import quantize_4bit
+
     state = parameter.quant_state
     weight = torch.empty(state.shape, dtype=state.dtype, device=parameter.device).normal_(0.0, SPREAD)
-    data, state = bitsandbytes.functional.quantize_4bit(
+    data, state = quantize_4bit(
         weight,
         blocksize=parameter.blocksize,
         compress_statistics=parameter.compress_statistics,

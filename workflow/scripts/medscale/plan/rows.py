@@ -2,22 +2,24 @@
 
 import json
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medscale.base.study import Run
 from medscale.model.hardware import hardware
 from medscale.plan.arithmetic import Passes, answer_lengths, answer_passes, energy_kwh, fits, money, prediction_seconds
 from medscale.plan.lengths import Lengths
-from medscale.plan.prediction import Predicting
 from medscale.plan.sessions import SET_UP_SECONDS, Job, Limit, pack
-from medscale.plan.training import Measured, training_seconds
+
+if TYPE_CHECKING:  # a process that measures imports what it measures, and no more
+    from medscale.plan.prediction import Predicting
+    from medscale.plan.training import Measured
 
 
 class Outcome(NamedTuple):
     """What a process measured; no training for the base model, neither of them where the memory does not suffice."""
 
-    training: Measured | None
-    prediction: Predicting | None
+    training: "Measured | None"
+    prediction: "Predicting | None"
     problem: str | None
 
 
@@ -33,6 +35,8 @@ def run_row(
     config: dict[str, Any], run: Run, settings: dict[str, Any], outcome: Outcome, lengths: Lengths
 ) -> dict[str, Any]:
     """Return what plan.json says of a fine-tuned run."""
+    from medscale.plan.training import training_seconds
+
     measured, steps, train, between = outcome.training, None, None, None
     if measured:
         steps, train, between = training_seconds(

@@ -1,14 +1,14 @@
 """The data that the page itself draws from: the answers with their scores, and the loss curves."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from medscale.evaluate.eval_file import Scores
 from medscale.report.inputs import Answers, Inputs
-from medscale.report.plots.losses import smoothed
 from medscale.report.texts import metric, run_title
+from medscale.report.training_log import TrainingLog, smoothed
 
 POINTS = 400
 """Points of a loss curve at most; a panel has no more pixels."""
@@ -84,22 +84,21 @@ def loss_data(inputs: Inputs) -> list[dict[str, Any]]:
     return [{"size": size, "curves": panels[size]} for size in sorted(panels)]
 
 
-def _curve(log: pd.DataFrame) -> dict[str, Any]:
+def _curve(log: TrainingLog) -> dict[str, Any]:
     """Return the loss as logged, thinned out by means, its moving average, and the validation loss."""
-    train = log[np.isfinite(log["loss"])]
-    validation = log[np.isfinite(log["eval_loss"])]
-    average = smoothed(train["loss"])
-    bins = np.arange(len(train)) * min(POINTS, len(train)) // max(1, len(train))
-    thin = pd.DataFrame({"step": train["step"], "loss": train["loss"], "average": average}).groupby(bins)
+    steps, losses = log.measured("loss")
+    validated, validation = log.measured("eval_loss")
+    bins = np.arange(len(losses)) * min(POINTS, len(losses)) // max(1, len(losses))
     # The last step of a bin stands for it, with the average that had been reached there.
-    last, means = thin.last(), thin["loss"].mean()
+    last = np.flatnonzero(np.diff(bins, append=-1))
+    means = [part.mean() for part in np.split(losses, last[:-1] + 1)] if len(losses) else []
     return {
-        "steps": _rounded(last["step"], 0),
+        "steps": _rounded(steps[last], 0),
         "loss": _rounded(means, 4),
-        "average": _rounded(last["average"], 4),
-        "validation": list(zip(_rounded(validation["step"], 0), _rounded(validation["eval_loss"], 4), strict=True)),
+        "average": _rounded(smoothed(losses)[last], 4),
+        "validation": list(zip(_rounded(validated, 0), _rounded(validation, 4), strict=True)),
     }
 
 
-def _rounded(values: pd.Series, digits: int) -> list[float]:
+def _rounded(values: Iterable[float], digits: int) -> list[float]:
     return [int(value) if digits == 0 else round(float(value), digits) for value in values]

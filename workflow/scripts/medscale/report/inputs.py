@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file
 from medscale.evaluate.eval_file import Scores, read_scores
 from medscale.evaluate.scoring import read_predictions
-from medscale.report.plots.losses import read_log
-from medscale.report.summary import match_logs, read_evaluations
+from medscale.report.evaluations import match_logs, read_evaluations
+from medscale.report.training_log import TrainingLog, read_log
 
 PLOTS = ("data_scale_comparison", "method_comparison", "scaling", "pareto", "loss_curves")
 AGAIN = "run the workflow again to make all of them from the same study"
@@ -48,7 +46,7 @@ class Inputs(NamedTuple):
     summary: Summary
     evaluations: dict[str, dict[str, Any]]
     answers: Answers
-    logs: dict[str, pd.DataFrame]
+    logs: dict[str, TrainingLog]
     clean: dict[str, Any]
     split: dict[str, Any]
     leak: dict[str, Any]
@@ -123,7 +121,7 @@ def read_runs(
     scores: Iterable[str],
     logs: Iterable[str],
     test: str | None,
-) -> tuple[dict[str, dict[str, Any]], Answers, dict[str, pd.DataFrame]]:
+) -> tuple[dict[str, dict[str, Any]], Answers, dict[str, TrainingLog]]:
     """Read what each run has: its evaluation, its answers with their scores, its training log.
 
     Parameters

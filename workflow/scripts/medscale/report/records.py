@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from medscale.base.errors import UserError
-from medscale.report.summary import duration, value_at
+from medscale.report.evaluations import duration, value_at
 
 USUAL = ("started", "finished")
 NOT_MEASURED = "–"

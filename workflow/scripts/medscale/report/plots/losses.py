@@ -1,57 +1,46 @@
 """Plots of the loss on the way: of one run, and of all runs by training size."""
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from medscale.base.errors import UserError
 from medscale.base.study import size_label
-from medscale.report.plots.style import Style, legend_below, method_styles, new_figure, note
+from medscale.report.plots.style import COLOURS, Style, legend_below, method_styles, new_figure, note
+from medscale.report.training_log import TrainingLog, smoothed
+
+if TYPE_CHECKING:  # the table comes from who has pandas; the record of one run needs none
+    from pandas import DataFrame
 
 VALIDATION = {"linestyle": "--", "lw": 1.2, "markersize": 4.5, "markerfacecolor": "white"}
 
 
-def read_log(path: str | os.PathLike) -> pd.DataFrame:
-    """Return a train_log.csv with the columns step, loss and eval_loss; missing where not measured.
-
-    Raises:
-        UserError: the file is not such a table.
-    """
-    try:
-        return pd.read_csv(path, usecols=["step", "loss", "eval_loss"]).astype("float64")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a training log ({error}); delete it and let the workflow make it again"
-        ) from error
-
-
-def plot_loss(log: pd.DataFrame, title: str, path: str | os.PathLike) -> None:
+def plot_loss(log: TrainingLog, title: str, path: str | os.PathLike) -> None:
     """Draw the training and validation loss of one run.
 
     Args:
-        log: see `read_log`.
+        log: from `training_log.read_log`.
         title: title of the plot.
         path: PNG file to write.
     """
     with new_figure(path, (7.5, 4.4)) as figure:
         axis = figure.subplots()
         axis.set_title(title, parse_math=False)
-        style = Style("", sns.color_palette("colorblind")[0], "o", "")
+        style = Style("", COLOURS[0], "o", "")
         _draw(axis, log, style)
         _fit_height(axis, [log])
         legend_below(figure, _handles(style))
 
 
-def plot_losses(logs: dict[str, pd.DataFrame], table: pd.DataFrame, path: str | os.PathLike) -> None:
+def plot_losses(logs: dict[str, TrainingLog], table: "DataFrame", path: str | os.PathLike) -> None:
     """Draw training and validation loss by step, a panel a training size, a colour a method.
 
     Args:
-        logs: by run; see `read_log`. A run without a log is left out, and so are controls, which have other epochs.
+        logs: by run; from `training_log.read_log`. A run without a log is left out, and so are controls, which have
+            other epochs.
         table: see `summary.summary_table`.
         path: PNG file to write.
     """
@@ -67,6 +56,7 @@ def plot_losses(logs: dict[str, pd.DataFrame], table: pd.DataFrame, path: str | 
         for axis, size in zip(axes, sizes, strict=False):
             axis.set_title(f"{size_label(size)} training rows")
             here = runs[runs["train_size"] == size]
+            axis.yaxis.label.set_visible(axis.get_subplotspec().is_first_col())  # the scale is shared
             for run, method in zip(here["run"], here["method"], strict=True):
                 _draw(axis, logs[run], styles[method], raw_alpha=0.8 / max(2, len(here)))
             if here.empty:
@@ -78,38 +68,29 @@ def plot_losses(logs: dict[str, pd.DataFrame], table: pd.DataFrame, path: str | 
         legend_below(figure, [handle for style in styles.values() for handle in _handles(style)], columns=len(styles))
 
 
-def smoothed(values: pd.Series) -> pd.Series:
-    """Return an exponential moving average over about a tenth of the values, at least eight, without start bias."""
-    return values.ewm(span=max(8.0, len(values) / 10)).mean()
-
-
-def _draw(axis: Axes, log: pd.DataFrame, style: Style, raw_alpha: float = 0.4) -> None:
+def _draw(axis: Axes, log: TrainingLog, style: Style, raw_alpha: float = 0.4) -> None:
     """Draw the loss as logged (thin), its moving average, and the validation loss."""
-    train, validation = _measured(log, "loss"), _measured(log, "eval_loss")
-    axis.plot(train["step"], train["loss"], color=style.colour, lw=0.7, alpha=raw_alpha, zorder=2)
-    average = smoothed(train["loss"])
-    sns.lineplot(x=train["step"], y=average, color=style.colour, lw=1.8, errorbar=None, ax=axis, zorder=3)
-    axis.plot(
-        validation["step"], validation["eval_loss"], color=style.colour, marker=style.marker, zorder=4, **VALIDATION
-    )
+    steps, losses = log.measured("loss")
+    validated, validation = log.measured("eval_loss")
+    axis.plot(steps, losses, color=style.colour, lw=0.7, alpha=raw_alpha, zorder=2)
+    axis.plot(steps, smoothed(losses), color=style.colour, lw=1.8, zorder=3)
+    axis.plot(validated, validation, color=style.colour, marker=style.marker, zorder=4, **VALIDATION)
     axis.set(xlabel="Optimiser step", ylabel="Loss (nats per answer token)")
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    if train.empty and validation.empty:
+    if not len(losses) and not len(validation):
         note(axis, "no loss was logged")
 
 
-def _measured(log: pd.DataFrame, column: str) -> pd.DataFrame:
-    return log[np.isfinite(log[column])]
-
-
-def _fit_height(axis: Axes, logs: list[pd.DataFrame]) -> None:
+def _fit_height(axis: Axes, logs: list[TrainingLog]) -> None:
     """Fit the height to the smoothed and validation losses and 98 % of the raw ones: a spike would flatten the rest."""
-    kept = []
+    kept = [np.empty(0)]
     for log in logs:
-        train = _measured(log, "loss")["loss"]
-        kept += [smoothed(train), train.quantile([0.01, 0.99]), _measured(log, "eval_loss")["eval_loss"]]
-    values = pd.concat(kept).dropna() if kept else pd.Series(dtype="float64")
+        losses = log.measured("loss")[1]
+        kept += [smoothed(losses), log.measured("eval_loss")[1]]
+        if len(losses):
+            kept.append(np.quantile(losses, [0.01, 0.99]))
+    values = np.concatenate(kept)
     if len(values):
         margin = 0.06 * (values.max() - values.min()) or 0.1
         axis.set_ylim(values.min() - margin, values.max() + margin)

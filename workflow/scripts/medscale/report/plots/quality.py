@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from medscale.base.study import size_label
+from medscale.report.evaluations import BASE
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, note, shifts
-from medscale.report.summary import BASE
 
 METRIC_TITLES = {
     "nll": "Test NLL (lower is better)",
@@ -137,7 +136,7 @@ def _line_with_points(axis: Axes, runs: pd.DataFrame, metric: str, style: Style,
     # Moves are a share of the smallest gap between two sizes, so that marks of neighbours do not mix.
     gap = max(0.25, min([0.7, *np.diff(np.log(means.index))]))
     x = means.index * np.exp(shift * gap)
-    sns.lineplot(x=x, y=means.to_numpy(), color=style.colour, lw=1.6, errorbar=None, ax=axis, zorder=3)
+    axis.plot(x, means.to_numpy(), color=style.colour, lw=1.6, zorder=3)
     several = _several_seeds(runs)
     if several:
         axis.plot(x, means, color=style.colour, **MEAN)

@@ -7,20 +7,58 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 
 from medscale.base.files import atomic_path
-from medscale.report.summary import METHODS
+from medscale.report.evaluations import METHODS
 
 METHOD_TITLES = {"lora": "LoRA", "qlora": "QLoRA"}
 MARKERS = ("o", "s", "D", "^", "v", "P")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
 DPI = 150
 GREY = "0.35"
+# Seaborn's "colorblind" palette, and of its "whitegrid" style what can be seen here. To import seaborn itself, with
+# pandas and scipy, would take longer than to draw a picture.
+COLOURS = [
+    to_rgb(colour)
+    for colour in (
+        *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+        *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+    )
+]
+LOOK = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 12,
+    "text.color": "0.15",
+    "axes.axisbelow": True,
+    "axes.edgecolor": "0.8",
+    "axes.grid": True,
+    "axes.labelcolor": "0.15",
+    "axes.labelsize": 10.5,
+    "axes.linewidth": 1.25,
+    "axes.titlesize": 12,
+    "grid.color": "0.8",
+    "grid.linewidth": 1,
+    "legend.fontsize": 11,
+    "legend.title_fontsize": 12,
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
+    "xtick.bottom": False,
+    "xtick.color": "0.15",
+    "xtick.labelsize": 10,
+    "xtick.major.size": 6,  # not drawn, but labels stand so far away
+    "xtick.minor.size": 4,
+    "ytick.color": "0.15",
+    "ytick.labelsize": 10,
+    "ytick.major.size": 6,  # not drawn, but labels stand so far away
+    "ytick.minor.size": 4,
+    "ytick.left": False,
+}
 
 
 class Style(NamedTuple):
@@ -45,8 +83,7 @@ def new_figure(path: str | os.PathLike, size: tuple[float, float]) -> Iterator[F
     """
     with mpl.rc_context():
         mpl.rcdefaults()
-        sns.set_theme(style="whitegrid", palette="colorblind", font="DejaVu Sans")
-        mpl.rcParams.update({"axes.labelsize": 10.5, "xtick.labelsize": 10, "ytick.labelsize": 10})
+        mpl.rcParams.update(LOOK)
         figure = Figure(figsize=size, dpi=DPI, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # inches around each panel
         FigureCanvasAgg(figure)
@@ -59,10 +96,12 @@ def method_styles(present: Iterable[str]) -> dict[str, Style]:
     """Return the look of each method that has runs; a method looks the same whichever others are there."""
     present = set(present)
     order = [*METHODS, *sorted(present - set(METHODS))]
-    colours = sns.color_palette("colorblind", len(order))
     return {
         method: Style(
-            METHOD_TITLES.get(method, method), colours[n], MARKERS[n % len(MARKERS)], HATCHES[n % len(HATCHES)]
+            METHOD_TITLES.get(method, method),
+            COLOURS[n % len(COLOURS)],
+            MARKERS[n % len(MARKERS)],
+            HATCHES[n % len(HATCHES)],
         )
         for n, method in enumerate(order)
         if method in present
