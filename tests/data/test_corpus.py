@@ -465,7 +465,7 @@ class TestEncoding:
             ("甲".encode("gb18030"), "gb18030"),
             # Mostly Latin, as a table of drugs may be.
             (b"aspirin,ibuprofen,paracetamol\n" * 20 + "病".encode("gb18030"), "gb18030"),
-            (b"~\x7f{}\n" * 20 + "病".encode("gb18030"), "gb18030"),
+            (b"~\x7f{}\n" * 40 + "病".encode("gb18030"), "gb18030"),
             # Ten characters that happen to be UTF-8 are not enough to call a file damaged, eleven are (below).
             ("中".encode() * 10 + b"\xe8abc", "gb18030"),
         ],
