@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 import clean
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
-from medscale.data.cleaning import Rules, clean_row, join_parts
+from medscale.data.cleaning import Rules, clean_department, clean_row, join_parts, original_text
 from medscale.data.corpus import RawRow
 from medscale.data.personal_data import TOKENS, mask_personal_data
-from medscale.data.text_cleaning import clean_text, is_placeholder
+from medscale.data.table_files import Broken
+from medscale.data.text_cleaning import clean_text, is_broken, is_placeholder
 from medscale.fetch.manifest import write_manifest
 
 REPRODUCIBLE = settings(deadline=None, derandomize=True)
@@ -43,10 +44,49 @@ class TestText:
             ('<p class="a>b">头疼</p><b>很久</b><br/>了<img src=x.png>', "头疼\n很久\n了"),
             ("<!-- 广告 --><script>var a = 1 < 2;</script>正文<o:p></o:p>", "正文"),
             ("<A HREF='x'>链接</A>", "链接"),
+            ("一\r二\r\n三\x0b四\x0c五\x85六\u2028七\u2029八", "一\n二\n三\n四\n五\n六\n七\n八"),
+            ("拍 X 光片\t \tX\x00X", "拍 X 光片 XX"),
+            ("一 \n \n 二", "一\n二"),
+            ("头疼&nbsp怎么&quot办", '头疼 怎么"办'),
+            ("&#27700;&#X6c34;&times;&amp", "水水×&"),
+            ("<!DOCTYPE html><!-- 两\n行 --><STYLE>p\n{}</Style >正文", "正文"),
         ],
     )
     def test_is_cleaned(self, raw, expected):
         assert cleaned(raw) == expected
+
+    @pytest.mark.parametrize("tag", ["address", "br", "h1", "h6", "UL", "p class", "div id='a' hidden", "tr/"])
+    def test_a_tag_of_a_block_ends_the_line(self, tag):
+        assert cleaned(f"头<{tag}>疼") == "头\n疼"
+
+    @pytest.mark.parametrize(
+        "tag", ["a", "marquee", "meta", "VAR", "video", "o:p", "st1:chsdate w:st=on", "span x=1 /"]
+    )
+    def test_a_tag_inside_a_line_leaves_nothing(self, tag):
+        assert cleaned(f"头<{tag}>疼</{tag.split()[0]}>") == "头疼"
+
+    @pytest.mark.parametrize("mark", "，。！？；：、（）“”《》【】")
+    def test_no_space_stays_beside_full_width_punctuation(self, mark):
+        assert cleaned(f"头 {mark} 疼") == f"头{mark}疼"
+
+    @pytest.mark.parametrize(
+        "character",
+        "\x00\x08\x0e\x1f\x7f\x84\x86\x9f\u00ad\u0600\u061c\u06dd\u070f\u180e\u200b\u200f\u202a\u202e\u2060\u206f\ud800"
+        "\udfff\ue000\uf8ff\ufdd0\ufdef\ufeff\ufff0\ufffb\ufffe\uffff\U000e0000\U0010ffff",
+    )
+    def test_what_cannot_be_seen_goes(self, character):
+        assert cleaned(f"头{character}疼") == "头疼"
+
+    @pytest.mark.parametrize(
+        ("text", "broken"), [("头\ufffd疼", True), ("锟斤拷", True), ("锟和斤", False), ("", False)]
+    )
+    def test_broken(self, text, broken):
+        assert is_broken(text) == broken
+
+    def test_personal_data_is_masked_and_counted_unless_told_otherwise(self):
+        text = "手机&#49;3812345678或13912345678"
+        assert clean_text(text) == ("手机[电话]或[电话]", {"phone": 2})
+        assert clean_text(text, mask=False) == ("手机13812345678或13912345678", {})
 
     @pytest.mark.parametrize(
         "text",
@@ -78,12 +118,33 @@ class TestText:
         assert cleaned(text).encode("utf-8").decode("utf-8").strip() == cleaned(text)
 
     @pytest.mark.parametrize(
-        "text", ["无", " 暂无。", "NULL", "test", "谢谢！", "。。。", "", "？", "啊啊啊啊", "N/A", "同上"]
+        "text",
+        [
+            *[
+                "无",
+                " 暂无。",
+                "NULL",
+                "test",
+                "谢谢！",
+                "。。。",
+                "",
+                "？",
+                "啊啊啊啊",
+                "N/A",
+                "同上",
+                "啊啊",
+                "_",
+                "ＮＡＮ",
+            ],
+            *["帮忙", "undefined", "11", "，。！？；：、（）“”《》【】~@#￥%", "哈" * 200, "无" + "。" * 50],
+        ],
     )
     def test_placeholders(self, text):
         assert is_placeholder(text)
 
-    @pytest.mark.parametrize("text", ["无糖食品能吃吗", "胃", "谢谢，请问头疼怎么办", "测试血糖", "可以"])
+    @pytest.mark.parametrize(
+        "text", ["无糖食品能吃吗", "胃", "谢谢，请问头疼怎么办", "测试血糖", "可以", "_a", "无" * 40 + "血"]
+    )
     def test_short_texts_that_say_something(self, text):
         assert not is_placeholder(text)
 
@@ -119,12 +180,97 @@ class TestPersonalData:
             ("138.1234.5678", "[电话]"),
             ("QQ：123456789", "QQ：[QQ号]"),
             ("扣扣 12345678", "扣扣 [QQ号]"),
+            # Each alone, so that no other sign in the text leads to it.
+            ("发到Zhang@clinic.IO", "发到[邮箱]"),
+            ("发到zhang@clinic.io、li@clinic.io", "发到[邮箱]、[邮箱]"),
+            ("见ftp://clinic.io/a", "见[网址]"),
+            ("见HTTPS://clinic.io/病", "见[网址]病"),
+            ("见Clinic.TOP。", "见[网址]。"),
+            ("见clinic.cn:80/a?b=1#c，", "见[网址]，"),
+            ("见clinic.org/。", "见[网址]。"),
+            ("微信：zhangsan", "微信：[微信号]"),
+            ("威信号 zhangsan", "威信号 [微信号]"),
+            ("薇信为「zhangsan」", "薇信为「[微信号]」"),
+            ("微❤zhangsan", "微❤[微信号]"),
+            ("V信公众号是zhangsan", "V信公众号是[微信号]"),
+            ("WeiXin=zhangsan", "WeiXin=[微信号]"),
+            ("wechat账号也是zhangsan", "wechat账号也是[微信号]"),
+            ("WX:zhangsan", "WX:[微信号]"),
+            ("vxid zhangsan", "vxid [微信号]"),
+            ("＋V zhangsan", "＋V [微信号]"),
+            ("加我微:zhangsan", "加我微:[微信号]"),
+            ("加v12345678", "加v[微信号]"),
+            ("企鹅12345", "企鹅[QQ号]"),
+            ("扣扣叫12345", "扣扣叫[QQ号]"),
+            ("QQ群号：12345", "QQ群号：[QQ号]"),
+            ("qq交流群12345", "qq交流群[QQ号]"),
+            ("q群：12345", "q群：[QQ号]"),
+            ("Q:12345", "Q:[QQ号]"),
+            ("加q12345", "加q[QQ号]"),
+            # Forms of numbers.
+            ("0086-138 1234 5678", "[电话]"),
+            ("+8613812345678", "[电话]"),
+            ("013812345678转", "[电话]转"),
+            ("(0755)26234567-12345", "[电话]"),
+            ("0755-2623 4567转分机1", "[电话]"),
+            ("+86 010 62345678", "[电话]"),
+            ("4008201234", "[电话]"),
+            ("800-8201-234", "[电话]"),
+            ("致电：623-4567", "致电：[电话]"),
+            ("Tel: 6234-5678", "Tel: [电话]"),
+            ("联系方式为62345678", "联系方式为[电话]"),
+            ("热线号码是62345678", "热线号码是[电话]"),
+            ("13812300000", "[电话]"),
+            ("11010519491231002x", "[身份证号]"),
+            ("110105 19491231 0021", "[身份证号]"),
         ],
     )
     def test_is_masked(self, raw, masked):
         text, counts = mask_personal_data(raw)
         assert text == masked
-        assert sum(counts.values()) == sum(masked.count(token) for token in TOKENS.values())
+        assert counts == {kind: masked.count(token) for kind, token in TOKENS.items() if token in masked}
+
+    def test_the_kinds_and_their_tokens(self):
+        text = "a@b.io http://b.io 110101199003074514 微信:zhangsan QQ:12345 13812345678"
+        assert mask_personal_data(text) == (
+            "[邮箱] [网址] [身份证号] 微信:[微信号] QQ:[QQ号] [电话]",
+            {"email": 1, "url": 1, "id_number": 1, "wechat": 1, "qq": 1, "phone": 1},
+        )
+
+    # GB/T 2260, the first two digits.
+    PROVINCES = (
+        "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83"
+    )
+
+    @pytest.mark.parametrize("rest", ["0105194912310021", "0503670401001"])
+    def test_a_resident_number_begins_with_the_number_of_a_province(self, rest):
+        found = {f"{number}" for number in range(10, 100) if mask_personal_data(f"{number}{rest}")[1]["id_number"]}
+        assert found == set(self.PROVINCES.split())
+
+    @pytest.mark.parametrize(
+        ("number", "masked"),
+        [
+            ("110105194902280021", True),
+            ("110105194902290021", False),
+            ("110105200002290021", True),
+            ("110105194900280021", False),
+            ("110105194913280021", False),
+            ("110105194912000021", False),
+            ("110105194912320021", False),
+            ("110105199910010021", True),
+            ("130503670430001", True),
+            ("130503670431001", False),
+            ("130503671301001", False),
+            ("130503680229001", True),
+            ("130503670229001", False),
+            # Three different digits are a pattern, four may be a person.
+            ("110111191111111111", False),
+            ("110111191111111112", True),
+            ("111000111011101", False),
+        ],
+    )
+    def test_a_resident_number_holds_a_date_of_birth(self, number, masked):
+        assert mask_personal_data(number) == (("[身份证号]", {"id_number": 1}) if masked else (number, {}))
 
     @pytest.mark.parametrize(
         "text",
@@ -141,6 +287,32 @@ class TestPersonalData:
                 "服用Q10 100000",
             ],
             *["123456789012345678", "111111111111111", "样本201012345", "1:1000稀释", "IL-6 12345678 pg", "5@10mg"],
+            *[
+                "编号AB130503670401001",
+                "计数138-1200-0000",
+                "13800000000",
+                "138.00.000.000",
+                "010-62000000转123",
+                "稍微❤zhangsan",
+            ],
+            *[
+                "13812345678万",
+                "病毒13812345678.5",
+                "3.13812345678",
+                "010-62345678mg",
+                "400-820-1234片",
+                "0.4008201234",
+            ],
+            *[
+                "电话62345678粒",
+                "电话12345678",
+                "QQ1234",
+                "qq0123456",
+                "微信abcd1",
+                "加v abcd",
+                "aqq12345",
+                "clinic.comb",
+            ],
         ],
     )
     def test_what_was_measured_stays(self, text):
@@ -186,6 +358,8 @@ class TestRow:
             (["头疼怎么办", None], "头疼怎么办"),
             (["", "头疼怎么办"], "头疼怎么办"),
             (["甲亢吃什么", "乙肝吃什么", "甲亢吃什么"], "甲亢吃什么\n乙肝吃什么"),
+            (["头疼", "？头疼怎么办。", "怎么办"], "？头疼怎么办。"),
+            ([" 头疼<br>", "胃疼&nbsp;"], "头疼\n胃疼"),
         ],
     )
     def test_question_is_joined_from_what_its_parts_say(self, parts, question):
@@ -213,6 +387,75 @@ class TestRow:
     def test_is_dropped_for_a_reason(self, question, answer, reason):
         assert self.row(*question, answer=answer).reason == reason
 
+    @pytest.mark.parametrize(
+        ("question", "answer", "detail"),
+        [
+            ("头疼怎么办", None, "answer is null"),
+            (None, "多喝水", "question is null"),
+            (None, None, "question is null"),
+            (5, ["多喝水"], "int: 5"),
+            ("头疼怎么办", ["多喝水"], "list: ['多喝水']"),
+            ("头疼怎么办", {"a": "水" * 300}, "dict: {'a': '" + "水" * 193),
+            ("头疼怎么办", "&nbsp;", ""),
+            ("头疼怎么办", "谢谢！", "谢谢！"),
+            ("头疼怎么办", "。" * 300, "。" * 200),
+            ("头疼怎么办", "喝\ufffd", "holds U+FFFD or 锟斤拷"),
+            ("疼", "多喝水", "1 characters, at least 2 asked"),
+            ("头疼怎么办", "多喝水" * 100, "300 characters, at most 200 allowed"),
+        ],
+    )
+    def test_the_reason_comes_with_what_was_found_and_no_text_stays(self, question, answer, detail):
+        row = self.row(question, answer=answer, department="内科")
+        assert row.detail == detail
+        assert (row.question, row.answer, row.department, row.masked) == (None, None, None, {})
+
+    def test_a_row_that_could_not_be_read_keeps_the_reason_of_the_reader(self):
+        row = clean_row(RawRow(1, (), None, None, Broken("bad_csv", "why", "text")), RULES)
+        assert (row.reason, row.detail) == ("bad_csv", "why")
+
+    def test_what_was_masked_is_counted_in_the_question_and_in_the_answer(self):
+        row = self.row("我手机13812345678", "QQ：123456789", answer="打13912345678")
+        assert (row.question, row.answer) == ("我手机[电话]\nQQ：[QQ号]", "打[电话]")
+        assert row.masked == {"phone": 2, "qq": 1}
+        assert (row.reason, row.detail) == (None, "")
+        raw = RawRow(1, ("我手机13812345678",), "打13912345678", None)
+        plain = clean_row(raw, Rules((2, 100), (2, 200), mask=False))
+        assert (plain.question, plain.answer, plain.masked) == (*raw.question, raw.answer, {})
+
+    @pytest.mark.parametrize(
+        ("parts", "joined"), [([], ""), (["空", "暂无"], "暂无"), (["暂无", "空"], "暂无"), (["", "。。"], "。。")]
+    )
+    def test_where_nothing_is_said_the_longest_placeholder_is_the_question(self, parts, joined):
+        assert join_parts(parts) == joined
+
+    @pytest.mark.parametrize(
+        ("raw", "name"),
+        [(3.5, "3.5"), (True, None), ("内&nbsp;科", "内 科"), ("13812345678科", "13812345678科"), ({}, None)],
+    )
+    def test_a_name_of_a_department_is_text_or_a_number(self, raw, name):
+        assert clean_department(raw) == name
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (None, None),
+            ("头\ud83d疼", "头\\ud83d疼"),
+            (3, "3"),
+            ([1, "二"], "[1, '二']"),
+            (("头", None, 3), "头\n3"),
+            ((None, None), None),
+            ((), None),
+        ],
+    )
+    def test_any_value_can_be_written_as_the_text_that_it_was(self, value, text):
+        assert original_text(value) == text
+
+    def test_bounds_may_be_one_length(self):
+        raw = RawRow(1, ("头疼",), "多喝水", None)
+        assert clean_row(raw, Rules((2, 2), (3, 3))).reason is None
+        assert clean_row(raw, Rules((3, 3), (3, 3))).reason == "short_question"
+        assert clean_row(raw, Rules((2, 2), (1, 2))).reason == "long_answer"
+
     def test_length_bounds_are_inclusive(self):
         assert self.row("头疼", answer="喝水").reason is None
         assert self.row("头疼", answer="多喝水吧" * 50).reason is None
@@ -226,6 +469,8 @@ class TestRow:
     def test_bounds_that_contradict_each_other_are_an_error(self):
         with pytest.raises(UserError, match=r"cleaning\.min_answer_characters"):
             Rules((1, 2), (5, 4))
+        with pytest.raises(UserError, match=r"cleaning\.min_question_characters \(3\) is above .* \(2\)"):
+            Rules((3, 2), (1, 4))
 
     @REPRODUCIBLE
     @given(st.lists(st.text("高血压头疼？。 无"), max_size=4))

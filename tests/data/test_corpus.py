@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from medscale.base.errors import UserError
 from medscale.data import table_files
-from medscale.data.corpus import Columns, Corpus, RawRow
+from medscale.data.corpus import Columns, Corpus, RawRow, row_id
+from medscale.data.table_files import Broken, TableFile, open_table
 from medscale.data.text_encoding import detect_encoding
-from medscale.fetch.manifest import write_manifest
+from medscale.fetch.manifest import content_of, read_manifest, write_manifest
 
 REPRODUCIBLE = settings(deadline=None, derandomize=True)
 COLUMNS = Columns(("title", "ask"), "answer", "department")
@@ -31,11 +32,18 @@ ROWS = [
 ]
 
 
-def corpus(folder: Path, columns: Columns = COLUMNS, **files: bytes) -> Corpus:
+def corpus(folder: Path, columns: Columns = COLUMNS, content: str | None = None, **files: bytes) -> Corpus:
     """Write files, named by keywords with the dot as two underscores, and open them by their manifest."""
-    for name, content in files.items():
-        (folder / name.replace("__", ".")).write_bytes(content)
-    return Corpus(write_manifest(folder, kind="data", source="file"), columns)
+    for name, data in files.items():
+        (folder / name.replace("__", ".")).write_bytes(data)
+    return Corpus(write_manifest(folder, kind="data", source="file"), columns, content)
+
+
+def table(folder: Path, name: str, content: bytes | str, wanted: tuple[str, ...] = ()) -> tuple[TableFile, list]:
+    """Open one file, and read its rows."""
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    opened = open_table(folder / name, wanted)
+    return opened, list(opened.records)
 
 
 def as_csv(rows: list[dict], encoding: str = "utf-8") -> bytes:
@@ -256,3 +264,243 @@ def test_a_wrong_mapping_is_named(text, message):
 
 def test_a_question_may_be_one_column_without_a_list():
     assert Columns.from_json('{"question": "q", "answer": "a"}') == Columns(("q",), "a", None)
+
+
+def test_a_mapping_with_everything_in_it():
+    columns = Columns.from_json('{"question": ["title", "ask"], "answer": "a", "department": "d"}')
+    assert columns == Columns(("title", "ask"), "a", "d")
+    assert columns.names == ("title", "ask", "a", "d")
+    assert Columns.from_json('{"question": "q", "answer": "a", "department": null}').names == ("q", "a")
+
+
+def test_a_row_has_its_number_in_its_name():
+    assert [row_id(1), row_id(1234567), row_id(12345678)] == ["r0000001", "r1234567", "r12345678"]
+    assert RawRow(7, (), None, None).id == "r0000007"
+    assert RawRow(7, (), None, None).broken is None
+
+
+def test_a_corpus_of_other_content_than_asked_for_is_refused(tmp_path):
+    corpus(tmp_path, a__csv=as_csv(ROWS))
+    content = content_of(read_manifest(tmp_path / "manifest.json"))
+    assert len(list(corpus(tmp_path, content=content).rows())) == 2
+    with pytest.raises(UserError, match="another data"):
+        corpus(tmp_path, content=content, a__csv=as_csv(ROWS[:1]))
+
+
+def test_the_ending_counts_in_capitals_too(tmp_path):
+    opened = corpus(tmp_path, A__CSV=as_csv(ROWS), B__JSON=as_json(ROWS), C__PARQUET=as_parquet(ROWS))
+    assert opened.files == opened.skipped == []
+    assert values(list(opened.rows())) == EXPECTED * 3
+    assert opened.files == [
+        {"path": "A.CSV", "format": "csv", "encoding": "utf-8", "rows": 2},
+        {"path": "B.JSON", "format": "json", "encoding": "utf-8", "rows": 2},
+        {"path": "C.PARQUET", "format": "parquet", "encoding": None, "rows": 2},
+    ]
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(0, []), (1, [1]), (2, [2]), (3, [2, 1]), (4, [2, 2]), (5, [2, 2, 2][:2])])
+def test_a_limit_leaves_later_files_closed(tmp_path, limit, rows):
+    opened = corpus(tmp_path, a__csv=as_csv(ROWS), b__jsonl=as_jsonl(ROWS))
+    assert [row.number for row in opened.rows(limit)] == list(range(1, sum(rows) + 1))
+    assert [file["rows"] for file in opened.files] == rows
+
+
+def test_a_broken_row_holds_nothing_but_why(tmp_path):
+    (row,) = corpus(tmp_path, Columns(("title",), "answer"), a__csv=b"title,answer\na\n").rows()
+    assert row == RawRow(1, (), None, None, Broken("wrong_field_count", "1 fields where the header has 2", "a"))
+
+
+class TestJson:
+    def test_columns_are_those_of_the_first_hundred_rows_in_their_order(self, tmp_path):
+        lines = [{"b": 1, "a": 2}, *[{"a": 3}] * 98, {"c": 4, "a": 5}, {"d": 6}]
+        opened, rows = table(tmp_path, "a.ndjson", as_jsonl(lines))
+        assert (opened.path, opened.format, opened.encoding) == (tmp_path / "a.ndjson", "jsonl", "utf-8")
+        assert opened.columns == ["b", "a", "c"]
+        assert rows == lines
+
+    def test_what_is_wrong_with_a_line_is_told(self, tmp_path):
+        _, rows = table(tmp_path, "a.jsonl", '{"a": 1}\n \n{"a" 2}\n[3]\n"X"\n')
+        assert rows == [
+            {"a": 1},
+            Broken("bad_json", "Expecting ':' delimiter: line 1 column 6 (char 5)", '{"a" 2}'),
+            Broken("bad_json", "not an object", "[3]"),
+            Broken("bad_json", "not an object", '"X"'),
+        ]
+
+    def test_a_carriage_return_between_tokens_is_white_space(self, tmp_path):
+        assert table(tmp_path, "a.jsonl", '{"a":\r1}\r\n{"a": 2}')[1] == [{"a": 1}, {"a": 2}]
+
+    def test_an_array_may_begin_after_white_space_and_hold_other_things(self, tmp_path):
+        opened, rows = table(tmp_path, "a.json", ' \r\n\t[ {"a": [1, {}]} ,\t3, "X,X" ,null\n,{"b": "]"}\r\n] ')
+        assert opened.columns == ["a", "b"]
+        assert rows == [
+            {"a": [1, {}]},
+            *[Broken("bad_json", "not an object", text) for text in ("3", '"X,X"', "null")],
+            {"b": "]"},
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "elements"),
+        [('[{"a": 1}, {"b"', 1), ('[{"a": 1} {"b": 2}]', 0), ('[{"a": 1}', 0), ('[{"a": 1},', 1), ("[", 0)],
+    )
+    @pytest.mark.parametrize("block", [3, 1 << 20])
+    def test_a_broken_array_counts_its_whole_elements(self, tmp_path, monkeypatch, text, elements, block):
+        monkeypatch.setattr(table_files, "_BLOCK", block)
+        with pytest.raises(UserError, match=rf"a\.json: broken JSON after {elements} elements"):
+            table(tmp_path, "a.json", text)
+
+    @pytest.mark.parametrize(
+        ("name", "text"), [("a.json", "[1, 2]"), ("a.jsonl", "1\n"), ("a.jsonl", ""), ("a.json", "[]")]
+    )
+    def test_a_file_without_an_object_is_refused(self, tmp_path, name, text):
+        with pytest.raises(UserError, match="no JSON object in the first 100 rows"):
+            table(tmp_path, name, text)
+
+
+class TestCsv:
+    def test_the_header_is_stripped_and_blank_lines_are_no_rows(self, tmp_path):
+        opened, rows = table(tmp_path, "a.csv", "\r\n a ,b\t\r\n\r\n 1 ,2\r\n\r\n")
+        assert (opened.path, opened.format, opened.encoding) == (tmp_path / "a.csv", "csv", "utf-8")
+        assert opened.columns == ["a", "b"]
+        assert rows == [{"a": " 1 ", "b": "2"}]
+
+    @pytest.mark.parametrize("text", ["", "\n\n"])
+    def test_a_file_without_a_header_is_refused(self, tmp_path, text):
+        with pytest.raises(UserError, match=r"a\.csv: no header line"):
+            table(tmp_path, "a.csv", text)
+
+    def test_a_header_that_names_columns_twice_is_refused(self, tmp_path):
+        with pytest.raises(UserError, match="the header names 'a', 'b' more than once"):
+            table(tmp_path, "a.csv", "b,a,c, a,b\n1,2,3,4,5\n")
+
+    def test_line_ends_inside_quotes_stay_as_they_are(self, tmp_path):
+        assert table(tmp_path, "a.csv", 'a,b\r\n"1\r\n2\n3\r4",5\r\n')[1] == [{"a": "1\r\n2\n3\r4", "b": "5"}]
+
+    def test_the_text_of_a_broken_row_is_all_of_it_but_its_line_end(self, tmp_path):
+        _, rows = table(tmp_path, "a.csv", 'a,b\r\n"1\r\n2",3,X\r\nrnX\n4,5')
+        assert rows == [
+            Broken("wrong_field_count", "3 fields where the header has 2", '"1\r\n2",3,X'),
+            Broken("wrong_field_count", "1 fields where the header has 2", "rnX"),
+            {"a": "4", "b": "5"},
+        ]
+
+    def test_several_quotes_that_are_never_closed_cost_a_row_each(self, tmp_path):
+        lines = ["1,2", '"3,4', "5,6", '7,"8', '"9,10', '11,"12"', "13,14"]
+        _, rows = table(tmp_path, "a.csv", "a,b\n" + "\n".join(lines))
+        assert [row if isinstance(row, Broken) else tuple(row.values()) for row in rows] == [
+            ("1", "2"),
+            Broken("wrong_field_count", "1 fields where the header has 2", '"3,4'),
+            ("5", "6"),
+            ("7", "8\n"),
+            Broken("wrong_field_count", "1 fields where the header has 2", '"9,10'),
+            ("11", "12"),
+            ("13", "14"),
+        ]
+
+    def test_a_stray_quote_in_tab_separated_values_is_harmless(self, tmp_path):
+        assert table(tmp_path, "a.tsv", 'a\tb\n"甲"亢,\t"乙"肝\n')[1] == [{"a": "甲亢,", "b": "乙肝"}]
+
+    def test_a_field_too_long_for_the_parser_costs_one_row(self, tmp_path):
+        long = "药" * 131_073
+        _, rows = table(tmp_path, "a.csv", f"a,b\n1,{long}X\r\n2,3\n")
+        assert rows == [Broken("bad_csv", "field larger than field limit (131072)", f"1,{long}X"), {"a": "2", "b": "3"}]
+
+
+def parquet_with_bad_text(values: list[bytes], **columns: list) -> bytes:
+    """Parquet does not check that its texts are UTF-8."""
+    sink = io.BytesIO()
+    text = pa.array(values, pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"a": text} | columns), sink, compression="none", use_dictionary=False)
+    return sink.getvalue()
+
+
+class TestParquet:
+    def test_only_wanted_columns_are_read_and_all_are_named(self, tmp_path):
+        content = as_parquet([{"a": 1, "b": "x", "c": [2]}, {"a": None, "b": "y", "c": []}])
+        opened, rows = table(tmp_path, "a.parquet", content, wanted=("c", "a", "d"))
+        assert (opened.path, opened.format, opened.encoding) == (tmp_path / "a.parquet", "parquet", None)
+        assert opened.columns == ["a", "b", "c"]
+        assert rows == [{"a": 1, "c": [2]}, {"a": None, "c": []}]
+
+    def test_a_text_that_is_no_utf8_costs_one_row(self, tmp_path):
+        content = parquet_with_bad_text(["甲".encode(), b"\xe4\xb9X\xff", "丙".encode()], b=[1, 2, 3])
+        good, broken, last = table(tmp_path, "a.parquet", content, wanted=("a", "b"))[1]
+        assert (good, last) == ({"a": "甲", "b": 1}, {"a": "丙", "b": 3})
+        assert (broken.reason, broken.text) == ("bad_text", r"\xe4\xb9X\xff")
+        assert "position 0" in broken.detail
+
+    def test_more_rows_than_a_batch_come_in_order(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(table_files, "_PARQUET_ROWS", 3)
+        rows = [{"a": number} for number in range(10)]
+        assert table(tmp_path, "a.parquet", as_parquet(rows), wanted=("a",))[1] == rows
+
+    def test_a_file_that_is_none_is_refused(self, tmp_path):
+        with pytest.raises(UserError, match=r"a\.parquet: not a Parquet file"):
+            table(tmp_path, "a.parquet", b"PAR1 and no more")
+
+    def test_a_file_that_is_damaged_inside_is_refused(self, tmp_path):
+        content = bytearray(as_parquet([{"a": f"text {number}"} for number in range(100)]))
+        content[4:200] = bytes(196)
+        with pytest.raises(UserError, match=r"a\.parquet: damaged inside"):
+            table(tmp_path, "a.parquet", bytes(content), wanted=("a",))
+
+
+def test_a_file_of_unknown_format_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"a\.xlsx: unknown format; expected one of \.csv, \.json, \.jsonl"):
+        table(tmp_path, "a.xlsx", b"")
+
+
+class TestEncoding:
+    def found(self, folder: Path, content: bytes) -> str:
+        (folder / "a.csv").write_bytes(content)
+        return detect_encoding(folder / "a.csv")
+
+    @pytest.mark.parametrize(
+        ("content", "encoding"),
+        [
+            (b"", "utf-8"),
+            (b"\xef\xbb\xbf", "utf-8-sig"),
+            ("\ufeff甲,乙".encode(), "utf-8-sig"),
+            ("甲\ufeff乙".encode(), "utf-8"),
+            ("甲".encode("gb18030"), "gb18030"),
+            # Mostly Latin, as a table of drugs may be.
+            (b"aspirin,ibuprofen,paracetamol\n" * 20 + "病".encode("gb18030"), "gb18030"),
+            (b"~\x7f{}\n" * 40 + "病".encode("gb18030"), "gb18030"),
+            # Ten characters that happen to be UTF-8 are not enough to call a file damaged, eleven are (below).
+            ("中".encode() * 10 + b"\xe8abc", "gb18030"),
+        ],
+    )
+    def test_is(self, tmp_path, content, encoding):
+        assert self.found(tmp_path, content) == encoding
+
+    @pytest.mark.parametrize("chunk", [5, 8, 1 << 20])
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("中".encode() * 11 + b"\xe8abc", "damaged UTF-8 at byte 33 (line 1)"),
+            ("病\n".encode() * 200 + b"\xe8\x8d\n" + "病\n".encode() * 200, "damaged UTF-8 at byte 800 (line 201)"),
+            (b"\n" + "病".encode() * 300 + b"\xff\xff\n", "damaged UTF-8 at byte 901 (line 2)"),
+            (b"\n\xff\xff\n", "neither UTF-8 (fails at byte 1, line 2) nor GB18030 (fails at byte 1, line 2)"),
+            (
+                b"a\n\nb" + "病\n".encode("gb18030") * 6 + b"x\n\xff\xff\n",
+                "neither UTF-8 (fails at byte 4, line 3) nor GB18030 (fails at byte 24, line 10)",
+            ),
+            (
+                "病".encode("gb18030") + b"\n\xb0",
+                "neither UTF-8 (fails at byte 0, line 1) nor GB18030 (fails at byte 3, line 2)",
+            ),
+        ],
+    )
+    def test_the_place_of_the_damage_is_told(self, tmp_path, monkeypatch, content, message, chunk):
+        monkeypatch.setattr("medscale.data.text_encoding._CHUNK", max(chunk, 600 if "damaged" in message else 0))
+        with pytest.raises(UserError) as caught:
+            self.found(tmp_path, content)
+        assert f"a.csv: {message}" in str(caught.value)
+
+    def test_only_the_text_around_the_damage_is_looked_at(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("medscale.data.text_encoding._CHUNK", 100)
+        good, other = "病".encode() * 16, "病".encode("gb18030") * 200
+        # Sixteen good characters before the damage, fifty bad bytes after it.
+        assert self.found(tmp_path, b"x" * 1000 + good + other) == "gb18030"
+        with pytest.raises(UserError, match="damaged UTF-8 at byte 1048"):
+            self.found(tmp_path, b"x" * 1000 + good + b"\xff" + b"y" * 200 + other)

@@ -26,6 +26,7 @@ from medscale.data.splitting import (
     POOL,
     TEST,
     VALIDATION,
+    Families,
     assign_parts,
     exact_subset,
     quotas,
@@ -51,6 +52,36 @@ class TestParts:
         if chosen is not None:
             assert len(set(chosen)) == len(chosen)
             assert sum(sizes[index] for index in chosen) == target
+
+    @pytest.mark.parametrize(
+        ("sizes", "target", "chosen"),
+        [
+            ([3, 1, 2, 1], 2, [1, 3]),
+            ([2, 2, 2], 4, [0, 1]),
+            ([5, 3, 2], 5, [1, 2]),
+            ([4, 1, 4, 1, 1], 6, [0, 1, 3]),
+            ([2, 1], 3, [0, 1]),
+            ([5], 5, [0]),
+            ([5, 6], 0, []),
+            ([2, 2], 3, None),
+            ([], 1, None),
+        ],
+    )
+    def test_an_exact_subset_has_small_and_early_ones_first(self, sizes, target, chosen):
+        assert exact_subset(sizes, target) == chosen
+
+    @pytest.mark.parametrize(
+        ("shares", "size", "expected"),
+        [
+            ({"a": 5, "b": 3, "c": 2}, 4, {"a": 2, "b": 1, "c": 1}),  # 2, 1.2, 0.8
+            ({"a": 60, "b": 25, "c": 15}, 7, {"a": 4, "b": 2, "c": 1}),  # 4.2, 1.75, 1.05
+            ({"a": 7, "b": 5}, 5, {"a": 3, "b": 2}),  # 2.92, 2.08
+            ({"c": 1, "b": 1, "a": 1}, 2, {"a": 1, "b": 1, "c": 0}),  # equal remainders: by name
+            ({"a": 3, "b": 1}, 0, {"a": 0, "b": 0}),
+        ],
+    )
+    def test_quotas_are_those_of_largest_remainders(self, shares, size, expected):
+        assert dict(quotas(Counter(shares), size)) == expected
 
     @REPRODUCIBLE
     @given(st.dictionaries(st.text("甲乙丙丁", min_size=1), st.integers(1, 500), min_size=1), st.integers(0, 300))
@@ -96,6 +127,50 @@ class TestParts:
             parts = assign_parts(labels, ["x"] * 240, row_ranks([str(n) for n in range(240)], seed), 60, 20)
             assert parts[0] == POOL
 
+    def parts(self, sizes: list[int], departments: str, test_size: int, validation_size: int) -> str:
+        """Return what becomes of families that are met in this order, each of one department: T, V or p."""
+        labels = np.repeat(np.arange(len(sizes)), sizes)
+        named = [departments[label] for label in labels]
+        parts = assign_parts(labels, named, np.arange(len(labels)), test_size, validation_size)
+        assert parts.dtype == np.int8
+        letters = {POOL: "p", TEST: "T", VALIDATION: "V"}
+        return "".join(letters[parts[labels == label][0]] for label in range(len(sizes)))
+
+    @pytest.mark.parametrize(
+        ("sizes", "departments", "test_size", "validation_size", "expected"),
+        [
+            # In the order of their ranks, as long as they fit into what their department may give.
+            ([1] * 8, "xxxxxxxx", 3, 2, "TTTVVppp"),
+            ([1] * 8, "xxxxxyyy", 2, 2, "TVpppTVp"),
+            ([1, 2, 1, 2, 1, 1], "x" * 6, 2, 1, "TpTpVp"),
+            ([1, 2, 1, 1], "xyxy", 2, 0, "TppT"),
+            # A family of five counts as small, one of six comes after all smaller ones.
+            ([5, *[1] * 10], "x" * 11, 7, 1, "TTTV" + 7 * "p"),
+            ([6, *[1] * 10], "x" * 11, 7, 1, "pTTTTTTTVpp"),
+            # So does one of more than 1 % of the part.
+            ([7, *[1] * 800], "x" * 801, 700, 0, "T" * 694 + "p" * 107),
+            ([8, *[1] * 800], "x" * 801, 700, 0, "p" + "T" * 700 + "p" * 100),
+            # Large families too are taken by department, and one may fill a quota to the last row.
+            ([6] * 10, "xxxxxyyyyy", 12, 0, "TppppTpppp"),
+            ([2, 2, 1, 1, 1, 1], "xxyyyy", 3, 0, "TpTppp"),
+            ([3, 3, 2, 2], "xxyy", 5, 0, "TpTp"),
+            # What whole families leave open is filled regardless of departments: here x may give 2, y and z 1 each.
+            ([3, 3, 3, 1], "xyzx", 4, 0, "TppT"),
+            # Where what was taken cannot be filled up, other families are taken.
+            ([3, 2, 2], "xxx", 4, 0, "pTT"),
+            ([3, 2, 2, 2], "xxxx", 4, 2, "pTTV"),
+            ([2, 1], "xy", 0, 0, "pp"),
+        ],
+    )
+    def test_which_families_come_into_which_part(self, sizes, departments, test_size, validation_size, expected):
+        assert self.parts(sizes, departments, test_size, validation_size) == expected
+
+    @pytest.mark.parametrize(("sizes", "name", "size"), [([2, 2, 2], "test_size", 3), ([2, 2], "validation_size", 1)])
+    def test_the_size_that_cannot_be_met_is_named(self, sizes, name, size):
+        wanted = {"test_size": 2, "validation_size": 2} | {name: size}
+        with pytest.raises(UserError, match=rf"study\.{name}: .* exactly {size} rows"):
+            self.parts(sizes, "x" * len(sizes), **wanted)
+
     def test_sizes_that_no_whole_families_make_are_an_error(self):
         labels = np.repeat(np.arange(0, 40, 2), 2)
         with pytest.raises(UserError, match=r"study\.test_size: no set of whole families .* exactly 5 rows"):
@@ -125,6 +200,49 @@ class TestParts:
         assert ranks.tolist() == [2454793468624329621, 1827030689863453994]
         assert row_ranks(["r0000002"], 42)[0] == ranks[1]
         assert row_ranks(["r0000002"], 43)[0] != ranks[1]
+
+    @pytest.mark.parametrize(
+        ("departments", "order"),
+        [
+            ("aaaabb", "abaaba"),  # a at 1/8, 3/8, 5/8, 7/8; b at 1/4, 3/4
+            ("aaab", "aaba"),  # a and b at 1/2: by name
+            ("baba" + "b", "babab"),  # b at 1/6, 1/2, 5/6; a at 1/4, 3/4
+            ("abbb", "babb"),  # a and the second b at 1/2: by name
+            ("cba", "abc"),
+            ("", ""),
+        ],
+    )
+    def test_the_order_of_departments(self, departments, order):
+        rows = np.arange(len(departments))
+        taken = stratified_order(rows, departments, np.zeros(len(rows), np.uint64))
+        assert "".join(departments[row] for row in taken) == order
+
+    def test_within_a_department_rows_go_by_rank_and_equal_ranks_by_place(self):
+        ranks = np.array([9, 3, 8, 5, 1, 7], np.uint64)
+        assert stratified_order(np.array([5, 3, 0, 1]), "xxxxxx", ranks).tolist() == [1, 3, 5, 0]
+        same = np.arange(500) % 2
+        assert stratified_order(np.arange(500), ["x"] * 500, same).tolist() == [*range(0, 500, 2), *range(1, 500, 2)]
+
+
+class TestFamilies:
+    def test_are_ordered_by_the_rank_of_their_first_row(self):
+        families = Families(np.array([1, 2, 1, 4, 2, 1]), "abacab", np.array([50, 10, 5, 30, 99, 70]))
+        assert len(families) == 3
+        assert families.sizes.tolist() == [2, 1, 3]
+        assert [families.rows(number).tolist() for number in range(3)] == [[1, 4], [3], [0, 2, 5]]
+        assert [families.departments(number) for number in range(3)] == [{"b": 1, "a": 1}, {"c": 1}, {"a": 2, "b": 1}]
+
+    def test_of_equal_rank_go_by_label_and_their_rows_by_place(self):
+        labels = np.arange(600) * 7 % 200
+        families = Families(labels, ["x"] * 600, np.zeros(600, np.uint64))
+        assert [families.rows(number).tolist() for number in range(200)] == [
+            np.flatnonzero(labels == label).tolist() for label in range(200)
+        ]
+
+    def test_there_may_be_none(self):
+        families = Families(np.empty(0, np.int64), [], np.empty(0, np.uint64))
+        assert len(families) == 0
+        assert families.sizes.tolist() == []
 
 
 def questions(rng: random.Random, families: int) -> list[str]:

@@ -21,7 +21,7 @@ class Families:
 
     def __init__(self, labels: np.ndarray, departments: Sequence[str], ranks: np.ndarray) -> None:
         by_label = np.argsort(labels, kind="stable")
-        starts = np.flatnonzero(np.diff(labels[by_label], prepend=-1)) if len(labels) else np.empty(0, np.int64)
+        starts = np.flatnonzero(np.diff(labels[by_label], prepend=-1))
         order = np.argsort(ranks[by_label[starts]], kind="stable")
         self._rows, self._departments = by_label, departments
         self._starts = starts[order]
