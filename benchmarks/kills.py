@@ -29,6 +29,8 @@ from workflow_runner import Copy
 
 PACKAGES = ("snakemake", "torch", "psutil")
 A_STUDY = 20  # kills
+# How often a stage is chosen: more often where more can go wrong.
+WEIGHTS = {"fetch_model": 3, "clean": 2, "finetune": 4, "predict": 4, "score": 3}
 START = 6.0  # seconds: reading the workflow, and the first jobs
 BETWEEN = "between jobs"
 INSTANTS = (*STAGES, BETWEEN)
@@ -114,13 +116,15 @@ def ordered(counts: Counter, names: tuple[str, ...]) -> dict[str, int]:
 def draw(generator: random.Random, kills: int, takes: dict[str, float]) -> list[tuple[str | None, float, bool]]:
     """Return when to kill: a stage or None, the seconds after it began, and whether Snakemake alone is hit.
 
-    The stages come in the order in which they run, so that a call seldom ends before its kill.
+    The stages come in the order in which they run, so that a call seldom ends before its kill. Early instants are more
+    frequent than late ones: on a machine whose load changes, a late one may come after the job's end.
     """
-    stages = sorted(generator.choices(STAGES, k=kills), key=STAGES.index)
+    weights = [WEIGHTS.get(stage, 1) for stage in STAGES]
+    stages = sorted(generator.choices(STAGES, weights, k=kills), key=STAGES.index)
     instants = []
     for number, stage in enumerate(stages):
         anywhere = number % 5 == 4
-        seconds = generator.uniform(0, START if anywhere else takes[stage])
+        seconds = START * generator.random() if anywhere else 0.7 * takes[stage] * generator.random() ** 2
         instants.append((None if anywhere else stage, seconds, generator.random() < 0.25))
     return instants
 

@@ -138,6 +138,16 @@ def test_a_newer_holder_protects_only_what_it_can_have_locked(records):
     assert after.exists()
 
 
+def test_a_newcomer_does_not_stand_in_its_own_way(records):
+    """The other was killed while this one was beginning."""
+    path = lock(records, age=2)
+    holder(records, "dead", age=5)
+    own = holder(records, "own", age=3, **me())
+    settle(records, "own")
+    assert not path.exists()
+    assert own.exists()
+
+
 def test_a_holder_elsewhere_that_moves_is_alive(records, capfd):
     path, registration = lock(records), holder(records, place=ELSEWHERE)
     facts = json.loads(registration.read_text())
@@ -280,6 +290,7 @@ def test_a_registration_moves_while_its_process_lives_and_outlasts_only_a_kill(t
     while json.loads(path.read_text())["beat"] < 3:
         assert time.monotonic() < end, "no beat"
         time.sleep(0.01)
+    assert json.loads(path.read_text())["registered"] == facts["registered"] <= path.stat().st_mtime_ns
     if killed:
         process.kill()
     process.communicate("\n")
@@ -314,11 +325,16 @@ def test_who_takes_no_lock_leaves_no_trace(here, workflow):
 
 
 def test_a_call_registers_once_and_tells_its_jobs(here, monkeypatch):
-    made = []
+    records, made = here / ".snakemake", []
+    (records / "locks").mkdir(parents=True)
+    (records / FOLDER).mkdir()
+    path = lock(records)
+    holder(records)
     monkeypatch.setattr(holders, "register", lambda records: made.append(records) or records / FOLDER / "own.json")
     for _ in range(2):  # as where the Snakefile is read twice, as a module of another
         hold_folder(snakemake())
-    assert made == [here / ".snakemake"]
+    assert made == [records]
+    assert not path.exists()
     assert os.environ[VARIABLE] == str(here / ".snakemake" / FOLDER / "own.json")
 
 

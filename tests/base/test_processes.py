@@ -63,12 +63,13 @@ def test_a_process_of_another_user_is_there(monkeypatch, child):
 def test_this_process_and_what_it_came_from_are_spared(child, monkeypatch):
     environment = f"MEDSCALE_TEST_{os.getpid()}"
     monkeypatch.setenv(environment, "1")
-    nested = (
+    inner = (
         "from medscale.base.processes import end_processes\n"
         f"print(end_processes(lambda variables: '{environment}' in variables))"
     )
-    done = subprocess.run([sys.executable, "-c", nested], capture_output=True, text=True, env=package_on_path())
-    assert done.stdout == "([], [])\n", done.stderr
+    outer = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {inner!r}]).returncode)"
+    done = subprocess.run([sys.executable, "-c", outer], capture_output=True, text=True, env=package_on_path())
+    assert (done.returncode, done.stdout) == (0, "([], [])\n"), done.stderr
     started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert end_processes(lambda variables: environment in variables) == ([started.pid], [])
     assert not psutil.pid_exists(started.pid)
