@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from noted_imports import noting
 from places import ROOT
 
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "resources/demo")
@@ -27,10 +28,10 @@ SMALL = {
 
 
 class Copy:
-    """A copy of the repository in which the workflow runs on its own."""
+    """A copy of the repository in which the workflow runs on its own; jobs note their imports in a folder, if given."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, imports: Path | None = None):
+        self.folder, self.imports = folder, imports
         for part in PARTS:
             source, target = ROOT / part, folder / part
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,8 @@ class Copy:
 
     def environment(self) -> dict[str, str]:
         """Return an environment with a lock folder of the copy's own."""
-        return {**os.environ, "MEDSCALE_LOCK_DIR": str(self.folder.parent / "locks")}
+        base = noting(self.imports) if self.imports else os.environ
+        return {**base, "MEDSCALE_LOCK_DIR": str(self.folder.parent / "locks")}
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake and return what it printed, on one stream."""
