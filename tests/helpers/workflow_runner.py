@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from noted_imports import noting
 from places import ROOT
 
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "resources/demo")
@@ -27,10 +28,10 @@ SMALL = {
 
 
 class Study:
-    """The small study in a folder of its own, run by a checkout that lies elsewhere."""
+    """The small study in a folder of its own, run by a checkout that lies elsewhere; jobs note imports, if asked to."""
 
-    def __init__(self, checkout: Path, folder: Path):
-        self.checkout, self.folder = checkout, folder
+    def __init__(self, checkout: Path, folder: Path, imports: Path | None = None):
+        self.checkout, self.folder, self.imports = checkout, folder, imports
         folder.mkdir(parents=True, exist_ok=True)
         self.configure()
 
@@ -53,7 +54,8 @@ class Study:
 
     def environment(self) -> dict[str, str]:
         """Return an environment with a lock folder of the study's own."""
-        return {**os.environ, "MEDSCALE_LOCK_DIR": str(self.folder.parent / "locks")}
+        base = noting(self.imports) if self.imports else os.environ
+        return {**base, "MEDSCALE_LOCK_DIR": str(self.folder.parent / "locks")}
 
     def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake and return what it printed, on one stream."""
@@ -77,7 +79,7 @@ class Study:
 class Copy(Study):
     """A copy of the repository in which the workflow runs on its own."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, imports: Path | None = None):
         for part in PARTS:
             source, target = ROOT / part, folder / part
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ class Copy(Study):
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, target)
-        super().__init__(folder, folder)
+        super().__init__(folder, folder, imports)
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of Snakemake on the small study, as it is typed in the folder of the repository."""

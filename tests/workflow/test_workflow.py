@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from noted_imports import USES, noted
 from workflow_runner import Copy
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -26,7 +27,8 @@ SCORER = "workflow/scripts/medscale/evaluate/overlap.py"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A copy of the repository in which the small study has run."""
-    copy = Copy(tmp_path_factory.mktemp("study") / "repo")
+    folder = tmp_path_factory.mktemp("study")
+    copy = Copy(folder / "repo", imports=folder / "imports")
     copy.first_output = copy.run().stdout
     return copy
 
@@ -96,6 +98,13 @@ def test_gpu_jobs_did_not_overlap(finished):
     held = held_intervals(finished)
     assert len(held) == 4 + 5
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(sorted(held)))
+
+
+def test_jobs_import_what_they_use(finished):
+    jobs = noted(finished.imports)
+    assert {job for job, _ in jobs} == set(USES)
+    unused = {job: imported - USES[job] for job, imported in jobs}
+    assert not any(unused.values()), unused
 
 
 def held_intervals(*copies):
