@@ -59,3 +59,8 @@ def test_a_piece_that_keeps_nothing():
     judged = Judge(RULES, True)(RAWS[1:3])
     assert pa.ipc.open_stream(judged.table).read_all().num_rows == 2
     assert judged.numbers == []
+
+
+def test_a_piece_travels_compressed():
+    raws = [RawRow(number, ("头疼怎么办",), "多喝水" * 60, None) for number in range(100)]
+    assert len(Judge(RULES, near=False)(raws).table) < 100 * len("多喝水".encode() * 60) / 4
