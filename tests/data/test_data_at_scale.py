@@ -15,6 +15,7 @@ from test_splitting import Split, questions
 import clean
 import encode
 import split
+from medscale.base import arguments
 from medscale.base.files import read_json
 from medscale.data import text_cleaning
 from medscale.data.near import shingles
@@ -86,11 +87,9 @@ class TestResults:
         rows, texts = rows_with_twins(random.Random(7), 700), questions(random.Random(7), 500)
         cleaned = [Cleaned(tmp_path / n, rows, "--threads", n).files for n in ("1", "2")]
         assert cleaned[0] == cleaned[1]
-        for module in (clean, split):
-            monkeypatch.setattr(module, "available_cores", lambda: 1)
+        monkeypatch.setattr(arguments, "available_cores", lambda: 1)
         one = Split(tmp_path / "one", texts)
-        for module in (clean, split):
-            monkeypatch.setattr(module, "available_cores", lambda: 2)
+        monkeypatch.setattr(arguments, "available_cores", lambda: 2)
         two = Split(tmp_path / "two", texts)
         for name, path in one.paths.items():
             assert path.read_bytes() == two.paths[name].read_bytes()

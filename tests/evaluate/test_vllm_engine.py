@@ -55,7 +55,7 @@ SETTINGS = {"evaluation": {"engine": "vllm", "max_new_tokens": 24, "batch_size":
 def test_there_is_room_for_the_longest_answer_and_the_longest_reference(tiny_model, monkeypatch, max_length, extra):
     chat = Chat(load_tokenizer(tiny_model), "你是医生。")
     monkeypatch.setattr(predict, "VllmModel", lambda *told: told)
-    args = SimpleNamespace(model=tiny_model, method="lora", adapter=Path("adapter"))
+    args = SimpleNamespace(model=tiny_model, content=None, method="lora", adapter=Path("adapter"))
     pairs = [("头痛怎么办", "休息" * 50), ("头痛", "休息" * 60)]
     folder, adapter, kind, batch_size, longest = predict.load(
         args, SETTINGS | {"max_length": max_length}, "bf16", chat, pairs
@@ -67,7 +67,7 @@ def test_there_is_room_for_the_longest_answer_and_the_longest_reference(tiny_mod
 
 
 def test_qlora_is_refused(tiny_model):
-    args = SimpleNamespace(model=tiny_model, method="qlora", adapter=Path("adapter"))
+    args = SimpleNamespace(model=tiny_model, content=None, method="qlora", adapter=Path("adapter"))
     with pytest.raises(UserError, match=r"evaluation\.engine = vllm: it does not run QLoRA's"):
         predict.load(args, SETTINGS, "bf16", None, [])
 
