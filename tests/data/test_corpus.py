@@ -82,6 +82,7 @@ def test_every_text_format_in_every_encoding_gives_the_same_rows(tmp_path, name,
     rows = list(opened.rows())
     assert values(rows) == EXPECTED
     assert [row.id for row in rows] == ["r0000001", "r0000002"]
+    assert [row.broken for row in rows] == [None, None]
     assert opened.files[0]["encoding"] == encoding
     assert opened.files[0]["rows"] == 2
 
