@@ -82,6 +82,7 @@ def test_every_text_format_in_every_encoding_gives_the_same_rows(tmp_path, name,
     rows = list(opened.rows())
     assert values(rows) == EXPECTED
     assert [row.id for row in rows] == ["r0000001", "r0000002"]
+    assert [row.broken for row in rows] == [None, None]
     assert opened.files[0]["encoding"] == encoding
     assert opened.files[0]["rows"] == 2
 
@@ -340,13 +341,21 @@ class TestJson:
         ]
 
     @pytest.mark.parametrize(
-        ("text", "elements"),
-        [('[{"a": 1}, {"b"', 1), ('[{"a": 1} {"b": 2}]', 0), ('[{"a": 1}', 0), ('[{"a": 1},', 1), ("[", 0)],
+        ("text", "elements", "problem"),
+        [
+            ('[{"a": 1}, {"b"', 1, "Expecting ':' delimiter"),
+            ('[{"a": 1} {"b": 2}]', 0, "no comma or bracket after an element"),
+            ('[{"a": 1}', 0, "no comma or bracket after an element"),
+            ('[{"a": 1},', 1, "Expecting value"),
+            ("[", 0, "Expecting value"),
+        ],
     )
     @pytest.mark.parametrize("block", [3, 1 << 20])
-    def test_a_broken_array_counts_its_whole_elements(self, tmp_path, monkeypatch, text, elements, block):
+    def test_a_broken_array_counts_its_whole_elements(self, tmp_path, monkeypatch, text, elements, problem, block):
         monkeypatch.setattr(table_files, "_BLOCK", block)
-        with pytest.raises(UserError, match=rf"a\.json: broken JSON after {elements} elements"):
+        with pytest.raises(
+            UserError, match=rf"a\.json: broken JSON after {elements} elements of the array \({problem}"
+        ):
             table(tmp_path, "a.json", text)
 
     @pytest.mark.parametrize(
@@ -377,9 +386,9 @@ class TestCsv:
         assert table(tmp_path, "a.csv", 'a,b\r\n"1\r\n2\n3\r4",5\r\n')[1] == [{"a": "1\r\n2\n3\r4", "b": "5"}]
 
     def test_the_text_of_a_broken_row_is_all_of_it_but_its_line_end(self, tmp_path):
-        _, rows = table(tmp_path, "a.csv", 'a,b\r\n"1\r\n2",3,X\r\nrnX\n4,5')
+        _, rows = table(tmp_path, "a.csv", 'a,b\r\n"1\r\n2",3,X \t\r\nrnX\n4,5')
         assert rows == [
-            Broken("wrong_field_count", "3 fields where the header has 2", '"1\r\n2",3,X'),
+            Broken("wrong_field_count", "3 fields where the header has 2", '"1\r\n2",3,X \t'),
             Broken("wrong_field_count", "1 fields where the header has 2", "rnX"),
             {"a": "4", "b": "5"},
         ]
@@ -402,8 +411,11 @@ class TestCsv:
 
     def test_a_field_too_long_for_the_parser_costs_one_row(self, tmp_path):
         long = "药" * 131_073
-        _, rows = table(tmp_path, "a.csv", f"a,b\n1,{long}X\r\n2,3\n")
-        assert rows == [Broken("bad_csv", "field larger than field limit (131072)", f"1,{long}X"), {"a": "2", "b": "3"}]
+        _, rows = table(tmp_path, "a.csv", f"a,b\n1,{long}X \r\n2,3\n")
+        assert rows == [
+            Broken("bad_csv", "field larger than field limit (131072)", f"1,{long}X "),
+            {"a": "2", "b": "3"},
+        ]
 
 
 def parquet_with_bad_text(values: list[bytes], **columns: list) -> bytes:

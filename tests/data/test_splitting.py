@@ -380,6 +380,14 @@ class TestSubset:
             assert manifest["sha256"] == hashlib.sha256(taken).hexdigest()
             assert manifest["pool_sha256"] == hashlib.sha256(content).hexdigest()
 
+    def test_rows_of_no_department_are_counted_as_unknown(self, tmp_path):
+        result = Split(tmp_path, questions(random.Random(2), 200))
+        unknown = [row for row in result.rows["pool"] if row["department"] is None]
+        assert unknown
+        assert result.report["departments"]["pool"]["unknown"] == len(unknown)
+        _, manifest = self.take(tmp_path, result.paths["pool"], len(result.rows["pool"]))
+        assert manifest["departments"]["unknown"] == len(unknown)
+
     def test_a_subset_is_stratified(self, tmp_path):
         result = Split(tmp_path, questions(random.Random(2), 400))
         whole = result.report["departments"]["pool"]
