@@ -40,11 +40,13 @@ def main() -> int:
     if partly:
         found = found.with_stem(f"{options.room}-part")
 
+    title = options.room + (f", {' '.join(options.only)}" if options.only else "")
+    title += f", judged by {' '.join(options.tests)}" if options.tests else ""
+    title += f", a sample by seed {options.seed}" if options.sample else ""
     result: list[report.Verdict] = []
     trouble: list[str] = []
 
     def work(session: Session) -> None:
-        begin = time.monotonic()
         if session.failed:
             trouble.append(f"these tests fail without any mutant: {', '.join(session.failed)}")
             return
@@ -53,13 +55,14 @@ def main() -> int:
             trouble.append(f"run a second time, in a fork, this fails without any mutant: {failed}")
             return
         print(f"{len(session.items)} tests pass; trying mutants", flush=True)
+        begin = time.monotonic()
         for verdict in runner.verdicts(mutants):
             result.append(verdict)
             if options.verbose:
                 print(f"{verdict.status:9} {verdict.seconds:6.1f} s  {verdict.mutant.name}", flush=True)
             if len(result) % 100 == 0:
+                report.write(found, f"{title}, {len(result)} of {len(mutants)} so far", result)
                 print(f"{len(result)} in {time.monotonic() - begin:.0f} s", flush=True)
-        print(f"{time.monotonic() - begin:.0f} s", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         scratch = Path(folder)
@@ -77,8 +80,6 @@ def main() -> int:
     if trouble or not session.items:
         print(*(trouble or [f"pytest ended with {status!r}"]), file=sys.stderr)
         return 1
-    title = options.room + (f", {' '.join(options.only)}" if options.only else "")
-    title += f", a sample by seed {options.seed}" if options.sample else ""
     report.write(found, title, result)
     print(f"{title}: {report.score(result)}\nsurvivors: {found.relative_to(ROOT)}")
     return 0

@@ -15,6 +15,7 @@ from mutmut.mutation.pragma_handling import IgnoredCode, PragmaVisitor
 
 # Calls that talk to people, and calls for type checkers alone: neither changes a result.
 SILENT_CALLS = {"print", "warn", "debug", "info", "warning", "error", "add_argument", "ArgumentParser", "TypeVar"}
+TYPE_ALIAS = m.Assign(value=m.Subscript(value=m.OneOf(*map(m.Name, ("tuple", "list", "dict", "Callable")))))
 # zip(strict=True) guards against mistakes of ours. The locale of the tests is UTF-8, so a dropped encoding changes
 # nothing here; tests that run everything in another locale hold it.
 GUARDS = {"strict", "encoding"}
@@ -67,7 +68,7 @@ class _Visitor(MutationVisitor):
             self.statements.pop()
 
     def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Raise | cst.Assert | cst.Decorator):
+        if isinstance(node, cst.Raise | cst.Assert | cst.Decorator) or m.matches(node, TYPE_ALIAS):
             return True
         if isinstance(node, cst.Arg) and node.keyword and node.keyword.value in GUARDS:
             return True

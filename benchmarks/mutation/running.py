@@ -59,6 +59,7 @@ class Runner:
         if not process:
             os.close(read)
             _quiet()
+            _limit()
             failed = session.run(session.ordered(set(session.items)), self._folder("check"))
             os.write(write, (failed or "").encode())
             os._exit(FAILED if failed else PASSED)

@@ -23,6 +23,7 @@ class Lines:
         self.tests: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.fixtures: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.recorder = coverage.Coverage(data_file=None, config_file=False, source_pkgs=["medscale"], messages=False)
+        self.recorder._warn_preimported_source = False  # lines that run on import are of no test
 
     def start(self) -> None:
         """Record from here on."""
