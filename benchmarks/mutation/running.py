@@ -21,12 +21,10 @@ import pytest
 
 from mutation.changes import Mutant
 from mutation.hook.sitecustomize import Finder
-from mutation.session import Session, cached_functions
+from mutation.session import SECONDS, TIMES, Session, cached_functions
 
-OPTIONS = ("-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist")
+OPTIONS = ("-q", "--disable-warnings", "-p", "no:cacheprovider", "-p", "no:xdist")
 HOOK = Path(__file__).with_name("hook")
-# A mutant is stopped as one that hangs after this many times its tests' seconds, and these more.
-TIMES, SECONDS = 4, 5
 MEMORY = 6 * 2**30
 LARGEST_FILE = 2**28
 # What a fork answers: the tests passed, one failed, or the mutant could not be tried.
@@ -80,13 +78,10 @@ class Runner:
                 if not tests:
                     yield Verdict(mutant, "untested", 0, 0.0)
                     continue
-                expected = sum(self.session.seconds[name] for name in tests)
-                expected += sum(
-                    self.session.seconds_shared[name] for name, users in self.session.shared.items() if users & tests
-                )
                 begin = time.monotonic()
+                end = begin + sum(TIMES * self.session.expected(name) + SECONDS for name in tests)
                 process = self._fork(mutant, tests)
-                running[process] = (mutant, len(tests), begin, begin + TIMES * expected + SECONDS)
+                running[process] = (mutant, len(tests), begin, end)
             for process, (mutant, count, begin, end) in list(running.items()):
                 done, status = os.waitpid(process, os.WNOHANG)
                 late = not done and time.monotonic() > end
@@ -179,6 +174,10 @@ class Runner:
             def pytest_collection_modifyitems(self, items):
                 items[:] = sorted((item for item in items if item.nodeid in chosen), key=lambda x: chosen[x.nodeid])
 
+            def pytest_runtest_logstart(self, nodeid):
+                session.limit(nodeid)
+
+        session = self.session
         files = sorted({name.partition("::")[0] for name in chosen})
         status = pytest.main([*OPTIONS, "-x", f"--rootdir={rootdir}", *files], plugins=[Chosen()])
         if status in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
@@ -257,7 +256,7 @@ def _kill(process: int) -> None:
 
 
 def _word(status: int) -> str:
-    return {PASSED: "survived", BROKEN: "broken"}.get(status, "killed")
+    return {PASSED: "survived", BROKEN: "broken", -signal.SIGALRM: "timeout"}.get(status, "killed")
 
 
 def sample(mutants: list[Mutant], count: int | None, seed: int) -> list[Mutant]:

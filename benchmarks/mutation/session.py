@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import Phase, settings
 
+# A test hangs that takes this many times its seconds, and these more.
+TIMES, SECONDS = 4, 5
+
 
 class Lines:
     """Which tests run a line, also in the processes that they start and in the fixtures that they share."""
@@ -23,7 +27,7 @@ class Lines:
         self.tests: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.fixtures: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.recorder = coverage.Coverage(data_file=None, config_file=False, source_pkgs=["medscale"], messages=False)
-        self.recorder._warn_preimported_source = False  # lines that run on import are of no test
+        self.recorder._warn_unimported_source = False  # the package is imported by now; what that ran is of no test
 
     def start(self) -> None:
         """Record from here on."""
@@ -114,7 +118,8 @@ class Session:
                 self.failed.append(item.nodeid)
         self.noted = False
         self.lines.stop(self.shared)
-        self.work(self)
+        with session.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+            self.work(self)
         return True
 
     def ordered(self, names: set[str]) -> list[pytest.Item]:
@@ -124,6 +129,14 @@ class Session:
             files[name.partition("::")[0]].append(name)
         groups = sorted(files.values(), key=lambda group: sum(map(self.seconds.__getitem__, group)) / len(group))
         return [self.items[name] for group in groups for name in sorted(group, key=self.seconds.__getitem__)]
+
+    def expected(self, name: str) -> float:
+        """Return the seconds that a test took, with those of every fixture that it shares."""
+        return self.seconds[name] + sum(self.seconds_shared[key] for key, users in self.shared.items() if name in users)
+
+    def limit(self, name: str) -> None:
+        """Let SIGALRM end this process if the test that starts now hangs."""
+        signal.setitimer(signal.ITIMER_REAL, TIMES * self.expected(name) + SECONDS)
 
     def forget(self, lines: set[tuple[str, int]]) -> None:
         """Build a fixture of the whole session anew if it ran one of ``lines``; others are kept: they take seconds."""
@@ -135,6 +148,7 @@ class Session:
         folder.mkdir()
         items[0].config._tmp_path_factory._basetemp = folder
         for item, following in zip(items, [*items[1:], None], strict=True):
+            self.limit(item.nodeid)
             if not run_one(item, following):
                 return item.nodeid
         return None
