@@ -31,11 +31,44 @@ class Room:
 
 
 ROOMS = {
-    "compare": Room(("compare",), ("tests/compare",)),
+    "compare": Room(
+        ("compare",),
+        ("tests/compare",),
+        # Up to a dozen simulated studies each, more than half of the room's time, for statements about their average.
+        deselected=(
+            "tests/compare/test_scaling_law.py::test_a_base_model_apart_is_left_out_of_the_law",
+            "tests/compare/test_scaling_law.py::test_a_clear_law_is_chosen_and_its_intervals_mostly_hold_the_truth",
+            "tests/compare/test_scaling_law.py::test_chance_is_not_taken_for_a_law",
+        ),
+    ),
     # The sentences of the demo corpus are data: no test should hold their wording.
-    "data": Room(("data",), ("tests/data",), left_out=("data/demo/phrasings.py",)),
-    "train": Room(("train",), ("tests/train",)),
-    "evaluate": Room(("evaluate",), ("tests/evaluate",)),
+    "data": Room(
+        ("data",),
+        ("tests/data",),
+        left_out=("data/demo/phrasings.py",),
+        # Eight seconds of starting processes, over every line of the room.
+        deselected=(
+            "tests/data/test_data_at_scale.py::TestResults::test_any_number_of_processes_gives_the_same_bytes",
+        ),
+    ),
+    "train": Room(
+        ("train",),
+        ("tests/train",),
+        # Whole runs of training; each is left with another pair of parameters.
+        deselected=(
+            "tests/train/test_training.py::test_a_resumed_run_equals_an_uninterrupted_one[3-qlora]",
+            "tests/train/test_training.py::test_a_resumed_run_equals_an_uninterrupted_one[7-qlora]",
+            "tests/train/test_training.py::test_a_resumed_run_equals_an_uninterrupted_one[7-lora]",
+            "tests/train/test_training.py::test_gradient_checkpointing_changes_nothing_but_memory[lora-1]",
+            "tests/train/test_training.py::test_gradient_checkpointing_changes_nothing_but_memory[qlora-2]",
+        ),
+    ),
+    "evaluate": Room(
+        ("evaluate",),
+        ("tests/evaluate",),
+        # Nine seconds, most of them for the import of torch in two processes.
+        deselected=("tests/evaluate/test_bertscore.py::test_score_takes_the_model_and_loads_torch_only_for_it",),
+    ),
     "staleness": Room(
         ("base/digest.py", "base/study.py", "base/config.py"),
         ("tests/base",),

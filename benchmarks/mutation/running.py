@@ -2,9 +2,9 @@
 
 import ast
 import gc
+import hashlib
 import inspect
 import os
-import random
 import resource
 import shutil
 import signal
@@ -260,8 +260,12 @@ def _word(status: int) -> str:
 
 
 def sample(mutants: list[Mutant], count: int | None, seed: int) -> list[Mutant]:
-    """Return all mutants, or ``count`` of them chosen by ``seed``, in their order."""
-    if count is None or count >= len(mutants):
+    """Return all mutants, or ``count`` of them in their order: those whose names and ``seed`` have the lowest hash.
+
+    So a sample stays the same while tests are added, and nearly the same while code is.
+    """
+    if count is None:
         return mutants
-    chosen = set(random.Random(seed).sample(range(len(mutants)), count))
-    return [mutant for index, mutant in enumerate(mutants) if index in chosen]
+    ranks = {mutant.name: hashlib.sha256(f"{seed} {mutant.name}".encode()).digest() for mutant in mutants}
+    last = sorted(ranks.values())[:count][-1]
+    return [mutant for mutant in mutants if ranks[mutant.name] <= last]
