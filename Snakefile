@@ -4,12 +4,18 @@
 #   snakemake results/qlora_100k/eval.json --cores 4 --resources gpu=1      one result, and what it needs
 #   snakemake plan --cores 4 --resources gpu=1                               what it will take, measured in minutes
 #   make demo                                                               the same in minutes, without GPU
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-configfile: "config/config.yaml"
+# A study's own folder (--directory) may hold a config/config.yaml; where it holds none, the repository's is read.
+OWN, SHIPPED = "config/config.yaml", f"{workflow.current_basedir}/config/config.yaml"
+
+
+configfile: OWN if os.path.exists(OWN) else SHIPPED
 
 
 report: "workflow/report/workflow.rst"

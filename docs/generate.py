@@ -1,10 +1,11 @@
-"""Write the parts of the repository that follow from others: config/README.md, envs/*.yaml, the picture in the README.
+"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms.
 
     make docs
 
 A test holds them in step with the schema and with the lock file.
 """
 
+import ast
 import json
 import re
 import subprocess
@@ -16,6 +17,11 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ROOT / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+from medscale.base.digest import local_imports  # noqa: E402
+from medscale.base.rooms import ROOMS  # noqa: E402
+
 ENVIRONMENTS = {
     "fetch": ["huggingface_hub", "modelscope", "torch", "transformers", "tokenizers", "safetensors", "tqdm"],
     "data": [
@@ -56,7 +62,35 @@ def generated() -> dict[Path, str]:
     for readme in (ROOT / "README.md", ROOT / "README.zh-CN.md"):
         text = readme.read_text(encoding="utf-8")
         files[readme] = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture()}\2", text, flags=re.DOTALL)
+    contributing = ROOT / "CONTRIBUTING.md"
+    text = contributing.read_text(encoding="utf-8")
+    text = re.sub(r"(```text\n).*?(```)", lambda found: f"{found[1]}{rooms()}{found[2]}", text, flags=re.DOTALL)
+    text = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture_of_rooms()}\2", text, flags=re.DOTALL)
+    files[contributing] = text
     return files
+
+
+def rooms() -> str:
+    """Return the tree of the package's rooms, each with the first line that it says of itself."""
+    package = SCRIPTS / "medscale"
+    lines = ["workflow/scripts/medscale/"]
+    for room in ROOMS:
+        inner = sorted(path.parent for path in (package / room).glob("*/__init__.py"))
+        for folder in (package / room, *inner):
+            said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))).splitlines()[0]
+            depth = len(folder.relative_to(package).parts)
+            lines.append(f"{'    ' * depth + folder.name + '/':<18}{said}")
+    return "\n".join(lines) + "\n"
+
+
+def picture_of_rooms() -> str:
+    """Return which room imports from which, as a Mermaid flowchart, without what follows from other arrows."""
+    package = SCRIPTS / "medscale"
+    arrows = set()
+    for path in package.rglob("*.py"):
+        room, *_ = path.relative_to(package).parts
+        arrows |= {(file.relative_to(package).parts[0], room) for file in local_imports(path) if file.parent != package}
+    return flowchart({(a, b) for a, b in arrows if a != b})
 
 
 @cache
@@ -66,7 +100,11 @@ def picture() -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     names = dict(re.findall(r"^\t(id\d+)\[(\w+)\]$", done.stdout, re.MULTILINE))
     arrows = {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", done.stdout)}
-    arrows = {(a, b) for a, b in arrows if b != "all"}
+    return flowchart({(a, b) for a, b in arrows if b != "all"})
+
+
+def flowchart(arrows: set[tuple[str, str]]) -> str:
+    """Return arrows as a Mermaid flowchart, without those that follow from others."""
     needed = {b: {a for a, c in arrows if c == b} for _, b in arrows}
 
     def reached(rule: str) -> set[str]:

@@ -61,6 +61,7 @@ rule aggregate:
         runtime=60,
     params:
         code=code("aggregate.py"),
+        script=script("aggregate.py"),
         statistics=as_json(CONFIG["statistics"]),
         recommendation=as_json(CONFIG["recommendation"]),
         scaling=as_json(CONFIG["scaling"]),
@@ -68,7 +69,7 @@ rule aggregate:
     message:
         "Comparing all runs"
     shell:
-        "python workflow/scripts/aggregate.py --evals {input.evals:q} --training-logs {input.training_logs:q}"
+        "python {params.script:q} --evals {input.evals:q} --training-logs {input.training_logs:q}"
         " --leak-report {input.leak_report:q} --statistics {params.statistics:q} --scaling {params.scaling:q}"
         " --recommendation {params.recommendation:q} --leakage {params.leakage:q}"
         ' --output-folder "$(dirname {output.table:q})" 2>&1 | tee {log:q}'
@@ -85,9 +86,8 @@ rule report:
         clean_report=f"{DATA}/clean_report.json",
         split_report=f"{DATA}/split_report.json",
         leak_report=f"{DATA}/leak_report.json",
-        model=MODEL,
-        corpus=CORPUS,
-        template=template_files(),
+        model=SOURCES["model"].copy,
+        corpus=SOURCES["data"].copy,
     output:
         page=report(
             f"{SUMMARY}/report.html",
@@ -105,11 +105,13 @@ rule report:
         runtime=30,
     params:
         code=code("report.py"),
-        config=as_json(shared_config()),
+        script=script("report.py"),
+        template=folder_digest(BASE / "workflow" / "report" / "template"),
+        config=as_json(settings.shared_config(CONFIG)),
     message:
         "Writing the report"
     shell:
-        'python workflow/scripts/report.py --summary "$(dirname {output.page:q})" --evals {input.evals:q}'
+        'python {params.script:q} --summary "$(dirname {output.page:q})" --evals {input.evals:q}'
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
         " --leak-report {input.leak_report:q} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
@@ -146,8 +148,9 @@ rule record:
         runtime=30,
     params:
         code=code("record.py"),
+        script=script("record.py"),
     message:
         "Writing the record of {wildcards.tuned}"
     shell:
-        "python workflow/scripts/record.py --eval {input.eval:q} --training {input.training:q} --train-log {input.train_log:q}"
+        "python {params.script:q} --eval {input.eval:q} --training {input.training:q} --train-log {input.train_log:q}"
         " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 
 rule clean:
     input:
-        corpus=CORPUS,
+        SOURCES["data"].copy,
     output:
         clean=f"{DATA}/clean.parquet",
         rejected=f"{DATA}/rejected.parquet",
@@ -20,12 +20,16 @@ rule clean:
         runtime=120,
     params:
         code=code("clean.py"),
+        script=script("clean.py"),
         columns=as_json(CONFIG["data"]["columns"]),
-        cleaning=" ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in CONFIG["cleaning"].items()),
+        cleaning=settings.cleaning_options(CONFIG),
+        manifest=untracked(SOURCES["data"].manifest),
+        content=content("data"),
     message:
         "Cleaning the corpus"
     shell:
-        "python workflow/scripts/clean.py --threads {threads} --manifest {input.corpus:q} --columns {params.columns:q} {params.cleaning}"
+        "python {params.script:q} --threads {threads} --manifest {params.manifest:q} --content {params.content}"
+        " --columns {params.columns:q} {params.cleaning}"
         " --output-clean {output.clean:q} --output-rejected {output.rejected:q} --output-report {output.report:q}"
         " > {log:q} 2>&1"
 
@@ -50,6 +54,7 @@ rule split:
         runtime=120,
     params:
         code=code("split.py"),
+        script=script("split.py"),
         test_size=CONFIG["study"]["test_size"],
         validation_size=CONFIG["study"]["validation_size"],
         # A function of input is not watched: one more size must not split again, which would retrain everything.
@@ -59,7 +64,7 @@ rule split:
     message:
         "Splitting into test, validation and pool"
     shell:
-        "python workflow/scripts/split.py --threads {threads} --clean {input.clean:q} --test-size {params.test_size}"
+        "python {params.script:q} --threads {threads} --clean {input.clean:q} --test-size {params.test_size}"
         " --validation-size {params.validation_size} --sizes {params.sizes:q} --seed {params.seed}"
         " --similarity-threshold {params.threshold} --test {output.test:q} --validation {output.validation:q}"
         " --pool {output.pool:q} --report {output.report:q} > {log:q} 2>&1"
@@ -82,11 +87,12 @@ rule subset:
         runtime=30,
     params:
         code=code("subset.py"),
+        script=script("subset.py"),
         size=lambda wildcards: SIZES[wildcards.size],
     message:
         "Drawing the subset of {wildcards.size} rows"
     shell:
-        "python workflow/scripts/subset.py --pool {input.pool:q} --size {params.size} --output {output.rows:q}"
+        "python {params.script:q} --pool {input.pool:q} --size {params.size} --output {output.rows:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
@@ -107,20 +113,21 @@ rule leak_check:
         runtime=120,
     params:
         code=code("leak_check.py"),
+        script=script("leak_check.py"),
         similarity=CONFIG["leakage"]["similarity_threshold"],
         ngram=CONFIG["leakage"]["ngram"],
         containment=CONFIG["leakage"]["containment_threshold"],
     message:
         "Looking for test questions among the training questions"
     shell:
-        "python workflow/scripts/leak_check.py --test {input.test:q} --train {input.train:q}"
+        "python {params.script:q} --test {input.test:q} --train {input.train:q}"
         " --similarity-threshold {params.similarity} --ngram {params.ngram}"
         " --containment-threshold {params.containment} --output {output.report:q} > {log:q} 2>&1"
 
 
 rule encode:
     input:
-        model=MODEL,
+        SOURCES["model"].copy,
         rows=f"{DATA}/{{part}}.jsonl",
     output:
         encoded=f"{DATA}/encoded/{{part}}.parquet",
@@ -136,10 +143,14 @@ rule encode:
         runtime=60,
     params:
         code=code("encode.py"),
+        script=script("encode.py"),
         chat=as_json(CONFIG["chat"]),
         max_length=CONFIG["training"]["max_length"],
+        manifest=untracked(SOURCES["model"].manifest),
+        content=content("model"),
     message:
         "Encoding {wildcards.part}"
     shell:
-        "python workflow/scripts/encode.py --model {input.model:q} --rows {input.rows:q} --chat {params.chat:q}"
+        "python {params.script:q} --model {params.manifest:q} --content {params.content} --rows {input.rows:q}"
+        " --chat {params.chat:q}"
         " --max-length {params.max_length} --output {output.encoded:q} --report {output.report:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 
 rule predict:
     input:
-        model=MODEL,
+        SOURCES["model"].copy,
         test=f"{DATA}/test.jsonl",
         adapter=tuned_input("adapter"),
         training=tuned_input("training.json"),
@@ -23,15 +23,18 @@ rule predict:
         runtime=720,
     params:
         code=code("predict.py"),
+        script=script("predict.py"),
         fingerprint=lambda wildcards: fingerprint(wildcards.model),
-        settings=lambda wildcards: as_json(prediction_settings(wildcards)),
+        settings=lambda wildcards: as_json(settings.prediction_settings(CONFIG, RUNS.get(wildcards.model))),
         method=lambda wildcards: (RUNS[wildcards.model].method if wildcards.model in RUNS else "base"),
+        manifest=untracked(SOURCES["model"].manifest),
+        content=content("model"),
         adapter=lambda wildcards, input: (option("--adapter", input.adapter) + option("--training", input.training)),
     message:
         "Predicting with {wildcards.model}"
     shell:
-        "python workflow/scripts/predict.py --run {wildcards.model} --method {params.method} --settings {params.settings:q}"
-        " --fingerprint {params.fingerprint} --threads {threads} --model {input.model:q} {params.adapter}"
+        "python {params.script:q} --run {wildcards.model} --method {params.method} --settings {params.settings:q}"
+        " --fingerprint {params.fingerprint} --threads {threads} --model {params.manifest:q} --content {params.content} {params.adapter}"
         " --test {input.test:q} --output {output.predictions:q} --inference {output.inference:q}"
         " 2>&1 | tee {log:q}"
 
@@ -54,12 +57,13 @@ rule floor:
         runtime=60,
     params:
         code=code("floor.py"),
+        script=script("floor.py"),
         seed=CONFIG["study"]["split_seed"],
         max_samples=as_json(CONFIG["evaluation"]["max_samples"]),
     message:
         "Answering without a model: {wildcards.floor}"
     shell:
-        "python workflow/scripts/floor.py --floor {wildcards.floor} --run floor_{wildcards.floor} --train {input.train:q}"
+        "python {params.script:q} --floor {wildcards.floor} --run floor_{wildcards.floor} --train {input.train:q}"
         " --test {input.test:q} --max-samples {params.max_samples} --seed {params.seed}"
         " --output {output.predictions:q} --inference {output.inference:q} > {log:q} 2>&1"
 
@@ -81,12 +85,14 @@ rule score:
         runtime=60,
     params:
         code=code("score.py"),
+        script=script("score.py"),
         extra_metrics=as_json(CONFIG["evaluation"]["extra_metrics"]),
-        bertscore=bertscore_option(),
+        bertscore_content=BERTSCORE,
+        bertscore=lambda wildcards, input: option("--bertscore-model", settings.bertscore_model(CONFIG)),
     message:
         "Scoring {wildcards.run}"
     shell:
-        "python workflow/scripts/score.py --predictions {input.predictions:q} --extra-metrics {params.extra_metrics:q}"
+        "python {params.script:q} --predictions {input.predictions:q} --extra-metrics {params.extra_metrics:q}"
         " {params.bertscore}"
         " --workers {threads} --output {output.scores:q} > {log:q} 2>&1"
 
@@ -110,13 +116,14 @@ rule evaluate:
         runtime=30,
     params:
         code=code("evaluate.py"),
+        script=script("evaluate.py"),
         fingerprint=lambda wildcards: fingerprint(wildcards.run),
-        run=lambda wildcards: run_options(wildcards.run),
+        run=lambda wildcards: settings.run_options(RUNS.get(wildcards.run), wildcards.run),
         resamples=CONFIG["evaluation"]["bootstrap_resamples"],
         training=lambda wildcards, input: option("--training", input.training),
     message:
         "Evaluating {wildcards.run}"
     shell:
-        "python workflow/scripts/evaluate.py --run {wildcards.run} {params.run} --scores {input.scores:q}"
+        "python {params.script:q} --run {wildcards.run} {params.run} --scores {input.scores:q}"
         " --predictions {input.predictions:q} --inference {input.inference:q} {params.training}"
         " --resamples {params.resamples} --output {output.eval:q} > {log:q} 2>&1"

@@ -1,17 +1,17 @@
-# The base model and the corpus. The manifest is the only declared output: partial downloads survive a kill beside it.
+# The base model and the corpus. What the study keeps of them is a copy of the manifest. The files and their own manifest
+# lie under resources and are declared nowhere: partial downloads survive a kill, and several studies may share them.
+# The code that fetches is no param: what it fetched is content, and its digest stands in the params of what is made of it.
 
 
 rule fetch_model:
-    input:
-        local_input("model", "local"),
     output:
-        manifest=MODEL,
+        kept=SOURCES["model"].copy,
     log:
         f"{LOGS}/fetch_model.log",
     benchmark:
         f"{LOGS}/fetch_model.benchmark.tsv"
     # Nodes of a cluster often reach no network.
-    localrule: CONFIG["model"]["source"] in HUBS
+    localrule: CONFIG["model"]["source"] in sources.HUBS
     conda:
         "../envs/fetch.yaml"
     threads: 2
@@ -19,37 +19,34 @@ rule fetch_model:
         mem_mb=4000,
         runtime=720,
     params:
-        code=code("fetch_model.py"),
-        model=as_json(without_endpoint("model")),
-        conditions_sha256=(sha256_file(CONDITIONS) if CONFIG["model"]["source"] == "tiny" else ""),
+        script=script("fetch_model.py"),
+        fetches=lambda wildcards: SOURCES["model"].fetches(sources.is_needed(CONFIG, "model")),
+        options=untracked(sources.fetch_options(CONFIG, SOURCES["model"], CONDITIONS)),
     message:
         "Fetching the base model"
     shell:
-        'python workflow/scripts/fetch_model.py --model {params.model:q} --endpoint="$MEDSCALE_MODEL_ENDPOINT"'
-        " --conditions resources/demo/conditions.json --threads {threads} --output {output.manifest:q} > {log:q} 2>&1"
+        "python {params.script:q} --threads {threads} {params.options} --fetches {params.fetches} --copy {output.kept:q}"
+        " > {log:q} 2>&1"
 
 
 rule fetch_data:
-    input:
-        local_input("data", "file"),
     output:
-        manifest=CORPUS,
+        kept=SOURCES["data"].copy,
     log:
         f"{LOGS}/fetch_data.log",
     benchmark:
         f"{LOGS}/fetch_data.benchmark.tsv"
-    localrule: CONFIG["data"]["source"] in HUBS
+    localrule: CONFIG["data"]["source"] in sources.HUBS
     conda:
         "../envs/fetch.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
     params:
-        code=code("fetch_data.py"),
-        data=as_json(without_endpoint("data")),
-        conditions_sha256=(sha256_file(CONDITIONS) if CONFIG["data"]["source"] == "demo" else ""),
+        script=script("fetch_data.py"),
+        fetches=lambda wildcards: SOURCES["data"].fetches(sources.is_needed(CONFIG, "data")),
+        options=untracked(sources.fetch_options(CONFIG, SOURCES["data"], CONDITIONS)),
     message:
         "Fetching the question-answer corpus"
     shell:
-        'python workflow/scripts/fetch_data.py --data {params.data:q} --endpoint="$MEDSCALE_DATA_ENDPOINT"'
-        " --conditions resources/demo/conditions.json --output {output.manifest:q} > {log:q} 2>&1"
+        "python {params.script:q} {params.options} --fetches {params.fetches} --copy {output.kept:q} > {log:q} 2>&1"

@@ -14,11 +14,13 @@ rule plan:
         runtime=60,
     params:
         code=code("plan.py"),
+        script=script("plan.py"),
         config=as_json(CONFIG),
-        corpus=CORPUS,
+        corpus=SOURCES["data"].manifest,
+        model=SOURCES["model"].manifest,
         output=f"{RESULTS}/plan",
     message:
         "Measuring a few steps to forecast the study"
     shell:
-        "python workflow/scripts/plan.py --config {params.config:q} --corpus {params.corpus:q} --threads {threads}"
+        "python {params.script:q} --config {params.config:q} --corpus {params.corpus:q} --model {params.model:q} --threads {threads}"
         " --output {params.output:q} 2>&1 | tee {log:q}"

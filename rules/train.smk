@@ -3,7 +3,7 @@
 
 rule finetune:
     input:
-        model=MODEL,
+        SOURCES["model"].copy,
         train=lambda wildcards: f"{DATA}/encoded/train_{RUNS[wildcards.tuned].size_label}.parquet",
         train_report=lambda wildcards: f"{DATA}/encoded/train_{RUNS[wildcards.tuned].size_label}.json",
         validation=f"{DATA}/encoded/validation.parquet",
@@ -24,19 +24,22 @@ rule finetune:
         gpu=1,
         mem_mb=16000,
         runtime=1440,
-        micro_batch=micro_batch,
+        micro_batch=lambda wildcards: settings.micro_batch(CONFIG, RUNS[wildcards.tuned]),
     params:
         code=code("finetune.py"),
+        script=script("finetune.py"),
         fingerprint=lambda wildcards: fingerprint(wildcards.tuned),
-        settings=lambda wildcards: as_json(training_settings(wildcards)),
+        settings=lambda wildcards: as_json(settings.training_settings(CONFIG, RUNS[wildcards.tuned])),
         method=lambda wildcards: RUNS[wildcards.tuned].method,
         seed=lambda wildcards: RUNS[wildcards.tuned].seed,
+        manifest=untracked(SOURCES["model"].manifest),
+        content=content("model"),
     message:
         "Fine-tuning {wildcards.tuned}"
     shell:
-        "python workflow/scripts/finetune.py --run {wildcards.tuned} --method {params.method} --seed {params.seed}"
+        "python {params.script:q} --run {wildcards.tuned} --method {params.method} --seed {params.seed}"
         " --settings {params.settings:q} --micro-batch {resources.micro_batch} --fingerprint {params.fingerprint}"
-        " --threads {threads} --model {input.model:q} --train {input.train:q} --train-report {input.train_report:q}"
+        " --threads {threads} --model {params.manifest:q} --content {params.content} --train {input.train:q} --train-report {input.train_report:q}"
         " --validation {input.validation:q} --test {input.test:q} --adapter {output.adapter:q}"
         " --training {output.training:q} --train-log {output.train_log:q} --tensorboard {output.tensorboard:q}"
         " 2>&1 | tee {log:q}"

@@ -138,3 +138,11 @@ def test_snakemake_shows_the_message_without_a_traceback():
     assert done.returncode == 1
     assert "training.epochs = 0: must be greater than 0" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_the_home_folder_is_written_out_in_paths(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths = resolve({"paths": {"results": "~/研究 results/", "resources": "/"}})["paths"]
+    assert paths == {"results": f"{tmp_path}/研究 results", "resources": "/"}
+    with pytest.raises(ConfigError, match=r'paths\.results = "~nobody-of-this-name/x": there is no such user'):
+        resolve({"paths": {"results": "~nobody-of-this-name/x"}})

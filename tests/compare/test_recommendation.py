@@ -11,8 +11,8 @@ from made_up_scores import bleu_study, table
 from medscale.base.errors import UserError
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
-from medscale.compare.recommendation import Settings, pareto_flags, recommend
-from medscale.compare.resampling import configurations_of, resample
+from medscale.compare.recommendation import Settings, costs, pareto_flags, recommend
+from medscale.compare.resampling import Configuration, configurations_of, resample
 
 ITEMS = 400
 TOKENS = np.random.default_rng(0).integers(20, 200, ITEMS).astype(float)
@@ -287,3 +287,90 @@ def test_two_test_items_are_survived():
     )
     assert (result["verdict"], result["run"]) == ("no_difference_shown", None)
     json.dumps(result, allow_nan=False)
+
+
+def test_what_is_not_worse_is_judged_by_the_interval_and_not_by_the_difference(usual):
+    """A candidate whose difference is within the margin and whose simultaneous bound is not may be worse by chance."""
+    measured = candidate(recommend(*usual, PASSED, Settings(margin=0.02)), "qlora_50k")
+    assert measured["difference_to_best"] < measured["hi_difference"]
+    between = (measured["difference_to_best"] + measured["hi_difference"]) / 2
+    assert not candidate(recommend(*usual, PASSED, Settings(margin=between)), "qlora_50k")["not_worse"]
+    above = measured["hi_difference"] + 1e-4
+    assert candidate(recommend(*usual, PASSED, Settings(margin=above)), "qlora_50k")["not_worse"]
+
+
+CONFIGURATION = Configuration("lora_1k", "tuned", "lora", 1000, ("lora_1k", "lora_1k_seed7"))
+
+
+def trained(seconds=(3600.0, 7200.0), memory=(5.0, 6.0), energy=(0.2, 0.4), device=("cuda", "cuda")):
+    return {
+        run: {
+            "training": {"seconds": s, "peak_memory_gib": {"train_allocated": m}, "energy_kwh": e},
+            "hardware": {"device": d},
+        }
+        for run, s, m, e, d in zip(CONFIGURATION.runs, seconds, memory, energy, device, strict=True)
+    }
+
+
+def test_costs_are_means_over_seeds_and_the_largest_memory():
+    assert costs(CONFIGURATION, trained(), 2.0) == {
+        "train_seconds": 5400.0,
+        "gpu_hours": 1.5,
+        "peak_memory_gib": 6.0,
+        "energy_kwh": pytest.approx(0.3),
+        "cost": 3.0,
+    }
+    assert costs(CONFIGURATION, trained(), 0.3333)["cost"] == 0.5
+
+
+def test_what_was_not_measured_is_null_and_not_zero():
+    nothing = dict.fromkeys(("train_seconds", "gpu_hours", "peak_memory_gib", "energy_kwh", "cost"))
+    both = (None, None)
+    assert costs(CONFIGURATION, trained(both, both, both), 2.0) == nothing
+    assert (
+        costs(CONFIGURATION, {run: {"training": None, "hardware": None} for run in CONFIGURATION.runs}, 2.0) == nothing
+    )
+    empty = {run: {"training": {"peak_memory_gib": None}, "hardware": {}} for run in CONFIGURATION.runs}
+    assert costs(CONFIGURATION, empty, 2.0) == nothing
+    one = costs(CONFIGURATION, trained((None, 7200.0), (None, 6.0), (None, 0.4)), 2.0)
+    assert one == {"train_seconds": 7200.0, "gpu_hours": 2.0, "peak_memory_gib": 6.0, "energy_kwh": 0.4, "cost": 4.0}
+
+
+def test_money_is_for_gpu_hours():
+    assert costs(CONFIGURATION, trained(), None)["cost"] is None
+    assert costs(CONFIGURATION, trained(device=("cuda", "cpu")), 2.0)["cost"] is None
+    unknown = {run: {**facts, "hardware": None} for run, facts in trained().items()}
+    assert costs(CONFIGURATION, unknown, 2.0)["cost"] == 3.0
+
+
+@pytest.mark.parametrize(("price", "cost"), [(None, None), (0.0, 0.0), (8.0, 0.0)])
+def test_the_base_model_takes_no_training(price, cost):
+    base = Configuration("base", "base", "base", None, ("base",))
+    assert costs(base, {}, price) == {
+        "train_seconds": 0.0,
+        "gpu_hours": 0.0,
+        "peak_memory_gib": None,
+        "energy_kwh": None,
+        "cost": cost,
+    }
+
+
+def point(value, hours, memory):
+    return {"value": value, "gpu_hours": hours, "peak_memory_gib": memory}
+
+
+@pytest.mark.parametrize(
+    ("candidates", "metric", "front"),
+    [
+        ([point(2.0, 3, 5), point(2.1, 2, 5), point(2.2, 2, 5)], "nll", [True, True, False]),
+        ([point(20, 3, 5), point(21, 2, 5), point(22, 2, 5)], "rouge_l", [False, False, True]),
+        ([point(2.0, 3, 5), point(2.0, 3, 5)], "nll", [True, True]),
+        ([point(2.0, 3, 5), point(2.0, 3, 4)], "nll", [False, True]),
+        ([point(2.0, 3, 5), point(2.0, 2, 6)], "nll", [True, True]),
+        ([point(1.0, None, 5), point(2.0, 3, 5)], "nll", [False, True]),
+        ([point(1.0, 3, None), point(2.0, 3, 5)], "nll", [False, True]),
+        ([point(3.0, 0, None), point(2.0, 3, 5), point(3.5, 1, 1)], "nll", [True, True, False]),
+    ],
+)
+def test_the_front_of_what_nothing_else_beats_in_all_three(candidates, metric, front):
+    assert pareto_flags(candidates, metric) == front

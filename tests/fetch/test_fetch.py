@@ -45,12 +45,11 @@ def test_a_model_arrives_whole_and_without_anything_executable(hub, runner, sour
         name: hashlib.sha256(content).hexdigest() for name, content in MODEL.items()
     }
     assert [file["path"] for file in manifest["files"]] == sorted(MODEL)
-    assert {key: manifest[key] for key in ("kind", "source", "id", "revision", "root", "licence")} == {
+    assert {key: manifest[key] for key in ("kind", "source", "id", "revision", "licence")} == {
         "kind": "model",
         "source": source,
         "id": "org/net",
         "revision": HEAD,
-        "root": None,
         "licence": "qwen-research",
     }
     assert not any(hub.asked(name) for name in NOT_WANTED)
@@ -132,7 +131,8 @@ def local_model(tmp_path):
 
 def test_a_local_model_stays_where_it_is(runner, local_model):
     manifest = runner.fetch("fetch_model.py", source="local", path=local_model)
-    assert manifest["root"] == str(local_model)
+    assert manifest["id"] == local_model.name
+    assert str(local_model.parent) not in runner.manifest.read_text(encoding="utf-8")
     assert verify(runner.manifest) == local_model
     names = {file["path"] for file in manifest["files"]}
     assert names == {path.name for path in local_model.iterdir()} - {"pytorch_model.bin", "checkpoint-10"}
@@ -202,7 +202,7 @@ def test_a_data_file_of_ones_own_stays_where_it_is(runner, tmp_path):
     path = tmp_path / "问答.csv"
     path.write_bytes("department,title,ask,answer\n".encode("gb18030"))
     manifest = runner.fetch("fetch_data.py", source="file", path=path)
-    assert manifest["root"] == str(tmp_path)
+    assert str(tmp_path) not in runner.manifest.read_text(encoding="utf-8")
     assert [file["path"] for file in manifest["files"]] == ["问答.csv"]
     assert verify(runner.manifest) / "问答.csv" == path
     before = runner.manifest.read_bytes()

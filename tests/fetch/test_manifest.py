@@ -30,7 +30,6 @@ def test_the_manifest_lists_each_file_with_size_and_sha256(folder):
         "source": "huggingface",
         "id": "a/b",
         "revision": "c" * 40,
-        "root": None,
         "files": [
             {
                 "path": "config.json",

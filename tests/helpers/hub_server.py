@@ -52,6 +52,7 @@ class FakeHub:
         self.requests: list[Request] = []
         self.cuts: dict[str, list[int]] = {}  # file: bytes after which to cut, one entry a request
         self.stalls: dict[str, int] = {}  # file: bytes after which the first request hears nothing more
+        self.stalled = threading.Event()  # set once a request waits so
         self.failures: dict[str, int] = {}  # part of a path: how many times to answer 503
         self.damaged: dict[str, int] = {}  # file: how many times to send wrong bytes
         self._closing = threading.Event()
@@ -223,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
         if stall is not None:
+            self.hub.stalled.set()
             self.hub._closing.wait()
         self.close_connection = len(sent) < len(body)
 

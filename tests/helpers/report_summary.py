@@ -180,12 +180,12 @@ REPORTS: dict[str, Any] = {
     },
     "model.json": {
         **{"schema_version": 1, "kind": "model", "source": "modelscope", "id": "Qwen/Qwen2.5-3B-Instruct"},
-        **{"revision": "aa8e72537993ba99", "root": None, "licence": "qwen-research"},
+        **{"revision": "aa8e72537993ba99", "licence": "qwen-research"},
         "files": [{"path": "model.safetensors", "size": 6171926992, "sha256": synthetic.sha("model")}],
     },
     "data.json": {
         **{"schema_version": 1, "kind": "data", "source": "huggingface", "id": "shibing624/medical"},
-        **{"revision": "14e3b2", "root": None, "licence": None},
+        **{"revision": "14e3b2", "licence": None},
         "files": [{"path": "finetune/train_zh_0.json", "size": 1000, "sha256": synthetic.sha("data")}],
     },
 }

@@ -1,4 +1,4 @@
-"""Run the real workflow in a copy of the repository, with sizes so small that it takes a minute or two."""
+"""Run the real workflow in a copy of the repository or from it, with sizes so small that it takes a minute or two."""
 
 import os
 import re
@@ -26,42 +26,45 @@ SMALL = {
 }
 
 
-class Copy:
-    """A copy of the repository in which the workflow runs on its own."""
+class Study:
+    """The small study in a folder of its own, run by a checkout that lies elsewhere."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        for part in PARTS:
-            source, target = ROOT / part, folder / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(source, target)
+    def __init__(self, checkout: Path, folder: Path):
+        self.checkout, self.folder = checkout, folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.configure()
 
     def configure(self, **changes: dict) -> None:
-        """Write small.yaml: the small study with some sections changed."""
-        config = {key: {**SMALL.get(key, {}), **changes.get(key, {})} for key in {*SMALL, *changes}}
+        """Write small.yaml: the small study with some sections changed; a section with a source is taken as it is."""
+        config = {
+            key: {**({} if "source" in changes.get(key, {}) else SMALL.get(key, {})), **changes.get(key, {})}
+            for key in {*SMALL, *changes}
+        }
         (self.folder / "small.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of Snakemake on the small study."""
-        return [sys.executable, "-m", "snakemake", *arguments, "--configfile", "small.yaml"]
+        """Return the command line of Snakemake on the small study; it is called from the folder above the study."""
+        place = ["-s", str(self.checkout / "Snakefile"), "--directory", str(self.folder)]
+        return [sys.executable, "-m", "snakemake", *arguments, *place, "--configfile", str(self.folder / "small.yaml")]
+
+    @property
+    def called_from(self) -> Path:
+        return self.folder.parent
 
     def environment(self) -> dict[str, str]:
-        """Return an environment with a lock folder of the copy's own."""
+        """Return an environment with a lock folder of the study's own."""
         return {**os.environ, "MEDSCALE_LOCK_DIR": str(self.folder.parent / "locks")}
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake and return what it printed, on one stream."""
         done = subprocess.run(
             self.command(*(arguments or ("--cores", "2", "--resources", "gpu=1"))),
-            cwd=self.folder,
-            env=self.environment(),
+            cwd=self.called_from,
+            env=self.environment() | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            encoding="utf-8",
         )
         assert not check or done.returncode == 0, done.stdout[-6000:]
         return done
@@ -69,6 +72,28 @@ class Copy:
     def plan(self, *arguments: str) -> dict[str, int]:
         """Return how often each rule would run; empty where nothing is to be done."""
         return job_counts(self.run("-n", *arguments).stdout)
+
+
+class Copy(Study):
+    """A copy of the repository in which the workflow runs on its own."""
+
+    def __init__(self, folder: Path):
+        for part in PARTS:
+            source, target = ROOT / part, folder / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, target)
+        super().__init__(folder, folder)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of Snakemake on the small study, as it is typed in the folder of the repository."""
+        return [sys.executable, "-m", "snakemake", *arguments, "--configfile", "small.yaml"]
+
+    @property
+    def called_from(self) -> Path:
+        return self.folder
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace text in a file of the copy; the text must be there."""

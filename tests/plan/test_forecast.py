@@ -192,23 +192,23 @@ def test_setting_up_a_session_takes_its_time():
     [("0.5B", 494_032_768), ("1.5B", 1_543_714_304), ("3B", 3_085_938_688), ("7B", 7_615_616_512)],
 )
 def test_known_shapes_have_as_many_weights_as_the_models(tmp_path, name, parameters):
-    shape = shape_of(HUB | {"id": f"Qwen/Qwen2.5-{name}-Instruct"}, str(tmp_path))
+    shape = shape_of(HUB | {"id": f"Qwen/Qwen2.5-{name}-Instruct"}, tmp_path / "manifest.json")
     assert shape.config == SHAPES[f"Qwen/Qwen2.5-{name}"]
     assert empty_model(config_of(shape)).num_parameters() == parameters
 
 
 def test_an_unknown_shape_is_told_with_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"somebody/Model-9B is not known.*config\.json.*fetch"):
-        shape_of(HUB | {"id": "somebody/Model-9B"}, str(tmp_path))
+        shape_of(HUB | {"id": "somebody/Model-9B"}, tmp_path / "Model-9B" / "manifest.json")
     with pytest.raises(UserError, match=r"model\.path"):
-        shape_of(HUB | {"source": "local", "path": str(tmp_path)}, str(tmp_path))
+        shape_of(HUB | {"source": "local", "path": str(tmp_path)}, tmp_path / "Model-9B" / "manifest.json")
 
 
 def test_a_config_beside_the_model_to_come_suffices(tmp_path):
     folder = tmp_path / "models" / "Model-9B"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(SHAPES["Qwen/Qwen2.5-0.5B"]))
-    shape = shape_of(HUB | {"id": "somebody/Model-9B"}, str(tmp_path))
+    shape = shape_of(HUB | {"id": "somebody/Model-9B"}, folder / "manifest.json")
     assert shape.folder is None
     assert empty_model(config_of(shape)).num_parameters() == 494_032_768
 

@@ -1,11 +1,14 @@
 """report.html in a real Chromium: languages, search, sorting, pages, phones, and nothing that the data could do."""
 
+import io
 import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from medscale.base.files import read_json, write_json
 from report_files import HOSTILE, Page, Study, make_report
@@ -209,6 +212,48 @@ def test_a_phone_needs_no_sideways_scrolling(visit, locale, scheme):
       .filter((e) => e.getBoundingClientRect().right > 391 && !e.closest(".scroll") && !e.closest("svg"))
       .map((e) => e.outerHTML.slice(0, 80))"""
     assert tab.evaluate(wide) == []
+
+
+def show_all_tables(tab):
+    """Show the tables of every metric at once and return those that can be seen."""
+    tab.evaluate("""() => document.querySelectorAll(".metric-block").forEach((e) => e.classList.remove("later"))""")
+    tables = [table for table in tab.locator("main table").all() if table.is_visible()]
+    assert len(tables) > 10
+    return tables
+
+
+def is_cut(table):
+    return table.evaluate(
+        "(table) => table.getBoundingClientRect().right > table.parentElement.getBoundingClientRect().right"
+    )
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("width", [1440, 1280, 1200, 1024])
+def test_every_column_of_every_table_lies_within_the_window(visit, locale, width):
+    tab = visit(locale=locale, viewport={"width": width, "height": 900})
+    for table in show_all_tables(tab):
+        last = table.locator("thead th").last.bounding_box()
+        assert last["x"] + last["width"] <= width, table.evaluate("(table) => table.outerHTML.slice(0, 800)")
+        assert not is_cut(table)
+
+
+@pytest.mark.parametrize("width", [768, 390])
+def test_a_table_wider_than_the_window_says_so_by_a_shadow_until_its_end_is_seen(visit, width):
+    tab = visit(viewport={"width": width, "height": 900})
+    cut = [table for table in show_all_tables(tab) if is_cut(table)]
+    assert cut, "every table fits, so this test showed nothing"
+    for table in cut:
+        box = table.locator("xpath=..")
+        before = light_at_the_right_edge(box)
+        box.evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
+        assert light_at_the_right_edge(box) - before > 30
+
+
+def light_at_the_right_edge(box):
+    """Return the mean lightness, of 255, in a narrow strip within the right edge of an element."""
+    pixels = np.asarray(Image.open(io.BytesIO(box.screenshot())).convert("L"), float)
+    return pixels[:, -6:-2].mean()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

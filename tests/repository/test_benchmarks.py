@@ -111,3 +111,16 @@ def test_no_rival_is_asked_for_less_than_the_effective_batch(precision, cuda):
             )
         if precision == "fp16":
             assert "bf16" not in (rival["weights"], rival["autocast"])
+
+
+@pytest.mark.slow
+@pytest.mark.workflow
+def test_killed_studies_end_as_the_one_without_a_kill(tmp_path):
+    result = run("kills", tmp_path, "--kills", "4")
+    assert 1 <= result["kills"] <= 4
+    assert sum(result["kills_by_stage"].values()) >= result["kills"]
+    assert result["studies"] == result["studies_identical"] >= 1
+    assert result["studies_with_leftovers"] == 0
+    assert result["troubles"] == []
+    assert sum(result["next_calls"].values()) == result["kills"]
+    assert result["next_calls"].keys() <= {"killed at work", "killed at its start", "finished"}

@@ -4,10 +4,16 @@ import importlib.util
 import re
 import subprocess
 import sys
+from importlib.metadata import requires
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from places import ROOT
+
+BUILT_IN = ("local", "dryrun", "touch")  # executors that are part of Snakemake
 
 
 def test_generated_files_are_in_step():
@@ -22,8 +28,10 @@ def test_every_rule_tells_its_code_log_and_needs():
     for path in (ROOT / "rules").glob("*.smk"):
         for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             name = rule.split(":")[0]
-            script = re.search(r"workflow/scripts/(\w+\.py)", rule)[1]
-            assert f'code=code("{script}")' in rule, name
+            script = re.search(r'script=script\("(\w+\.py)"\)', rule)[1]
+            # What is fetched is content: only its bytes make a result stale.
+            assert f'code=code("{script}")' in rule or name.startswith("fetch_"), name
+            assert "python {params.script:q} " in rule, name
             for part in ("log:", "benchmark:", "conda:", "resources:", "message:", "mem_mb=", "runtime="):
                 assert part in rule or (name, part) == ("plan", "benchmark:"), f"{name} has no {part}"
 
@@ -44,3 +52,18 @@ def test_no_machine_path_and_no_leftover_stands_in_tracked_files():
             text = (ROOT / name).read_text(encoding="utf-8")
             assert not re.search(r"/(home|root|Users)/\w", text), name
             assert not re.search(r"\b(TODO|FIXME)\b", text) or name == "tests/repository/test_repository.py", name
+
+
+@pytest.mark.parametrize("profile", sorted(path.name for path in (ROOT / "profiles").iterdir()))
+def test_the_executor_of_a_profile_comes_with_the_lock_file(profile):
+    """And so does all that it needs itself, so that `pip install -r requirements.lock` suffices on a cluster."""
+    settings = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text(encoding="utf-8"))
+    executor = settings.get("executor", "local")
+    if executor in BUILT_IN:
+        return
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
+    plugin = f"snakemake-executor-plugin-{executor}"
+    assert plugin in pins
+    for needed in map(Requirement, requires(plugin)):
+        assert needed.specifier.contains(pins[canonicalize_name(needed.name)]), needed

@@ -122,14 +122,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny_model, rows, tmp_path, m
         assert torch.equal(weight, adapter_weights(resumed)[name]), name
 
 
-def test_a_torn_checkpoint_is_set_aside_and_kept(tiny_model, rows, tmp_path):
+def test_a_torn_checkpoint_is_set_aside_and_kept_until_the_next(tiny_model, rows, tmp_path):
     trainer_for(tiny_model, rows, tmp_path).train()
     newest = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     (newest / "complete").unlink()
     checkpoint, torn = newest_checkpoint(tmp_path)
     assert checkpoint.name == "checkpoint-8"
-    assert torn == [tmp_path / "torn-checkpoint-10-0"]
+    assert torn == [tmp_path / "torn-checkpoint-10"]
     assert (torn[0] / "adapter_model.safetensors").exists()
+    assert newest_checkpoint(tmp_path) == (checkpoint, [])
+    assert torn[0].exists()
+    for _ in range(2):
+        (tmp_path / "checkpoint-10").mkdir()
+        newest_checkpoint(tmp_path)
+    assert [path.name for path in tmp_path.glob("torn-*")] == ["torn-checkpoint-10"]
+    assert list(torn[0].iterdir()) == []
 
 
 def nonsense(row):

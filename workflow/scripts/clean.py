@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medscale.base.arguments import boolean, optional, similarity, whole_number
+from medscale.base.arguments import add_paths, add_source, add_threads, boolean, optional, similarity, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
-from medscale.base.parallel import available_cores, batched, ordered_map
+from medscale.base.parallel import batched, ordered_map
 from medscale.data.cleaning import Rules
 from medscale.data.corpus import Columns, Corpus, row_id
 from medscale.data.judging import CONTENT, PLACE, TEXT, VERDICT, Judge
@@ -62,7 +62,7 @@ def main() -> None:
         (args.min_answer_characters, args.max_answer_characters),
         args.mask_personal_data,
     )
-    corpus = Corpus(args.manifest, Columns.from_json(args.columns))
+    corpus = Corpus(args.manifest, Columns.from_json(args.columns), args.content)
     folder = args.output_clean.parent
     folder.mkdir(parents=True, exist_ok=True)
     duplicates = Duplicates(args.near_duplicate_threshold, folder)
@@ -173,7 +173,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest.json of the raw data")
+    add_source(parser, "manifest", "corpus")
     parser.add_argument(
         "--columns",
         required=True,
@@ -193,15 +193,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--mask-personal-data", type=boolean, default=True, help="true or false (default: %(default)s)")
     parser.add_argument("--limit", type=optional(whole_number), help="read at most so many rows; null or left out: all")
-    parser.add_argument(
-        "--threads",
-        type=whole_number,
-        default=min(2, available_cores()),
-        help="processes that clean; the result is the same with any number (default: 2, or 1 on a single core)",
+    add_threads(parser, "processes that clean")
+    add_paths(
+        parser,
+        output_clean="Parquet: id, question, answer, department",
+        output_rejected="Parquet: the dropped rows and the reasons",
+        output_report="JSON: counts, lengths, settings",
     )
-    parser.add_argument("--output-clean", type=Path, required=True, help="Parquet: id, question, answer, department")
-    parser.add_argument("--output-rejected", type=Path, required=True, help="Parquet: the dropped rows and the reasons")
-    parser.add_argument("--output-report", type=Path, required=True, help="JSON: counts, lengths, settings")
     return parser.parse_args()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, read_jsonl, sha256_file, write_json
 from medscale.base.parallel import batched
@@ -21,7 +22,7 @@ ENCODED = pa.schema([("id", pa.string()), ("input_ids", IDS), ("labels", IDS)])
 
 def main() -> None:
     args = parse_arguments()
-    chat = Chat(load_tokenizer(args.model), **json.loads(args.chat))
+    chat = Chat(load_tokenizer(args.model, args.content), **json.loads(args.chat))
     lengths, too_long, truncated = array("q"), [], 0
     with atomic_path(args.output) as temporary:
         with pq.ParquetWriter(temporary, ENCODED, compression="zstd") as writer:
@@ -67,9 +68,7 @@ def encoded(rows: Sequence[dict], samples: Sequence[Sample | None]) -> pa.Record
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model", required=True, help="manifest.json of the model, for its tokenizer and chat template"
-    )
+    add_source(parser, "model", "base model")
     parser.add_argument("--rows", required=True, help="JSON lines with id, question and answer")
     parser.add_argument("--chat", required=True, help="JSON text: system_prompt (or null), template (model, plain)")
     parser.add_argument("--max-length", type=int, required=True, help="tokens a sample")

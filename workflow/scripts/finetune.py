@@ -15,11 +15,13 @@ from datasets.table import InMemoryTable
 from peft import PeftModel
 from transformers import PreTrainedModel, TrainerState
 
+from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
 from medscale.base.events import EventLog, now
 from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 from medscale.base.gpu_lock import gpu_lock
-from medscale.fetch.manifest import root_of, verify
+from medscale.base.identity import trained_fingerprint
+from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
 from medscale.model.hardware import (
     EnergyMeter,
     MemoryMeter,
@@ -66,19 +68,24 @@ def main() -> None:
 
 def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     """Read and check the inputs, and open the folder that belongs to exactly this run."""
-    verify(args.model)
+    verify(args.model, content=args.content)
     settings = json.loads(args.settings)
     report = read_json(args.train_report)
     provenance = {
         "config_sha256": sha256_json(settings),
         "train_sha256": report["rows_sha256"],
         "test_sha256": sha256_file(args.test),
-        "model_manifest_sha256": sha256_file(args.model),
+        "model_manifest_sha256": content_of(read_manifest(args.model)),
     }
-    # The plan's fingerprint covers the settings and the code; these cover what the data and the model turned out to be.
-    content = [provenance["train_sha256"], sha256_file(args.validation), provenance["model_manifest_sha256"]]
     settings["training"]["micro_batch"] = rows_a_pass(args.micro_batch)  # no part of the result, so of no digest
-    provenance = {"fingerprint": sha256_json([args.fingerprint, args.run, content])[:16], **provenance}
+    fingerprint = trained_fingerprint(
+        args.fingerprint,
+        args.run,
+        provenance["train_sha256"],
+        sha256_file(args.validation),
+        provenance["model_manifest_sha256"],
+    )
+    provenance = {"fingerprint": fingerprint, **provenance}
     folder = Path(args.adapter).parent / "checkpoints" / provenance["fingerprint"]
     events = EventLog(folder / "events.jsonl")
     train, validation = read_encoded(args.train), read_encoded(args.validation)
@@ -179,13 +186,21 @@ def attempt(
         "gradient_checkpointing": checkpointed > 0,
         "checkpointed_layers": checkpointed,
         "trainable_parameters": trainable_parameters(model),
-        "peak_memory_gib": {
-            "load": load_peak,
-            "train_allocated": study.memory.allocated(),
-            "train_reserved": study.memory.reserved(),
-            "kind": study.memory.kind,
-        },
+        "peak_memory_gib": peak_memory(study, load_peak),
     }
+
+
+def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
+    """Return the peaks in GiB of loading and of training, in this process or an earlier one of this very run.
+
+    A run that resumes at its last step trains nothing, so what it takes says nothing of training.
+    """
+    note = study.folder / "peak_memory.json"
+    before = read_json(note) if note.is_file() else {}
+    now = {"load": load_peak, "train_allocated": study.memory.allocated(), "train_reserved": study.memory.reserved()}
+    peaks = {name: max(filter(None, (before.get(name), value)), default=value) for name, value in now.items()}
+    write_json(note, peaks)
+    return peaks | {"kind": study.memory.kind}
 
 
 def choose_checkpointing(study: Study, model: PeftModel, asked: bool | str, weights_gib: float, tokens: int) -> int:
@@ -285,7 +300,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--micro-batch", required=True, help="samples of full length a forward pass, or auto")
     parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
-    parser.add_argument("--model", required=True, help="manifest.json of the base model")
+    add_source(parser, "model", "base model")
     parser.add_argument("--train", required=True, help="encoded training rows (Parquet)")
     parser.add_argument("--train-report", required=True, help="report of the encoding of the training rows (JSON)")
     parser.add_argument("--validation", required=True, help="encoded validation rows (Parquet)")

@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from medscale.base.arguments import similarity, whole_number
+from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_jsonl, write_json
 from medscale.data.near.leak_check import Thresholds, check
@@ -37,14 +36,13 @@ def ngram(text: str) -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--test", type=Path, required=True, help="test rows (JSON lines)")
-    parser.add_argument("--train", type=Path, required=True, help="training rows, the largest set (JSON lines)")
-    parser.add_argument(
-        "--similarity-threshold",
-        type=similarity,
-        default=0.6,
-        help="Jaccard similarity of character 3-grams from which two questions are near (default: %(default)s)",
+    add_paths(
+        parser,
+        test="test rows (JSON lines)",
+        train="training rows, the largest set (JSON lines)",
+        output="JSON with what is near, and how near the rest is",
     )
+    add_similarity(parser, 0.6, "two questions are near")
     parser.add_argument(
         "--ngram", type=ngram, default=13, help="characters of the n-grams of containment (default: %(default)s)"
     )
@@ -54,7 +52,6 @@ def parse_arguments() -> argparse.Namespace:
         default=0.8,
         help="share of a test question's n-grams in one training question from which it is near (default: %(default)s)",
     )
-    parser.add_argument("--output", type=Path, required=True, help="JSON with what is near, and how near the rest is")
     return parser.parse_args()
 
 

@@ -55,7 +55,7 @@ def main() -> None:
     use_one_device()
     torch.set_num_threads(args.threads)
     os.environ["TQDM_DISABLE"] = "1"
-    shape = shape_of(config["model"], config["paths"]["resources"])
+    shape = shape_of(config["model"], args.model)
     with gpu_lock(device_id()):
         plan = forecast(config, shape, args)
     write_json(args.output / "plan.json", plan)
@@ -191,6 +191,7 @@ def assemble(
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="JSON text: the resolved configuration")
+    parser.add_argument("--model", type=Path, required=True, help="manifest.json of the model; it may not exist yet")
     parser.add_argument("--corpus", type=Path, required=True, help="manifest.json of the corpus; it may not exist yet")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="time to train a method for (default: %(default)s)")

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
+from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.gpu_lock import gpu_lock
+from medscale.base.identity import predicted_fingerprint
 from medscale.evaluate.generation import Answer, Generation, Scored, generate, likelihoods
 from medscale.evaluate.vllm_engine import VllmModel
-from medscale.fetch.manifest import verify
+from medscale.fetch.manifest import content_of, read_manifest, verify
 from medscale.model.chat import Chat
 from medscale.model.hardware import MemoryMeter, device_id, hardware, software, use_one_device
 from medscale.model.loading import load_adapter, load_base
@@ -109,7 +111,7 @@ def load(
     args: argparse.Namespace, settings: dict[str, Any], kind: str, chat: Chat, pairs: list[tuple[str, str]]
 ) -> TransformersModel | VllmModel:
     """Return the model in the engine that was asked for, with room for all questions and references."""
-    evaluation, folder = settings["evaluation"], verify(args.model)
+    evaluation, folder = settings["evaluation"], verify(args.model, content=args.content)
     if evaluation["engine"] == "vllm":
         if args.method == "qlora":
             raise UserError("evaluation.engine = vllm: it does not run QLoRA's 4-bit model; transformers does")
@@ -137,16 +139,17 @@ def speed(answers: list[Answer], seconds: float) -> dict[str, float]:
 
 def provenance(args: argparse.Namespace, settings: dict[str, Any]) -> dict[str, str | None]:
     """Return what the predictions were made from; a tuned run's fingerprint is that of its training."""
-    training = read_json(args.training)["provenance"] if args.training else None
-    manifest = sha256_file(args.model)
-    if training and training["model_manifest_sha256"] != manifest:
+    training = read_json(args.training) if args.training else None
+    trained_with = training["provenance"] if training else {}
+    model = content_of(read_manifest(args.model))
+    if training and training["provenance"]["model_manifest_sha256"] != model:
         raise UserError(f"{args.training}: the adapter was trained on another base model than {args.model}")
     return {
-        "fingerprint": training["fingerprint"] if training else sha256_json([args.fingerprint, manifest])[:16],
-        "config_sha256": training["config_sha256"] if training else sha256_json(settings),
-        "train_sha256": training["train_sha256"] if training else None,
+        "fingerprint": predicted_fingerprint(args.fingerprint, training, model),
+        "config_sha256": trained_with.get("config_sha256") or sha256_json(settings),
+        "train_sha256": trained_with.get("train_sha256"),
         "test_sha256": sha256_file(args.test),
-        "model_manifest_sha256": manifest,
+        "model_manifest_sha256": model,
     }
 
 
@@ -165,7 +168,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
-    parser.add_argument("--model", required=True, help="manifest.json of the base model")
+    add_source(parser, "model", "base model")
     parser.add_argument("--adapter", type=Path, help="folder of the adapter; left out for the base model")
     parser.add_argument("--training", help="training.json of the run; left out for the base model")
     parser.add_argument("--test", required=True, help="test rows (JSON lines)")

@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medscale.base.arguments import similarity, sizes, whole_number
+from medscale.base.arguments import add_paths, add_similarity, add_threads, sizes, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
-from medscale.base.parallel import available_cores, ordered_map
+from medscale.base.parallel import ordered_map
 from medscale.data.near.components import Components, Marks, marks, near_duplicate_components
 from medscale.data.near.leakage import crossing_pairs
 from medscale.data.near.shingles import comparable
@@ -203,27 +203,20 @@ def answers_of(clean: Path, numbers: np.ndarray) -> Iterator[pa.Array]:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--clean", type=Path, required=True, help="Parquet: id, question, answer, department")
+    add_paths(
+        parser,
+        clean="Parquet: id, question, answer, department",
+        test="JSON lines to write",
+        validation="JSON lines to write",
+        pool="JSON lines to write",
+        report="JSON to write: sizes, departments, families, proof",
+    )
     parser.add_argument("--test-size", type=whole_number, required=True, help="rows of the test set")
     parser.add_argument("--validation-size", type=whole_number, required=True, help="rows of the validation set")
     parser.add_argument("--sizes", type=sizes, required=True, metavar="JSON", help="training sizes, as in [200,500]")
     parser.add_argument("--seed", type=int, required=True, help="another seed makes another split")
-    parser.add_argument(
-        "--similarity-threshold",
-        type=similarity,
-        default=0.6,
-        help="Jaccard similarity of character 3-grams from which two questions must not be divided (default: 0.6)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=whole_number,
-        default=min(2, available_cores()),
-        help="processes that work; the result is the same with any number (default: 2, or 1 on a single core)",
-    )
-    parser.add_argument("--test", type=Path, required=True, help="JSON lines to write")
-    parser.add_argument("--validation", type=Path, required=True, help="JSON lines to write")
-    parser.add_argument("--pool", type=Path, required=True, help="JSON lines to write")
-    parser.add_argument("--report", type=Path, required=True, help="JSON to write: sizes, departments, families, proof")
+    add_similarity(parser, 0.6, "two questions must not be divided")
+    add_threads(parser, "processes that work")
     return parser.parse_args()
 
 

@@ -4,9 +4,8 @@ import argparse
 import itertools
 import json
 from collections import Counter
-from pathlib import Path
 
-from medscale.base.arguments import whole_number
+from medscale.base.arguments import add_paths, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, sha256_file, write_json
 from medscale.data.splitting import UNKNOWN
@@ -38,10 +37,13 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pool", type=Path, required=True, help="JSON lines, in the order that split gave them")
     parser.add_argument("--size", type=whole_number, required=True, help="rows to take")
-    parser.add_argument("--output", type=Path, required=True, help="JSON lines to write")
-    parser.add_argument("--manifest", type=Path, required=True, help="JSON to write: size, departments, sha256")
+    add_paths(
+        parser,
+        pool="JSON lines, in the order that split gave them",
+        output="JSON lines to write",
+        manifest="JSON to write: size, departments, sha256",
+    )
     return parser.parse_args()
 
 

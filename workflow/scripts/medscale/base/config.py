@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def resolve(config: dict) -> dict:
     ]
     if not problems:
         resolved = _filled(resolved, schema)
+        resolved["paths"] = {key: _expanded(path) for key, path in resolved["paths"].items()}
         problems = list(_contradictions(resolved))
     if problems:
         raise ConfigError("the configuration is not usable:\n" + "\n".join(f"  - {problem}" for problem in problems))
@@ -55,6 +57,11 @@ def settings_for(config: dict, run: Run) -> dict:
     if run.epochs is not None:
         settings["training"]["epochs"] = run.epochs
     return settings
+
+
+def _expanded(path: str) -> str:
+    """Return a folder with the home of ``~`` or ``~name`` written out and without a slash at its end."""
+    return os.path.expanduser(path).rstrip("/") or "/"
 
 
 def _typed(value: Any, schema: dict) -> Any:
@@ -162,6 +169,9 @@ def _similar(name: str, allowed: list[str]) -> str:
 def _contradictions(config: dict) -> Iterator[str]:
     """Yield what a schema cannot say: values that are fine alone and impossible together."""
     model, data, study = config["model"], config["data"], config["study"]
+    for key, path in config["paths"].items():
+        if path.startswith("~"):
+            yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: there is no such user; write the folder out"
     if model["source"] == "local" and not model["path"]:
         yield "model.path = null: must name a model directory, because model.source is local"
     if data["source"] == "file" and not data["path"]:

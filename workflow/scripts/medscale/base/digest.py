@@ -29,6 +29,16 @@ def code_digest(script: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def folder_digest(folder: Path) -> str:
+    """Return a digest of the names and bytes of all files below ``folder``, wherever it lies: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(
+            f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode()
+        )
+    return digest.hexdigest()[:16]
+
+
 def _with_imports(script: Path) -> set[Path]:
     found, waiting = set(), [script]
     while waiting:

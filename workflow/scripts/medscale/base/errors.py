@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+from medscale.base.orphans import end_with_successor
+
 
 class UserError(Exception):
     """Something the user can mend: the message names the key or file, what was wrong, and what to do."""
@@ -11,8 +13,10 @@ class UserError(Exception):
 def run_script(main: Callable[[], None]) -> None:
     """Call ``main`` and end the process: 0 on success, 1 with ``error: …`` and no traceback on a `UserError`.
 
-    Any other exception is a defect of ours and keeps its traceback.
+    Any other exception is a defect of ours and keeps its traceback. Meanwhile the process watches whether the Snakemake
+    that started it was replaced; see `orphans`.
     """
+    end_with_successor()
     try:
         main()
     except UserError as error:

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.base.temporary import remove_leftovers, temporary_beside
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block ends without an error.
 
-    The temporary file keeps the suffix, because some writers choose their format by it. It is synced to disk before
-    the rename, so that a power cut leaves the old file or the new one, never half of one.
+    The temporary file is synced to disk before the rename, so that a power cut leaves the old file or the new one,
+    never half of one. What killed writers of the same file have left is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    remove_leftovers(path.parent, path.stem)
+    temporary = temporary_beside(path)
     try:
         yield temporary
         with open(temporary, "rb") as handle:

@@ -1,5 +1,6 @@
 """The run matrix: which runs a study has, and what they are called."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -46,6 +47,34 @@ def runs_of(config: dict) -> list[Run]:
         for position, seed in enumerate(study["seeds"]):
             runs.append(Run(bare + (f"_seed{seed}" if position else ""), method, size, label, seed, epochs))
     return runs
+
+
+def floors_of(config: dict) -> list[str]:
+    """Return the rows of the study that no model makes, as ``floor_{name}``."""
+    return [f"floor_{name}" for name in config["evaluation"]["floors"]]
+
+
+def files_of(folder: str, rows: Iterable[str], name: str) -> list[str]:
+    """Return the file of that name of each row of the study."""
+    return [f"{folder}/{row}/{name}" for row in rows]
+
+
+def sizes_of(config: dict) -> dict[str, int]:
+    """Return the training sizes by the label that stands in file names."""
+    return {size_label(size): size for size in config["study"]["sizes"]}
+
+
+def wildcard_patterns(config: dict) -> dict[str, str]:
+    """Return what the wildcards of the rules may be, as regular expressions that match whole names."""
+    runs, floors, sizes = [run.name for run in runs_of(config)], config["evaluation"]["floors"], sizes_of(config)
+    return {
+        "run": "|".join([*runs, "base", *floors_of(config)]),
+        "model": "|".join([*runs, "base"]),
+        "floor": "|".join(floors) or "none",
+        "tuned": "|".join(runs),
+        "size": "|".join(sizes),
+        "part": "|".join(["validation", *(f"train_{size}" for size in sizes)]),
+    }
 
 
 def folder_name(repository: str) -> str:

@@ -85,6 +85,7 @@ class Corpus:
     ----------
     manifest : path of the manifest.json; its files are verified first.
     columns : the mapping of columns.
+    content : what `manifest.content_of` it must be; default None, anything.
 
     Attributes
     ----------
@@ -92,9 +93,9 @@ class Corpus:
     skipped : files of the manifest that are no data files by their suffix, such as a licence.
     """
 
-    def __init__(self, manifest: Path, columns: Columns) -> None:
+    def __init__(self, manifest: Path, columns: Columns, content: str | None = None) -> None:
         self._columns = columns
-        self._root = verify(manifest)
+        self._root = verify(manifest, content=content)
         names = [entry["path"] for entry in read_manifest(manifest)["files"]]
         self._names = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
         self.skipped = [name for name in names if name not in self._names]

@@ -1,21 +1,26 @@
 """The manifest of a fetched model or data set: which files it has, their sizes and sha256, and where they came from.
 
-A manifest is a function of the files and their origin alone (no times), so that fetching the same thing again writes
-the same bytes and rebuilds nothing.
+A manifest is a function of the files and their origin alone (no times, no folder of this machine), so that fetching the
+same thing again writes the same bytes and rebuilds nothing. Where files lie that stay in the user's own folder is noted
+beside it.
 """
 
+import fnmatch
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from medscale.base.errors import UserError
-from medscale.base.files import read_json, sha256_file, write_json
+from medscale.base.files import read_json, sha256_file, sha256_json, write_json
 
 SCHEMA_VERSION = 1
 NAME = "manifest.json"
 NOTE = "fetched.json"
+LOCATION = "location.json"
 BOOKKEEPING = ".medscale"  # hidden folder beside the manifest: partial files, locks, what was asked for
-KEYS = {"schema_version", "kind", "source", "id", "revision", "root", "files", "licence"}
+KEYS = {"schema_version", "kind", "source", "id", "revision", "files", "licence"}
+SAYINGS = ("README*", "LICENSE*", "LICENCE*", "NOTICE*", "configuration.json")
+"""Files of a model that no result depends on; the hubs differ in them (configuration.json is ModelScope's own)."""
 
 
 def write_manifest(
@@ -36,7 +41,8 @@ def write_manifest(
     folder : where the manifest goes; the files lie there too unless ``root`` is given.
     kind : "model" or "data".
     source : "modelscope", "huggingface", "local", "tiny", "file" or "demo".
-    id, revision : name on the hub and the commit that was fetched; None where there is none.
+    id, revision : name on the hub and the commit that was fetched; None where there is none. For files that stay where
+        they are, ``id`` is the name of their folder or file.
     root : absolute folder of files that stay where they are (sources "local" and "file"); default None, ``folder``.
     licence : the licence as the source states it; default None, not stated.
     files : paths relative to the root; default every file below it that is not hidden, except the manifest.
@@ -49,6 +55,7 @@ def write_manifest(
         {"path": name, "size": (base / name).stat().st_size, "sha256": sha256_file(base / name)} for name in names
     ]
     path = Path(folder) / NAME
+    relocate(path, root)
     write_json(
         path,
         {
@@ -57,7 +64,6 @@ def write_manifest(
             "source": source,
             "id": id,
             "revision": revision,
-            "root": None if root is None else str(base.absolute()),
             "files": entries,
             "licence": licence,
         },
@@ -67,19 +73,52 @@ def write_manifest(
 
 def read_manifest(path: str | os.PathLike) -> dict:
     """Read a manifest; one that is missing, broken or of another schema version is a `UserError`."""
+    if not Path(path).is_file():
+        raise UserError(
+            f"{path}: no such file. If fetched files were deleted, run again with --forcerun fetch_model fetch_data"
+        )
     manifest = read_json(path)
     if not isinstance(manifest, dict) or not manifest.keys() >= KEYS or manifest["schema_version"] != SCHEMA_VERSION:
         raise UserError(f"{path}: not a manifest of version {SCHEMA_VERSION}; delete it and fetch again")
     return manifest
 
 
+def relocate(path: str | os.PathLike, root: str | os.PathLike | None) -> None:
+    """Note where the files of the manifest at ``path`` lie: in ``root``, or beside it where that is None."""
+    note = Path(path).parent / BOOKKEEPING / LOCATION
+    if root is None:
+        note.unlink(missing_ok=True)
+    else:
+        write_json(note, {"root": str(Path(root).absolute())})
+
+
 def root_of(path: str | os.PathLike) -> Path:
     """Return the folder that holds the files of the manifest at ``path``, without looking at the files."""
-    root = read_manifest(path)["root"]
-    return Path(path).parent if root is None else Path(root)
+    note = Path(path).parent / BOOKKEEPING / LOCATION
+    return Path(read_json(note)["root"]) if note.is_file() else Path(path).parent
 
 
-def verify(path: str | os.PathLike, deep: bool = True, skip: tuple[str, ...] = ()) -> Path:
+def content_of(manifest: dict) -> str:
+    """Return the SHA-256 of what a manifest's files are to a result, wherever they lie and wherever they came from.
+
+    Of a model count the names and bytes of the files that it is loaded from. Of a corpus count the bytes and the ending
+    by which it is read, but not its name.
+    """
+    if manifest["kind"] == "model":
+        files = [
+            entry for entry in manifest["files"] if not any(fnmatch.fnmatchcase(entry["path"], s) for s in SAYINGS)
+        ]
+        return sha256_json(sorted([entry["path"], entry["sha256"]] for entry in files))
+    return sha256_json([[Path(entry["path"]).suffix.lower(), entry["sha256"]] for entry in manifest["files"]])
+
+
+def fetched_for(path: str | os.PathLike) -> dict | None:
+    """Return the request that the files at ``path`` were fetched for, or None where that is not known."""
+    note = Path(path).parent / BOOKKEEPING / NOTE
+    return read_json(note).get("request") if note.is_file() else None
+
+
+def verify(path: str | os.PathLike, deep: bool = True, skip: tuple[str, ...] = (), content: str | None = None) -> Path:
     """Check every file of a manifest and return the folder that holds them.
 
     Parameters
@@ -87,19 +126,25 @@ def verify(path: str | os.PathLike, deep: bool = True, skip: tuple[str, ...] = (
     path : the manifest.json.
     deep : compare the sha256 of each file (about a second a GiB); False compares only sizes. Default True.
     skip : endings of files of which only sizes are compared; default none.
+    content : what `content_of` the manifest must be; default None, anything.
 
     Raises `UserError` that names the first file that is missing or changed, and what to do.
     """
     path, manifest, root = Path(path), read_manifest(path), root_of(path)
+    if content is not None and content_of(manifest) != content:
+        raise UserError(
+            f"{path}: holds another {manifest['kind']} than this study is made with, maybe put there by another study. "
+            f"Run again with --forcerun fetch_{manifest['kind']}, or give each study a paths.resources of its own"
+        )
     for entry in manifest["files"]:
         file = root / entry["path"]
         if not file.is_file():
-            raise UserError(f"{file}: named in {path}, but there is no such file; {_remedy(manifest, path)}")
+            raise UserError(f"{file}: named in {path}, but there is no such file; {_remedy(path)}")
         size = file.stat().st_size
         if size != entry["size"]:
-            raise UserError(f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(manifest, path)}")
+            raise UserError(f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(path)}")
         if deep and not entry["path"].endswith(skip) and sha256_file(file) != entry["sha256"]:
-            raise UserError(f"{file}: its sha256 is not the one in {path}; {_remedy(manifest, path)}")
+            raise UserError(f"{file}: its sha256 is not the one in {path}; {_remedy(path)}")
     return root
 
 
@@ -116,15 +161,14 @@ def is_current(path: str | os.PathLike, request: dict) -> bool:
 
     A manifest that is gone is put back, so that a machine without network need not fetch again what it has.
     """
-    file = Path(path).parent / BOOKKEEPING / NOTE
-    note = read_json(file) if file.is_file() else {}
-    if note.get("request") != request:
+    if fetched_for(path) != request:
         return False
-    manifest = note["manifest"]
+    folder = Path(path).parent
+    manifest = read_json(folder / BOOKKEEPING / NOTE)["manifest"]
     names = {entry["path"] for entry in manifest["files"]}
-    if manifest["root"] is None and names != set(_visible_files(Path(path).parent)):
+    if root_of(path) == folder and names != set(_visible_files(folder)):
         return False
-    if not Path(path).is_file():
+    if not Path(path).is_file() or read_json(path) != manifest:
         write_json(path, manifest)
     try:
         verify(path)
@@ -135,8 +179,8 @@ def is_current(path: str | os.PathLike, request: dict) -> bool:
     return True
 
 
-def _remedy(manifest: dict, path: Path) -> str:
-    if manifest["root"] is None:
+def _remedy(path: Path) -> str:
+    if root_of(path) == path.parent:
         return f"delete {path} and fetch again: only what is damaged is downloaded anew"
     return f"put the file back, or, if the change is meant, delete {path} and run again"
 

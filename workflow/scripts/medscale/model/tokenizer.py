@@ -6,18 +6,22 @@ from medscale.base.errors import UserError
 from medscale.fetch.manifest import verify
 
 
-def load_tokenizer(manifest: str) -> Any:
+def load_tokenizer(manifest: str, content: str | None = None) -> Any:
     """Return the Hugging Face tokenizer beside ``manifest``, with a padding token.
 
     Where the model names no padding token, its end-of-sequence token pads. That is harmless here, because labels are
     masked by position and never by token.
+
+    Args:
+        manifest: the model's manifest.json.
+        content: what `manifest.content_of` it must be; default None, anything.
 
     Raises:
         UserError: a file is not the one that was fetched, or they make no tokenizer, or there is no token to pad with.
     """
     from transformers import AutoTokenizer
 
-    folder = verify(manifest, skip=(".safetensors",))
+    folder = verify(manifest, skip=(".safetensors",), content=content)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
-from medscale.base.study import folder_name
 from medscale.fetch.manifest import root_of
 
 QWEN = {
@@ -62,20 +61,19 @@ class Shape(NamedTuple):
     tiny: dict[str, Any] | None = None
 
 
-def shape_of(model: dict[str, Any], resources: str) -> Shape:
+def shape_of(model: dict[str, Any], manifest: Path) -> Shape:
     """Return the shape of the configured model.
 
     Args:
         model: the resolved section `model`.
-        resources: the folder of fetched models and data.
+        manifest: the manifest.json of the fetched model; it may not exist yet.
 
     Raises:
         UserError: the model is neither fetched nor known.
     """
     source = model["source"]
     name = {"tiny": "tiny", "local": model["path"]}.get(source, model["id"])
-    folder = Path(resources) / "models" / folder_name(name)
-    manifest = folder / "manifest.json"
+    folder = manifest.parent
     if manifest.is_file():
         return Shape(name, f"the fetched model, {folder}", str(root_of(manifest)), str(manifest))
     if source == "tiny":
@@ -91,7 +89,7 @@ def shape_of(model: dict[str, Any], resources: str) -> Shape:
     if known is None:
         raise UserError(
             f"model.id: the shape of {name} is not known before it is fetched. Put its config.json into {folder} (it "
-            f"has a few kilobytes), or fetch the model first: snakemake {manifest} --cores 1; known without it are "
+            f"has a few kilobytes), or fetch the model first: snakemake fetch_model --cores 1; known without it are "
             f"{', '.join(sorted(SHAPES))} and their -Instruct models"
         )
     return Shape(name, "the table of known models, random weights", config=known)

@@ -149,7 +149,7 @@ def provenance(inputs: Inputs) -> dict[str, Any]:
 
 def _source(title: Text, manifest: dict[str, Any]) -> dict[str, Any]:
     made = manifest["source"] in ("tiny", "demo")
-    name = manifest["id"] or manifest["root"]
+    name = manifest["id"]
     return {
         "title": title,
         "name": say("provenance.made_here") if made or not name else both(name),

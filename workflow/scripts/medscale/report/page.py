@@ -125,6 +125,4 @@ def _name(manifest: dict[str, Any]) -> Text:
     """Return the name of a model or corpus, without the folders or the owner before it."""
     if manifest["source"] in ("tiny", "demo"):
         return say(f"page.{manifest['source']}")
-    if not (manifest["id"] or manifest["root"]):
-        return both(manifest["source"])
-    return both(str(manifest["id"] or manifest["root"]).rstrip("/").rsplit("/", 1)[-1])
+    return both(str(manifest["id"] or manifest["source"]).rsplit("/", 1)[-1])

@@ -1,5 +1,6 @@
 """A run's own checkpoints: which one to resume from, and which are torn."""
 
+import shutil
 from pathlib import Path
 
 MARK = "complete"
@@ -13,14 +14,14 @@ def mark_complete(checkpoint: str | Path) -> None:
 def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
     """Return the newest complete checkpoint in ``folder``, and the torn ones, which are renamed out of the way.
 
-    A checkpoint that was being written when its job was killed has no mark. It is kept under another name, so that
-    nothing is deleted that somebody may want to look at.
+    A checkpoint that was being written when its job was killed has no mark. It is kept under another name, for whoever
+    wants to look at it, until another takes its place: kills must not fill the disk.
     """
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     complete = [path for path in found if (path / MARK).exists()]
-    torn = []
-    for path in found:
-        if path not in complete:
-            number = len(list(folder.glob(f"torn-{path.name}-*")))
-            torn.append(path.rename(folder / f"torn-{path.name}-{number}"))
+    torn = [path for path in found if path not in complete]
+    if torn:
+        for path in folder.glob("torn-*"):
+            shutil.rmtree(path)
+    torn = [path.rename(folder / f"torn-{path.name}") for path in torn]
     return (complete[-1] if complete else None), torn

@@ -1,0 +1,78 @@
+"""What each rule is told of the configuration: all that decides its result, and no more, or it were stale in vain."""
+
+import json
+import shlex
+from typing import Any
+
+from medscale.base.config import settings_for
+from medscale.base.study import Run
+
+PRIVATE = {
+    "training": ("micro_batch",),
+    "model": ("path", "endpoint"),
+    "data": ("path", "endpoint"),
+    "evaluation": ("bertscore_model",),
+}
+"""What differs between machines and changes no result; `paths` is private as a whole."""
+
+
+def as_json(value: Any) -> str:
+    """Return a parameter as JSON text: the same text for the same value."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def option(name: str, value: Any) -> str:
+    """Return an option for the shell, such as `` --adapter 'a b'``; nothing where there is no value."""
+    return f" {name} {shlex.quote(str(value))}" if value else ""
+
+
+def training_settings(config: dict, run: Run) -> dict[str, Any]:
+    """Return all that decides the weights of a run, except its data. The micro-batch does not."""
+    settings = settings_for(config, run)
+    settings["training"].pop("micro_batch")
+    return settings | {"quantization": config["quantization"], "chat": config["chat"]}
+
+
+def micro_batch(config: dict, run: Run) -> int | str:
+    """Return how many samples a forward pass of a run takes: a number, or ``auto``."""
+    return settings_for(config, run)["training"]["micro_batch"]
+
+
+def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
+    """Return all that decides the answers of a run, or of the base model, except weights and questions."""
+    training = settings_for(config, run)["training"] if run else config["training"]
+    evaluation = {key: config["evaluation"][key] for key in ("engine", "max_samples", "max_new_tokens", "batch_size")}
+    if run and run.method == "qlora":  # vLLM cannot run the 4-bit model that was trained
+        evaluation["engine"] = "transformers"
+    return {
+        "evaluation": evaluation,
+        "chat": config["chat"],
+        "quantization": config["quantization"],
+        "precision": training["precision"],
+        "max_length": config["training"]["max_length"],
+    }
+
+
+def shared_config(config: dict) -> dict[str, Any]:
+    """Return the configuration as the report shows it: without what `PRIVATE` lists and this machine's folders."""
+    private = PRIVATE | {"paths": tuple(config["paths"])}
+    return {name: section | dict.fromkeys(private.get(name, ())) for name, section in config.items()}
+
+
+def cleaning_options(config: dict) -> str:
+    """Return the section `cleaning` as options of clean.py."""
+    return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
+
+
+def run_options(run: Run | None, name: str) -> str:
+    """Return what evaluate.py is told of a run; ``run`` is None for the base model and the floors."""
+    if run is None:
+        return f"--method {name}"
+    told = f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
+    return f"{told} --arm {run.arm}"
+
+
+def bertscore_model(config: dict) -> str | None:
+    """Return the folder of the encoder for BERTScore, or None where BERTScore is not asked for."""
+    evaluation = config["evaluation"]
+    return evaluation["bertscore_model"] if "bertscore" in evaluation["extra_metrics"] else None

@@ -1,0 +1,227 @@
+"""Where a study's model and corpus come from, and what bytes they are, as far as that is known before a job runs.
+
+A result depends on bytes, so the params of a rule hold their digest and nothing of where they lie. The user's own files
+are read when the workflow is planned (once; see `hashes`). What a hub has, or what is made here, is known when it lies
+there. What the results so far were made with is told by the study's own copies of the manifests, ``model.json`` and
+``corpus.json`` among its data. Fetching is due only where that is not what is asked for now.
+"""
+
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medscale.base.digest import code_digest
+from medscale.base.errors import UserError
+from medscale.base.files import read_json, sha256_file, sha256_json
+from medscale.base.settings import as_json
+from medscale.base.study import files_of, folder_name, runs_of
+from medscale.fetch.hashes import Hashes
+from medscale.fetch.manifest import (
+    BOOKKEEPING,
+    content_of,
+    fetched_for,
+    read_manifest,
+    relocate,
+    root_of,
+    write_manifest,
+)
+from medscale.fetch.model_files import licence_of, model_files, require_shards
+
+HUBS = ("modelscope", "huggingface")
+MADE = ("tiny", "demo")
+OWN = ("local", "file")
+FOLDERS = {"model": "models", "data": "data"}
+CORPUS = "medscale/data/demo/corpus.py"
+MAKERS = {"model": ("medscale/model/tiny.py", CORPUS), "data": (CORPUS,)}
+"""The code that makes what is not fetched: where it changes, so does what it makes."""
+COPIES = {"model": "model.json", "data": "corpus.json"}
+UNKNOWN = "not fetched yet"
+
+
+class Source(NamedTuple):
+    """The model or the corpus of a study.
+
+    Attributes:
+        section: ``model`` or ``data``.
+        manifest: the manifest.json of the files, under the folder of resources.
+        copy: the study's own copy of it, with the digest of the bytes that its results were made with.
+        request: what is asked for; see `request_of`.
+        own: the user's own folder or file; None for what is fetched or made.
+        own_content: the digest of its bytes; None for what is fetched or made.
+    """
+
+    section: str
+    manifest: str
+    copy: str
+    request: dict[str, Any]
+    own: Path | None = None
+    own_content: str | None = None
+
+    def known(self) -> str | None:
+        """Return the digest of the bytes that are asked for, or None where only fetching can tell."""
+        if self.own_content is not None:
+            return self.own_content
+        there = Path(self.manifest).is_file() and _meant(fetched_for(self.manifest)) == _meant(self.request)
+        return content_of(read_manifest(self.manifest)) if there else None
+
+    def so_far(self) -> dict[str, Any]:
+        """Return the study's copy of the manifest; empty where nothing was made yet."""
+        return read_json(self.copy) if Path(self.copy).is_file() else {}
+
+    def is_the_same(self) -> bool:
+        """Say whether the results so far were made with what is asked for: the same bytes, or the same request."""
+        before, known = self.so_far(), self.known()
+        if known is not None:
+            return known == before.get("content")
+        return _meant(before.get("request")) == _meant(self.request)
+
+    def expected(self) -> str:
+        """Return the digest that results are planned for: the known one, or that of the results so far, or a word."""
+        return self.known() or (self.so_far()["content"] if self.is_the_same() else UNKNOWN)
+
+    def fetches(self, needed: bool) -> int:
+        """Return how often the study has fetched, with the one that is due.
+
+        As a parameter of a rule it makes fetching due, and once: for something else than the results were made with, or
+        for files that are gone and ``needed``.
+        """
+        due = not self.is_the_same() or (needed and self.known() is None)
+        return self.so_far().get("fetches", 0) + due
+
+
+def source_of(config: dict, section: str, conditions: Path) -> Source:
+    """Return where the model or the corpus of a study comes from; own files are read for their digest.
+
+    Args:
+        config: the resolved configuration.
+        section: ``model`` or ``data``.
+        conditions: the table of medical facts that the embedded model and the demonstration corpus are made from.
+
+    Raises:
+        UserError: the user's own model or corpus is not there, not complete, or may not be read.
+    """
+    settings, resources = config[section], config["paths"]["resources"]
+    kind = settings["source"]
+    name = kind if kind in MADE else folder_name(settings["path" if kind in OWN else "id"])
+    manifest = f"{resources}/{FOLDERS[section]}/{name}/manifest.json"
+    copy = f"{config['paths']['results']}/data/{COPIES[section]}"
+    request = request_of(section, settings, conditions)
+    if kind not in OWN:
+        return Source(section, manifest, copy, request)
+    own = own_path(section, settings["path"])
+    content = own_content(section, own, Hashes(f"{resources}/{BOOKKEEPING}/sha256.json"))
+    return Source(section, manifest, copy, request, own, content)
+
+
+def request_of(section: str, settings: dict[str, Any], conditions: Path | None) -> dict[str, Any]:
+    """Return what decides which model or corpus is meant.
+
+    Args:
+        section: ``model`` or ``data``.
+        settings: source, and what that source needs: path; id, revision, file; tiny; rows, seed, noise.
+        conditions: the table of medical facts; needed for the sources ``tiny`` and ``demo``.
+    """
+    kind = settings["source"]
+    if kind in OWN:
+        return {"source": kind, "path": settings["path"]}
+    if kind in MADE:
+        if not conditions or not conditions.is_file():
+            raise UserError(f"{section}.source: {kind} needs the table of medical facts; --conditions names no file")
+        keys = ("tiny",) if section == "model" else ("rows", "seed", "noise")
+        made = {key: settings[key] for key in keys}
+        return {
+            "source": kind,
+            **made,
+            "conditions": sha256_file(conditions),
+            "code": [code_digest(maker) for maker in MAKERS[section]],
+        }
+    keys = ("id", "revision") if section == "model" else ("id", "revision", "file")
+    return {"source": kind, **{key: settings[key] for key in keys}}
+
+
+def own_path(section: str, path: str | None) -> Path:
+    """Return the absolute path of the user's own model folder or corpus file; `UserError` if it is not there."""
+    if not path:
+        what = "folder of the model" if section == "model" else "file of questions and answers"
+        kind = "local" if section == "model" else "file"
+        raise UserError(f"{section}.path is not set; with {section}.source: {kind} it is the {what}")
+    found = Path(path).expanduser().absolute()
+    if section == "model" and not found.is_dir():
+        raise UserError(f"model.path: {found} is not a folder")
+    if section == "data" and not found.is_file():
+        raise UserError(f"data.path: {found} is {'a folder' if found.is_dir() else 'not there'}; name one file")
+    return found
+
+
+def own_content(section: str, path: Path, hashes: Hashes) -> str:
+    """Return the digest of the user's own model folder or corpus file, as `manifest.content_of` has it."""
+    if section == "model":
+        names = model_files([file.name for file in path.iterdir() if file.is_file()], f"model.path, {path}")
+        files = [path / name for name in names]
+    else:
+        files = [path]
+    return content_of({"kind": section, "files": [{"path": f.name, "sha256": hashes.sha256(f)} for f in files]})
+
+
+def folder_content(config: dict, folder: str | None) -> str | None:
+    """Return the digest of names and bytes of the files in a folder of the user's, or None where none is named."""
+    if not folder:
+        return None
+    path = Path(folder).expanduser()
+    hashes = Hashes(f"{config['paths']['resources']}/{BOOKKEEPING}/sha256.json")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sha256_json([[file.relative_to(path).as_posix(), hashes.sha256(file)] for file in files])
+
+
+def point_to_own(section: str, own: Path, manifest: Path) -> None:
+    """Write the manifest of the user's own model folder or corpus file, which stays where it is."""
+    folder = manifest.parent
+    try:
+        if section == "model":
+            files = model_files([path.name for path in own.iterdir() if path.is_file()], f"model.path, {own}")
+            require_shards(own, f"model.path, {own}")
+            licence = licence_of(own)
+            write_manifest(folder, kind="model", source="local", id=own.name, root=own, licence=licence, files=files)
+        else:
+            write_manifest(folder, kind="data", source="file", id=own.name, root=own.parent, files=[own.name])
+    except PermissionError as error:
+        raise UserError(f"{section}.path: {error.filename} may not be read; change its permissions") from error
+
+
+def follow(*sources: Source) -> None:
+    """Note where the user's own files lie now, if they were moved or renamed since the study was made with them."""
+    for source in sources:
+        if source.own is None or not source.is_the_same():
+            continue
+        manifest = Path(source.manifest)
+        root, name = (source.own, None) if source.section == "model" else (source.own.parent, source.own.name)
+        known = read_manifest(manifest) if manifest.is_file() else None
+        if known is None or content_of(known) != source.own_content or (name and known["files"][0]["path"] != name):
+            point_to_own(source.section, source.own, manifest)
+        elif root != root_of(manifest):
+            relocate(manifest, root)
+
+
+def is_needed(config: dict, section: str) -> bool:
+    """Say whether a job may still ask for the files: for the corpus until it is clean, the model until all answered."""
+    results = config["paths"]["results"]
+    if section == "data":
+        made = [f"{results}/data/clean.parquet"]
+    else:
+        made = files_of(results, [*(run.name for run in runs_of(config)), "base"], "predictions.jsonl")
+    return not all(Path(path).is_file() for path in made)
+
+
+def fetch_options(config: dict, source: Source, conditions: Path) -> str:
+    """Return what the fetching program is told. Whether it is due says `Source.fetches`, and nothing else."""
+    section = config[source.section]
+    told = {source.section: as_json(section), "endpoint": section["endpoint"] or ""}
+    told |= {"conditions": conditions, "output": source.manifest}
+    return " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in told.items())
+
+
+def _meant(request: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what of a request says which thing is meant: not which of the hubs it comes from, and not a path."""
+    if request is None or request["source"] in OWN:
+        return None
+    return {key: value for key, value in request.items() if key != "source" or value not in HUBS}
