@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mutation.running import Verdict
 
@@ -35,6 +36,27 @@ def write(path: Path, title: str, verdicts: Sequence[Verdict]) -> None:
     path.write_text("\n".join(lines), encoding="utf-8")
     results = {verdict.mutant.name: verdict.status for verdict in verdicts}
     path.with_suffix(".json").write_text(json.dumps(results, indent=0) + "\n", encoding="utf-8")
+
+
+def record(path: Path, room: str, when: str, statuses: Sequence[str], **facts: Any) -> None:
+    """Put the counts of a room into a file of results, under a word such as before; what else stands there stays.
+
+    ``killed`` has the time-outs in it; ``score`` is its share of the mutants that were tried.
+    """
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    counts = Counter(statuses)
+    tried = len(statuses) - counts["broken"]
+    killed = counts["killed"] + counts["timeout"]
+    results.setdefault(room, {})[when] = {
+        "tried": tried,
+        "killed": killed,
+        "timed_out": counts["timeout"],
+        "survived": counts["survived"],
+        "untested": counts["untested"],
+        "score": round(killed / max(tried, 1), 4),
+        **facts,
+    }
+    path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def survivors(path: Path) -> set[str]:

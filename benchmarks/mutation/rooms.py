@@ -70,7 +70,13 @@ ROOMS = {
         deselected=("tests/evaluate/test_bertscore.py::test_score_takes_the_model_and_loads_torch_only_for_it",),
     ),
     "staleness": Room(
-        ("base/digest.py", "base/study.py", "base/config.py"),
-        ("tests/base",),
+        ("base/digest.py", "base/study.py", "base/config.py", "base/identity.py", "base/settings.py"),
+        (
+            "tests/base/test_config.py",
+            "tests/base/test_digest.py",
+            "tests/base/test_identity.py",
+            "tests/base/test_settings.py",
+            "tests/base/test_study.py",
+        ),
     ),
 }

@@ -21,7 +21,7 @@ import pytest
 
 from mutation.changes import Mutant
 from mutation.hook.sitecustomize import Finder
-from mutation.session import SECONDS, TIMES, Session, cached_functions
+from mutation.session import SECONDS, TIMES, Session, Unsound, cached_functions
 
 OPTIONS = ("-q", "--disable-warnings", "-p", "no:cacheprovider", "-p", "no:xdist")
 HOOK = Path(__file__).with_name("hook")
@@ -49,8 +49,8 @@ class Runner:
         self._cached = cached_functions()
         self._users: dict[Path, set[str]] = {}
 
-    def check(self) -> str | None:
-        """Run every test in a fork without a mutant; return what goes wrong, so that no failure is the fork's."""
+    def check(self) -> None:
+        """Run every test in a fork without a mutant, so that no failure is the fork's; raise `Unsound` if one fails."""
         session = self.session
         read, write = os.pipe()
         process = os.fork()
@@ -62,9 +62,12 @@ class Runner:
             os.write(write, (failed or "").encode())
             os._exit(FAILED if failed else PASSED)
         os.close(write)
-        failed = os.fdopen(read).read()
+        with os.fdopen(read) as answer:
+            failed = answer.read()
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        return None if status == PASSED else failed or f"the process ended with {status}"
+        if status != PASSED:
+            what = failed or f"the process that runs all tests ends with {status}, which"
+            raise Unsound(f"{what} fails without any mutant, run a second time in a fork")
 
     def verdicts(self, mutants: list[Mutant]) -> Iterator[Verdict]:
         """Yield what became of each mutant, in the order in which they end."""

@@ -19,6 +19,10 @@ from hypothesis import Phase, settings
 TIMES, SECONDS = 4, 5
 
 
+class Unsound(Exception):
+    """The tests cannot judge mutants."""
+
+
 class Lines:
     """Which tests run a line, also in the processes that they start and in the fixtures that they share."""
 
@@ -67,14 +71,15 @@ class Session:
     """A pytest plugin that runs all tests once, then hands over to ``work`` while the session is still open."""
 
     def __init__(self, folder: Path, work: Callable[["Session"], None]):
+        self.folder = folder
         self.lines = Lines(folder)
         self.work = work
+        self.trouble: str | None = None
         self.items: dict[str, pytest.Item] = {}
         self.seconds: dict[str, float] = defaultdict(float)
         self.definitions: dict[str, pytest.FixtureDef] = {}
         self.shared: dict[str, set[str]] = defaultdict(set)
         self.seconds_shared: dict[str, float] = defaultdict(float)
-        self.failed: list[str] = []
         self.noted = False
 
     def pytest_configure(self) -> None:
@@ -115,11 +120,15 @@ class Session:
                 passed = run_one(item, following)
             self.seconds[item.nodeid] = time.monotonic() - begin
             if not passed:
-                self.failed.append(item.nodeid)
+                self.trouble = f"{item.nodeid} fails without any mutant"
+                return True
         self.noted = False
         self.lines.stop(self.shared)
         with session.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
-            self.work(self)
+            try:
+                self.work(self)
+            except Unsound as error:
+                self.trouble = str(error)
         return True
 
     def ordered(self, names: set[str]) -> list[pytest.Item]:
@@ -165,5 +174,5 @@ def _fixture(definition: pytest.FixtureDef) -> str:
 
 def cached_functions() -> list[_lru_cache_wrapper]:
     """Return the functions of the package that keep their results: a mutant may return something else."""
-    found = [thing for thing in gc.get_objects() if isinstance(thing, _lru_cache_wrapper)]
+    found = [thing for thing in gc.get_objects() if type(thing) is _lru_cache_wrapper]
     return [function for function in found if function.__module__.partition(".")[0] == "medscale"]
