@@ -6,7 +6,7 @@ CONFIG ?= config/config.yaml
 DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo plan test test-fast lint format lock docs clean help
+.PHONY: demo plan test test-fast mutants lint format lock docs clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -23,6 +23,9 @@ test: $(VENV)/.installed-dev   ## every test
 
 test-fast: $(VENV)/.installed-dev   ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not workflow and not slow"
+
+mutants: $(VENV)/.installed-dev   ## which change to a room no test notices: make mutants ROOM=compare [ONLY='compare/power.py:*']
+	$(BIN)/python benchmarks/mutation $(ROOM) $(if $(ONLY),--only $(ONLY)) $(if $(TESTS),--tests $(TESTS))
 
 lint: $(VENV)/.installed-dev   ## style of Python and Snakemake
 	ruff check .
