@@ -42,7 +42,7 @@ ENVIRONMENTS = {
     ],
     "evaluate": [
         *("bm25s", "jieba", "jinja2", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "pyyaml", "rapidfuzz"),
-        *("scipy", "tabulate"),
+        *("scipy", "seaborn", "tabulate"),
     ],
 }
 

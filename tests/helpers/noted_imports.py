@@ -33,7 +33,7 @@ USES = {
     "predict qlora": MODEL | {"peft", "bitsandbytes"},
     "score": ARROW | {"jieba", "rapidfuzz"},
     "evaluate": {"numpy", "pyarrow", "jsonschema"},
-    "aggregate": ARROW | {"scipy", "jsonschema", "matplotlib"},
+    "aggregate": ARROW | {"scipy", "jsonschema", "matplotlib", "seaborn"},
     "record": {"numpy", "matplotlib"},
     "report": {"numpy", "pyarrow", "jsonschema", "jieba", "rapidfuzz"},
 }

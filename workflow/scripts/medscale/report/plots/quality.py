@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -136,7 +137,7 @@ def _line_with_points(axis: Axes, runs: pd.DataFrame, metric: str, style: Style,
     # Moves are a share of the smallest gap between two sizes, so that marks of neighbours do not mix.
     gap = max(0.25, min([0.7, *np.diff(np.log(means.index))]))
     x = means.index * np.exp(shift * gap)
-    axis.plot(x, means.to_numpy(), color=style.colour, lw=1.6, zorder=3)
+    sns.lineplot(x=x, y=means.to_numpy(), color=style.colour, lw=1.6, errorbar=None, ax=axis, zorder=3)
     several = _several_seeds(runs)
     if several:
         axis.plot(x, means, color=style.colour, **MEAN)

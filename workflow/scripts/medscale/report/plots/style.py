@@ -21,8 +21,8 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
 DPI = 150
 GREY = "0.35"
-# Seaborn's "colorblind" palette, and of its "whitegrid" style what can be seen here. To import seaborn itself, with
-# pandas and scipy, would take longer than to draw a picture.
+# Seaborn's "colorblind" palette, and of its "whitegrid" style what can be seen here, for pictures of a single run: to
+# import seaborn itself, with pandas and scipy, would take longer than to draw one. A test holds them equal.
 COLOURS = [
     to_rgb(colour)
     for colour in (
