@@ -36,11 +36,8 @@ class Study:
         self.configure()
 
     def configure(self, **changes: dict) -> None:
-        """Write small.yaml: the small study with some sections changed; a section with a source is taken as it is."""
-        config = {
-            key: {**({} if "source" in changes.get(key, {}) else SMALL.get(key, {})), **changes.get(key, {})}
-            for key in {*SMALL, *changes}
-        }
+        """Write small.yaml: the small study with some sections changed."""
+        config = {key: {**SMALL.get(key, {}), **changes.get(key, {})} for key in {*SMALL, *changes}}
         (self.folder / "small.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
     def command(self, *arguments: str) -> list[str]:
