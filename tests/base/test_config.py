@@ -6,7 +6,8 @@ import sys
 import pytest
 import yaml
 
-from medscale.base.config import ConfigError, resolve, settings_for
+from medscale.base.config import ConfigError, resolve
+from medscale.base.settings import settings_for
 from medscale.base.study import runs_of, size_label
 from places import ROOT
 

@@ -148,7 +148,7 @@ def test_the_jobs_of_a_killed_snakemake_on_a_cluster_are_ended(tmp_path):
     submit = tmp_path / "submit.sh"
     submit.write_text('#!/bin/sh\nsetsid bash "$1" > /dev/null 2>&1 < /dev/null &\necho $!\n')
     submit.chmod(0o755)
-    call = ["resources/models/tiny/manifest.json", "--executor", "cluster-generic", "--jobs", "1"]
+    call = ["results/data/model.json", "--executor", "cluster-generic", "--jobs", "1"]
     call += ["--cluster-generic-submit-cmd", str(submit), "--seconds-between-status-checks", "1"]
     with Running(copy, call) as running:
         job = wait_for_detached(copy, "fetch_model.py", running)

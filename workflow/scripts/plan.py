@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from medscale.base.config import settings_for
 from medscale.base.errors import UserError, run_script
 from medscale.base.events import now
 from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.gpu_lock import gpu_lock
 from medscale.base.imports import leave_out
+from medscale.base.settings import settings_for
 from medscale.base.study import Run, runs_of, size_label
 from medscale.model.chat import Chat
 from medscale.model.hardware import device_id, hardware, software, use_one_device

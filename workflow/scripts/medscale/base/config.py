@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
-from medscale.base.study import Run, runs_of
+from medscale.base.settings import override_keys, settings_for
+from medscale.base.study import runs_of
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
@@ -46,17 +47,6 @@ def resolve(config: dict) -> dict:
     if problems:
         raise ConfigError("the configuration is not usable:\n" + "\n".join(f"  - {problem}" for problem in problems))
     return resolved
-
-
-def settings_for(config: dict, run: Run) -> dict:
-    """Return the `training` and `lora` sections of ``run``: defaults, then its method's, its size's and its own."""
-    settings = {name: dict(config[name]) for name in ("training", "lora")}
-    for key in _override_keys(run):
-        for section, values in config["overrides"].get(key, {}).items():
-            settings[section] |= values
-    if run.epochs is not None:
-        settings["training"]["epochs"] = run.epochs
-    return settings
 
 
 def _expanded(path: str) -> str:
@@ -216,7 +206,7 @@ def _control_problems(config: dict) -> Iterator[str]:
 
 def _override_problems(config: dict) -> Iterator[str]:
     runs = runs_of(config)
-    names = sorted({key for run in runs for key in _override_keys(run)})
+    names = sorted({key for run in runs for key in override_keys(run)})
     for name, sections in config["overrides"].items():
         if name not in names:
             yield f"overrides.{name}: no such method, size or run in this study{_similar(name, names)}"
@@ -225,8 +215,3 @@ def _override_problems(config: dict) -> Iterator[str]:
                 f"overrides.{name}.training.max_length: cannot differ between runs, because LoRA and QLoRA share the "
                 "encoded rows; set training.max_length"
             )
-
-
-def _override_keys(run: Run) -> tuple[str, ...]:
-    """Return the names under which a run's values may be overridden, the least exact first."""
-    return run.method, run.size_label, f"{run.method}_{run.size_label}", run.name

@@ -4,7 +4,6 @@ import json
 import shlex
 from typing import Any
 
-from medscale.base.config import settings_for
 from medscale.base.study import Run
 
 PRIVATE = {
@@ -24,6 +23,22 @@ def as_json(value: Any) -> str:
 def option(name: str, value: Any) -> str:
     """Return an option for the shell, such as `` --adapter 'a b'``; nothing where there is no value."""
     return f" {name} {shlex.quote(str(value))}" if value else ""
+
+
+def settings_for(config: dict, run: Run) -> dict:
+    """Return the `training` and `lora` sections of ``run``: defaults, then its method's, its size's and its own."""
+    settings = {name: dict(config[name]) for name in ("training", "lora")}
+    for key in override_keys(run):
+        for section, values in config["overrides"].get(key, {}).items():
+            settings[section] |= values
+    if run.epochs is not None:
+        settings["training"]["epochs"] = run.epochs
+    return settings
+
+
+def override_keys(run: Run) -> tuple[str, ...]:
+    """Return the names under which a run's values may be overridden, the least exact first."""
+    return run.method, run.size_label, f"{run.method}_{run.size_label}", run.name
 
 
 def training_settings(config: dict, run: Run) -> dict[str, Any]:
