@@ -3,7 +3,7 @@
 python benchmarks/overhead.py                          # the demo's study, a few minutes
 python benchmarks/overhead.py --size ci --output overhead.json
 
-The study runs in a copy of the repository with one core, so that no two jobs overlap. A job's time is what Snakemake
+The study runs in a folder of its own with one core, so that no two jobs overlap. A job's time is what Snakemake
 writes into its benchmark file: the job's command, from its start to its end. What remains is Snakemake's: reading the
 workflow, digests of the code, the graph, starting jobs and looking at their files. A second call, which has nothing to
 do, is timed too.
@@ -12,7 +12,6 @@ do, is timed too.
 import argparse
 import csv
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,6 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "resources/demo")
 PACKAGES = ("snakemake", "torch")
 # Merged over config/demo.yaml: a study whose jobs do next to nothing.
 CI = """\
@@ -44,7 +42,7 @@ def main() -> None:
     result = {"schema_version": 1, **circumstances(PACKAGES)}
     with tempfile.TemporaryDirectory(prefix="overhead-", dir=args.folder) as parent:
         folder = Path(parent) / "study"
-        copy_repository(folder)
+        folder.mkdir()
         write_text(folder / "size.yaml", CI if args.size == "ci" else "{}\n")
         seconds = run(folder)
         jobs = job_seconds(folder / "logs")
@@ -67,29 +65,17 @@ def main() -> None:
         write_json(args.output, result)
 
 
-def copy_repository(folder: Path) -> None:
-    """Copy what the workflow consists of, without results and fetched models."""
-    for part in PARTS:
-        source, target = ROOT / part, folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
-
-
 def run(folder: Path) -> float:
     """Run the study with one core and return the seconds."""
-    files = ["config/demo.yaml", "size.yaml"]
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--resources", "gpu=1", "--configfile", *files]
+    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "1", "--resources", "gpu=1"]
+    command = [sys.executable, "-m", "snakemake", *where, "--configfile"]
+    command += [str(ROOT / "config" / "demo.yaml"), str(folder / "size.yaml")]
     environment = os.environ | {
         "MEDSCALE_LOCK_DIR": str(folder.parent / "locks"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     began = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     seconds = time.perf_counter() - began
     if done.returncode:
         raise UserError(f"the study failed:\n{done.stdout[-4000:]}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from medscale.base.temporary import host_name
+from medscale.base.temporary import host_name, process_exists
 
 PROC = Path("/proc")
 UNKNOWN = "unknown"  # a process of that number is there, and the system does not say since when
@@ -32,12 +32,8 @@ def start_of(pid: int) -> str | None:
     On Linux that is its start in ticks since the machine's; the time of day would move when the clock is set. A process
     that has ended and whose parent has not asked for its exit status is none.
     """
-    try:
-        os.kill(pid, 0)  # sends nothing
-    except ProcessLookupError:
+    if not process_exists(pid):
         return None
-    except PermissionError:
-        pass  # another user's
     try:
         if (PROC / "self/stat").is_file():
             state, *fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()

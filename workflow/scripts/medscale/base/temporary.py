@@ -41,17 +41,17 @@ def remove_leftovers(folder: Path, stem: str | None = None) -> None:
         if named is None:
             continue
         with suppress(FileNotFoundError):  # its writer was there after all, or another removed it
-            if _is_gone(named["host"], int(named["pid"])) or time.time() - path.stat().st_mtime > OLD:
+            gone = named["host"] == host_name() and not process_exists(int(named["pid"]))
+            if gone or time.time() - path.stat().st_mtime > OLD:
                 path.unlink()
 
 
-def _is_gone(host: str, pid: int) -> bool:
-    if host != host_name():
-        return False
+def process_exists(pid: int) -> bool:
+    """Return whether this machine has a process of that number, whoever it belongs to."""
     try:
         os.kill(pid, 0)  # sends nothing
     except ProcessLookupError:
-        return True
+        return False
     except PermissionError:
         pass  # another user's
-    return False
+    return True
