@@ -45,13 +45,11 @@ lock:           ## newest versions that the ranges in pyproject.toml allow, into
 	$(PYTHON) docs/lock.py
 
 $(VENV)/.installed: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	@$(PYTHON) envs/install.py --venv $(VENV)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock -r requirements-dev.lock
+	@$(PYTHON) envs/install.py --venv $(VENV) --dev
 	@touch $@
 
 clean:          ## results of the demo and its logs; fetched models and data stay

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import predict
 from conftest import TEXTS
 from medscale.base.errors import UserError
+from medscale.evaluate import run
 from medscale.evaluate.generation import generate, likelihoods
 from medscale.evaluate.vllm_engine import RANKS, VllmModel, rank_with_room
 from medscale.fetch.manifest import verify
@@ -54,10 +54,10 @@ SETTINGS = {"evaluation": {"engine": "vllm", "max_new_tokens": 24, "batch_size":
 @pytest.mark.parametrize(("max_length", "extra"), [(20, 24), (4096, None)])
 def test_there_is_room_for_the_longest_answer_and_the_longest_reference(tiny_model, monkeypatch, max_length, extra):
     chat = Chat(load_tokenizer(tiny_model), "你是医生。")
-    monkeypatch.setattr(predict, "VllmModel", lambda *told: told)
+    monkeypatch.setattr(run, "VllmModel", lambda *told: told)
     args = SimpleNamespace(model=tiny_model, content=None, method="lora", adapter=Path("adapter"))
     pairs = [("头痛怎么办", "休息" * 50), ("头痛", "休息" * 60)]
-    folder, adapter, kind, batch_size, longest = predict.load(
+    folder, adapter, kind, batch_size, longest = run.load(
         args, SETTINGS | {"max_length": max_length}, "bf16", chat, pairs
     )
     assert (folder, adapter, kind, batch_size) == (verify(tiny_model), Path("adapter"), "bf16", 4)
@@ -69,7 +69,7 @@ def test_there_is_room_for_the_longest_answer_and_the_longest_reference(tiny_mod
 def test_qlora_is_refused(tiny_model):
     args = SimpleNamespace(model=tiny_model, content=None, method="qlora", adapter=Path("adapter"))
     with pytest.raises(UserError, match=r"evaluation\.engine = vllm: it does not run QLoRA's"):
-        predict.load(args, SETTINGS, "bf16", None, [])
+        run.load(args, SETTINGS, "bf16", None, [])
 
 
 @pytest.fixture(scope="module")

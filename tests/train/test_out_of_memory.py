@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import finetune
 from medscale.base.errors import UserError
 from medscale.base.events import EventLog
+from medscale.train import run
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def attempts(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore words")
         return "trainer", {"micro_batch": micro_batch}
 
-    monkeypatch.setattr(finetune, "load", lambda study: (object(), 1.0))
-    monkeypatch.setattr(finetune, "attempt", attempt)
+    monkeypatch.setattr(run, "load", lambda study: (object(), 1.0))
+    monkeypatch.setattr(run, "attempt", attempt)
     return made
 
 
 def test_the_micro_batch_halves_until_it_fits(study, attempts):
     attempts.fits = lambda micro_batch, checkpointing: micro_batch <= 1
-    assert finetune.finetune(study) == ("trainer", {"micro_batch": 1})
+    assert run.finetune(study) == ("trainer", {"micro_batch": 1})
     assert attempts.tried == [(6, "auto"), (3, "auto"), (1, "auto")]
     events = study.events.all()
     assert [event["kind"] for event in events] == ["fallback", "fallback"]
@@ -51,14 +51,14 @@ def test_the_micro_batch_halves_until_it_fits(study, attempts):
 
 def test_then_every_layer_is_checkpointed(study, attempts):
     attempts.fits = lambda micro_batch, checkpointing: checkpointing is True
-    finetune.finetune(study)
+    run.finetune(study)
     assert attempts.tried[-2:] == [(1, "auto"), (1, True)]
     assert study.events.all()[-1]["action"] == "gradient checkpointing in every layer"
 
 
 def test_what_never_fits_ends_with_advice(study, attempts):
     with pytest.raises(UserError, match=r"with micro_batch 1.*even one sample.*training\.max_length"):
-        finetune.finetune(study)
+        run.finetune(study)
     assert attempts.tried[-1] == (1, True)
 
 
@@ -66,8 +66,8 @@ def test_a_model_that_does_not_fit_is_not_tried_again(study, monkeypatch):
     def load_base(*_):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(finetune, "root_of", lambda manifest: manifest)
-    monkeypatch.setattr(finetune, "load_base", load_base)
+    monkeypatch.setattr(run, "root_of", lambda manifest: manifest)
+    monkeypatch.setattr(run, "load_base", load_base)
     with pytest.raises(UserError, match="the model alone does not fit"):
-        finetune.finetune(study)
+        run.finetune(study)
     assert not study.events.all()

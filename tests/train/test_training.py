@@ -1,7 +1,6 @@
 """The training step: accumulation, resumes, the order of the data, both methods, and what stops a run."""
 
 import math
-import os
 import re
 
 import pytest
@@ -17,7 +16,7 @@ from medscale.base.errors import UserError
 from medscale.fetch.manifest import verify
 from medscale.model import hardware
 from medscale.model.chat import Chat
-from medscale.model.hardware import EnergyMeter, rows_a_pass, supported, use_one_device
+from medscale.model.hardware import EnergyMeter, rows_a_pass, supported
 from medscale.model.loading import add_adapter, checkpoint_layers, decoder_layers, load_base, measure_activations
 from medscale.model.memory import Activations, layers_to_checkpoint, training_gib
 from medscale.model.tokenizer import load_tokenizer
@@ -278,17 +277,6 @@ def test_an_overflow_in_fp16_is_usual_until_no_scale_is_small_enough(tiny_model,
     trainer.args.fp16 = False
     with pytest.raises(UserError, match="grad_norm is inf"):
         supervisor.on_log(trainer.args, trainer.state, trainer.control, overflow)
-
-
-@pytest.mark.parametrize(
-    ("before", "after"), [(None, "0"), ("2,3", "2"), ("GPU-a,GPU-b", "GPU-a"), ("", ""), ("1", "1")]
-)
-def test_a_run_sees_one_card(monkeypatch, before, after):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if before is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
-    use_one_device()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == after
 
 
 @pytest.mark.parametrize(

@@ -1,196 +1,20 @@
 """Forecast what each run of the study will take on this machine, from a few dozen measured steps of its model."""
 
 import argparse
-import json
-import multiprocessing
-import os
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import torch
-
-from medscale.base.errors import UserError, run_script
-from medscale.base.events import now
-from medscale.base.files import read_jsonl, write_json, write_text
-from medscale.base.gpu_lock import gpu_lock
-from medscale.base.imports import leave_out
-from medscale.base.settings import settings_for
-from medscale.base.study import Run, runs_of, size_label
-from medscale.model.chat import Chat
-from medscale.model.hardware import device_id, hardware, software, use_one_device
-from medscale.model.precision import precision
-from medscale.model.tokenizer import load_tokenizer
-from medscale.plan.arithmetic import Passes, totals
-from medscale.plan.lengths import Lengths, Row, study_lengths
-from medscale.plan.random_model import weights_gib
-from medscale.plan.rows import Outcome, base_row, measured_facts, notes, planned_passes, run_row, session
-from medscale.plan.shapes import Shape, shape_of
-from medscale.plan.table import plan_text
-from medscale.train.accelerations import needs_bitsandbytes
-
-SAME_SPEED = ("epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm")
-SAME_SPEED += ("eval_interval", "save_minutes", "early_stopping_patience")
-SUMS = ("train_seconds", "predict_seconds", "likelihood_seconds", "energy_kwh", "cost")
-
-
-class Task(NamedTuple):
-    """What one process measures: runs of one method whose settings take the same time a step."""
-
-    shape: Shape
-    method: str
-    settings: dict[str, Any]
-    train: list[Row] | None
-    validation: list[Row]
-    passes: Passes
-    test: list[Row]
-    threads: int
-    seconds: float
+from medscale.base.cards import leased_cards
+from medscale.base.errors import run_script
+from medscale.base.imports import UNUSED, leave_out
 
 
 def main() -> None:
     args = parse_arguments()
-    config = json.loads(args.config)
-    use_one_device()
-    torch.set_num_threads(args.threads)
-    os.environ["TQDM_DISABLE"] = "1"
-    shape = shape_of(config["model"], args.model)
-    with gpu_lock(device_id()):
-        plan = forecast(config, shape, args)
-    write_json(args.output / "plan.json", plan)
-    text = plan_text(plan)
-    write_text(args.output / "plan.md", text)
-    print(text)
+    leave_out(*UNUSED)
+    with leased_cards():
+        from medscale.plan.forecast import run  # torch is imported when one card is left to see
 
-
-def forecast(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -> dict[str, Any]:
-    """Measure each kind of run, and return the content of plan.json."""
-    lengths = lengths_of(config, shape, args)
-    runs, outcomes, rows = runs_of(config), {}, []
-    for run in sorted(runs, key=lambda run: -run.size):  # the largest first: its rows stand for its kind
-        settings = settings_for(config, run)
-        if kind_of(run, settings) not in outcomes:
-            task = task_of(config, shape, run.method, settings, lengths.parts[f"train_{run.size_label}"], lengths, args)
-            print(f"measuring {run.method}, as in {run.name}", flush=True)
-            outcomes[kind_of(run, settings)] = measure_apart(task)
-    for run in runs:
-        settings = settings_for(config, run)
-        outcome = outcomes[kind_of(run, settings)]
-        rows.append(run_row(config, run, settings, outcome, lengths))
-    whole = [outcomes[kind_of(run, settings_for(config, run))] for run in runs if run.method == "lora"]
-    base = {name: config[name] for name in ("training", "lora")}
-    # The base model predicts as a merged LoRA does. But a process's resident peak on a CPU has the training in it.
-    if not whole or whole[0].prediction is None or device_id() == "cpu":
-        print("measuring the base model", flush=True)
-        whole = [measure_apart(task_of(config, shape, "base", base, None, lengths, args))]
-        outcomes[json.dumps(["base"])] = whole[0]
-    rows.append(base_row(config, whole[0], lengths))
-    return assemble(config, shape, lengths, rows, outcomes)
-
-
-def kind_of(run: Run, settings: dict[str, Any]) -> str:
-    """Return what runs of the same speed a token have in common."""
-    training = {key: value for key, value in settings["training"].items() if key not in SAME_SPEED}
-    return json.dumps([run.method, training, settings["lora"]], sort_keys=True)
-
-
-def lengths_of(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -> Lengths:
-    """Return the lengths of all rows, from the files that are there."""
-    study, limit = config["study"], config["evaluation"]["max_samples"]
-    sizes = {f"train_{size_label(size)}": size for size in study["sizes"]}
-    sizes |= {"validation": study["validation_size"], "test": min(limit or study["test_size"], study["test_size"])}
-    data = Path(config["paths"]["results"]) / "data"
-    max_length = config["training"]["max_length"]
-    chat = Chat(load_tokenizer(shape.manifest), **config["chat"]) if shape.manifest else None
-    found = study_lengths(sizes, data / "encoded", args.corpus, config["data"]["columns"], chat, max_length)
-    if chat is not None and (data / "test.jsonl").is_file():
-        items = list(read_jsonl(data / "test.jsonl"))[: sizes["test"]]
-        prompts = [len(chat.prompt_ids(item["question"])) for item in items]
-        answers = [len(chat.answer_ids(item["answer"])) for item in items]
-        found.parts["test"] = [Row(p + a, a) for p, a in zip(prompts, answers, strict=True)]
-    return found
-
-
-def task_of(
-    config: dict[str, Any],
-    shape: Shape,
-    method: str,
-    settings: dict[str, Any],
-    train: list[Row] | None,
-    lengths: Lengths,
-    args: argparse.Namespace,
-) -> Task:
-    """Return what a process needs to measure one kind of run."""
-    settings = settings | {name: config[name] for name in ("quantization", "evaluation")}
-    passes, parts = planned_passes(config, lengths, tuned=train is not None), lengths.parts
-    return Task(shape, method, settings, train, parts["validation"], passes, parts["test"], args.threads, args.seconds)
-
-
-def measure_apart(task: Task) -> Outcome:
-    """Measure in a process of its own, whose memory is then that of the job, and which may run out of it."""
-    kind = precision(task.settings["training"]["precision"])
-    machine = hardware()
-    room, needed = machine["gpu_memory_gib"] or machine["memory_gib"], weights_gib(task.shape, task.method, kind)
-    if needed > room:
-        return Outcome(None, None, f"the weights alone take {needed:.1f} GiB of {room:.1f}")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            return pool.submit(measure, task).result()
-        except BrokenProcessPool:
-            return Outcome(None, None, "the measurement was killed, as a rule because the machine's memory ended")
-
-
-def measure(task: Task) -> Outcome:
-    """Measure the training and the prediction of one kind of run; called in a process of its own."""
-    if not needs_bitsandbytes(task.method, task.settings["training"]):
-        leave_out("bitsandbytes")  # as the job does, whose memory is measured here
-    from medscale.plan.prediction import measure_prediction
-    from medscale.plan.training import measure_training
-
-    torch.set_num_threads(task.threads)
-    training = prediction = None
-    try:
-        if task.train is not None:
-            training = measure_training(
-                task.shape, task.method, task.settings, task.train, task.validation, task.seconds
-            )
-            torch.cuda.empty_cache()
-        prediction = measure_prediction(
-            task.shape, task.method, task.settings, task.passes, task.test, task.seconds / 2
-        )
-    except torch.OutOfMemoryError as error:
-        return Outcome(training, prediction, f"out of memory: {str(error).splitlines()[0]}")
-    except UserError as error:
-        if "out of memory" not in str(error):
-            raise
-        return Outcome(training, prediction, str(error))
-    return Outcome(training, prediction, None)
-
-
-def assemble(
-    config: dict[str, Any], shape: Shape, lengths: Lengths, rows: list[dict[str, Any]], outcomes: dict[str, Outcome]
-) -> dict[str, Any]:
-    """Return the content of plan.json."""
-    recommendation = config["recommendation"]
-    tokens = [row.total for part in lengths.parts.values() for row in part]
-    return {
-        "schema_version": 1,
-        "measured_at": now(),
-        "model": {"name": shape.name, "source": shape.source, "random_weights": shape.folder is None},
-        "lengths": {"source": lengths.source, "mean_tokens": sum(tokens) / len(tokens)},
-        "hardware": hardware(),
-        "software": software(),
-        "load_average": os.getloadavg()[0],
-        "price_per_gpu_hour": recommendation["price_per_gpu_hour"],
-        "currency": recommendation["currency"],
-        "runs": rows,
-        "totals": totals(rows, SUMS),
-        "sessions": {name: session(limits, rows) for name, limits in config["sessions"].items()},
-        "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
-        "notes": notes(rows, outcomes, config["evaluation"]["engine"]),
-    }
+        run(args)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,165 +1,24 @@
 """Answer every test question with one run's model, and measure how likely it finds the reference answers."""
 
 import argparse
-import itertools
 import json
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
-import transformers
 
 from medscale.base.arguments import add_source
-from medscale.base.errors import UserError, run_script
-from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
-from medscale.base.gpu_lock import gpu_lock
-from medscale.base.identity import predicted_fingerprint
-from medscale.base.imports import leave_out
-from medscale.evaluate.generation import Answer, Generation, Scored, generate, likelihoods
-from medscale.evaluate.vllm_engine import VllmModel
-from medscale.fetch.manifest import content_of, read_manifest, verify
-from medscale.model.chat import Chat
-from medscale.model.hardware import MemoryMeter, device_id, hardware, software, use_one_device
-from medscale.model.loading import load_adapter, load_base
-from medscale.model.precision import precision
-from medscale.model.tokenizer import load_tokenizer
-
-WARM_UP = 2  # prompts answered before the clock starts
+from medscale.base.cards import leased_cards
+from medscale.base.errors import run_script
+from medscale.base.imports import UNUSED, leave_out
 
 
 def main() -> None:
     args = parse_arguments()
-    use_one_device()
-    settings = json.loads(args.settings)
-    if settings["evaluation"]["engine"] == "transformers" and args.method != "qlora":
+    leave_out(*UNUSED)
+    if json.loads(args.settings)["evaluation"]["engine"] == "transformers" and args.method != "qlora":
         leave_out("bitsandbytes")  # which PEFT would import for LoRA, too
-    torch.set_num_threads(args.threads)
-    with gpu_lock(device_id()):
-        predict(args, settings)
+    with leased_cards():
+        from medscale.evaluate.run import run  # torch is imported when one card is left to see
 
-
-def predict(args: argparse.Namespace, settings: dict[str, Any]) -> None:
-    evaluation, kind, memory = settings["evaluation"], precision(settings["precision"]), MemoryMeter()
-    rows = list(itertools.islice(read_jsonl(args.test), evaluation["max_samples"]))
-    questions = [row["question"] for row in rows]
-    chat = Chat(load_tokenizer(args.model), **settings["chat"])
-
-    pairs = [(row["question"], row["answer"]) for row in rows]
-    model = load(args, settings, kind, chat, pairs)
-    model.generate(chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
-    memory.restart()
-    synchronize()
-    began = time.perf_counter()
-    answers, events = model.generate(
-        chat, questions, evaluation["max_new_tokens"], evaluation["batch_size"], f"answers of {args.run}"
-    )
-    synchronize()
-    seconds = time.perf_counter() - began
-    # vLLM takes a fixed share of the card, whatever the model needs.
-    peak = memory.allocated() if isinstance(model, TransformersModel) else None
-    scores, later_events = model.likelihoods(chat, pairs, settings["max_length"])
-
-    write_jsonl(
-        args.output,
-        (
-            {
-                "id": row["id"],
-                "prompt": row["question"],
-                "predict": answer.text,
-                "label": row["answer"],
-                "nll_sum": round(score.nll_sum, 6) if score else None,
-                "n_answer_tokens": score.n_tokens if score else None,
-                "n_output_tokens": answer.n_tokens,
-            }
-            for row, answer, score in zip(rows, answers, scores, strict=True)
-        ),
-    )
-    write_json(
-        args.inference,
-        {
-            "schema_version": 1,
-            "run": args.run,
-            "inference": {
-                **speed(answers, seconds),
-                "engine": model.name,
-                "batch_size": evaluation["batch_size"],
-                "precision": f"nf4 base, {kind} computation" if args.method == "qlora" else kind,
-                "peak_memory_gib": peak,
-            },
-            "hardware": hardware(),
-            "software": software(),
-            "provenance": provenance(args, settings),
-            "events": events + later_events,
-        },
-    )
-
-
-class TransformersModel(NamedTuple):
-    """A model in transformers, answering with our own decoding."""
-
-    model: torch.nn.Module
-    name: str = f"transformers {transformers.__version__}"
-
-    def generate(self, *arguments: Any) -> Generation:
-        """Return the greedy answers; see `generation.generate`."""
-        return generate(self.model, *arguments)
-
-    def likelihoods(self, *arguments: Any) -> Scored:
-        """Return the likelihoods of the references; see `generation.likelihoods`."""
-        return likelihoods(self.model, *arguments)
-
-
-def load(
-    args: argparse.Namespace, settings: dict[str, Any], kind: str, chat: Chat, pairs: list[tuple[str, str]]
-) -> TransformersModel | VllmModel:
-    """Return the model in the engine that was asked for, with room for all questions and references."""
-    evaluation, folder = settings["evaluation"], verify(args.model, content=args.content)
-    if evaluation["engine"] == "vllm":
-        if args.method == "qlora":
-            raise UserError("evaluation.engine = vllm: it does not run QLoRA's 4-bit model; transformers does")
-        samples = [chat.sample(*pair, settings["max_length"]) for pair in pairs]
-        room = [len(chat.prompt_ids(question)) + evaluation["max_new_tokens"] for question, _ in pairs]
-        # Where a likelihood is asked for, vLLM wants room for one token more.
-        room += [len(sample.input_ids) + 1 for sample in samples if sample is not None]
-        return VllmModel(folder, args.adapter, kind, evaluation["batch_size"], max(room))
-    model = load_base(folder, args.method, settings["quantization"], kind).eval()
-    if args.adapter:
-        model = load_adapter(model, args.adapter, merge=args.method != "qlora")
-    return TransformersModel(model)
-
-
-def speed(answers: list[Answer], seconds: float) -> dict[str, float]:
-    """Return how fast the answers came: loading, warm-up and the likelihoods are not in the time."""
-    tokens = sum(answer.n_tokens for answer in answers)
-    return {
-        "seconds": round(seconds, 3),
-        "samples_per_second": round(len(answers) / seconds, 4),
-        "output_tokens_per_second": round(tokens / seconds, 2),
-        "mean_output_tokens": round(tokens / len(answers), 2),
-    }
-
-
-def provenance(args: argparse.Namespace, settings: dict[str, Any]) -> dict[str, str | None]:
-    """Return what the predictions were made from; a tuned run's fingerprint is that of its training."""
-    training = read_json(args.training) if args.training else None
-    trained_with = training["provenance"] if training else {}
-    model = content_of(read_manifest(args.model))
-    if training and training["provenance"]["model_manifest_sha256"] != model:
-        raise UserError(f"{args.training}: the adapter was trained on another base model than {args.model}")
-    return {
-        "fingerprint": predicted_fingerprint(args.fingerprint, training, model),
-        "config_sha256": trained_with.get("config_sha256") or sha256_json(settings),
-        "train_sha256": trained_with.get("train_sha256"),
-        "test_sha256": sha256_file(args.test),
-        "model_manifest_sha256": model,
-    }
-
-
-def synchronize() -> None:
-    """Wait for the device, so that a clock reads finished work."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+        run(args)
 
 
 def parse_arguments() -> argparse.Namespace:

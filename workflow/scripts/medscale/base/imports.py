@@ -2,6 +2,10 @@
 
 import sys
 
+UNUSED = ("torchvision", "torchaudio")
+"""Nothing here uses them, but transformers imports them wherever they are, and then fails if they are not of torch's
+build, as after an installation into a notebook's Python."""
+
 
 def leave_out(*libraries: str) -> None:
     """Let nobody import these libraries in this process, unless they are imported already.
@@ -15,3 +19,13 @@ def leave_out(*libraries: str) -> None:
     """
     for library in libraries:
         sys.modules.setdefault(library, None)
+
+
+def needs_bitsandbytes(method: str, optimizer: str) -> bool:
+    """Return whether a training computes with bitsandbytes, whose import takes seconds.
+
+    Args:
+        method: lora, qlora, or base for none.
+        optimizer: ``training.optimizer``.
+    """
+    return method == "qlora" or optimizer == "paged_adamw_8bit"

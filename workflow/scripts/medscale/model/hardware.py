@@ -1,6 +1,5 @@
 """What the machine is, and how much memory and energy a piece of work took."""
 
-import os
 import re
 import resource
 import sys
@@ -10,51 +9,62 @@ from typing import Any
 
 import torch
 
+from medscale.base.cards import VISIBLE, Card, driver_version, visible_cards
 from medscale.base.errors import UserError
 from medscale.base.machine import GIB, cpu_hardware, versions
+from medscale.base.torch_builds import BUILDS, build_for, how_to_install, major
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "snakemake")
 
 
-def use_one_device() -> None:
-    """Hide all GPUs but the first visible one; call it before CUDA is used.
-
-    A run is a matter of one card, whose lock it holds; the Trainer would take every card that it sees, for a larger
-    effective batch than was asked for.
-    """
-    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-
-
 def device() -> torch.device:
-    """Return the first visible CUDA device, or the CPU.
+    """Return the first visible CUDA device, or the CPU of a machine without one.
 
     Raises:
-        UserError: this build of torch has no code for the card.
+        UserError: this build of torch cannot use the card that is there, or has no code for it.
     """
     if not torch.cuda.is_available():
+        if cards := visible_cards():
+            raise UserError(unusable(cards[0], driver_version(), torch.version.cuda, torch.__version__))
         return torch.device("cpu")
     capability = torch.cuda.get_device_capability(0)
     if not supported(capability, torch.cuda.get_arch_list()):
         raise UserError(
             f"{torch.cuda.get_device_name(0)} has compute capability {capability[0]}.{capability[1]}, and torch "
-            f"{torch.__version__} was built for {', '.join(torch.cuda.get_arch_list())} only; install a build of torch "
-            "for an older CUDA, as pytorch.org tells"
+            f"{torch.__version__} was built for {', '.join(torch.cuda.get_arch_list())} only; "
+            f"{how_to_install(build_for(driver_version(), capability))}"
         )
     return torch.device("cuda", 0)
+
+
+def unusable(card: Card, driver: str | None, cuda: str | None, version: str) -> str:
+    """Return why torch does not see a card that the driver knows, and what to do.
+
+    Args:
+        card: the card.
+        driver: version of the NVIDIA driver, or None where it does not tell.
+        cuda: the CUDA that this torch was built for; None for a build for CPUs.
+        version: torch's version.
+    """
+    there = f"{card.model or 'a card'} is here (driver {driver or 'unknown'}), and torch {version} cannot use it"
+    on_cpu = f'to compute on the CPU nevertheless, set {VISIBLE}=""'
+    if cuda is None:
+        return f"{there}: it is a build for CPUs; {how_to_install(build_for(driver))}; {on_cpu}"
+    needed = next((build.driver for build in BUILDS if build.cuda.split(".")[0] == cuda.split(".")[0]), None)
+    if needed and driver and major(driver) < needed:
+        build = build_for(driver)
+        update = "" if build is None else ", or update the driver"
+        return f"{there}: CUDA {cuda} needs driver {needed} or newer; {how_to_install(build)}{update}; {on_cpu}"
+    return (
+        f"{there}; `python -c 'import torch; torch.cuda.init()'` tells why. Often the driver was updated and the "
+        f"machine not restarted, or a container was started without its cards; {on_cpu}"
+    )
 
 
 def supported(capability: tuple[int, int], architectures: list[str]) -> bool:
     """Return whether a build for ``architectures`` (sm_75, compute_120, …) runs on a card, newer ones included."""
     numbers = [int(digits[1]) for name in architectures if (digits := re.search(r"_(\d+)", name))]
     return not numbers or capability[0] * 10 + capability[1] >= min(numbers)
-
-
-def device_id() -> str:
-    """Return what tells the device from others on this machine: the UUID of a GPU, or ``cpu``.
-
-    Not the index, because inside a cluster job every card may be number 0.
-    """
-    return f"gpu-{torch.cuda.get_device_properties(0).uuid}" if torch.cuda.is_available() else "cpu"
 
 
 def rows_a_pass(asked: int | str = "auto") -> int:

@@ -9,16 +9,6 @@ LIGER = {"rope": True, "rms_norm": True, "swiglu": True, "cross_entropy": False,
 """Liger's kernels that are taken; the loss is ours."""
 
 
-def needs_bitsandbytes(method: str, training: dict[str, Any]) -> bool:
-    """Return whether a training computes with bitsandbytes, whose import takes seconds.
-
-    Args:
-        method: lora, qlora, or base for none.
-        training: the resolved `training` section.
-    """
-    return method == "qlora" or training["optimizer"] == "paged_adamw_8bit"
-
-
 def usable(training: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Turn off what this machine cannot run.
 

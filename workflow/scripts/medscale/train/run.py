@@ -1,0 +1,279 @@
+"""One run of fine-tuning: its inputs checked, trained from its newest checkpoint, its results written."""
+
+import argparse
+import csv
+import gc
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow.parquet as pq
+import torch
+from datasets import Dataset
+from datasets.table import InMemoryTable
+from transformers import PreTrainedModel
+
+from medscale.base.errors import UserError
+from medscale.base.events import EventLog, now
+from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_json
+from medscale.base.identity import trained_fingerprint
+from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
+from medscale.model.hardware import EnergyMeter, MemoryMeter, device, hardware, rows_a_pass, software
+from medscale.model.loading import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
+from medscale.model.memory import layers_to_checkpoint, training_gib
+from medscale.model.precision import precision
+from medscale.model.tokenizer import load_tokenizer
+from medscale.train.accelerations import usable
+from medscale.train.checkpoints import newest_checkpoint
+from medscale.train.trainer import StudyTrainer, logged, make_trainer, trainer_arguments
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+class Study(NamedTuple):
+    """What a run works with, and where it leaves things."""
+
+    args: argparse.Namespace
+    settings: dict[str, Any]
+    train: Dataset
+    validation: Dataset
+    provenance: dict[str, str]
+    folder: Path
+    events: EventLog
+    memory: MemoryMeter
+    energy: EnergyMeter
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what the arguments of ``finetune.py`` ask for, on the device that is visible."""
+    torch.set_num_threads(args.threads)
+    with EnergyMeter() as energy:
+        study = prepare(args, energy)
+        trainer, facts = finetune(study)
+        study.events.add("finished", f"{trainer.state.global_step} steps")
+        write_outputs(study, trainer, facts)
+
+
+def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
+    """Read and check the inputs, and open the folder that belongs to exactly this run."""
+    verify(args.model, content=args.content)
+    settings = json.loads(args.settings)
+    report = read_json(args.train_report)
+    provenance = {
+        "config_sha256": sha256_json(settings),
+        "train_sha256": report["rows_sha256"],
+        "test_sha256": sha256_file(args.test),
+        "model_manifest_sha256": content_of(read_manifest(args.model)),
+    }
+    settings["training"]["micro_batch"] = rows_a_pass(args.micro_batch)  # no part of the result, so of no digest
+    fingerprint = trained_fingerprint(
+        args.fingerprint,
+        args.run,
+        provenance["train_sha256"],
+        sha256_file(args.validation),
+        provenance["model_manifest_sha256"],
+    )
+    provenance = {"fingerprint": fingerprint, **provenance}
+    folder = Path(args.adapter).parent / "checkpoints" / provenance["fingerprint"]
+    events = EventLog(folder / "events.jsonl")
+    train, validation = read_encoded(args.train), read_encoded(args.validation)
+    study = Study(args, settings, train, validation, provenance, folder, events, MemoryMeter(), energy)
+    if any(event["kind"] == "started" for event in events.all()):
+        return study
+    events.add("started", f"{args.run} on {device().type}")
+    if report["prompts_too_long"]:
+        events.add(
+            "warning",
+            f"{len(report['prompts_too_long'])} rows have prompts of {report['max_length']} tokens or more",
+            "left out of training; raise training.max_length to keep them",
+        )
+    if report["answers_truncated"]:
+        events.add(
+            "warning", f"{report['answers_truncated']} answers are longer than fits", "cut to training.max_length"
+        )
+    return study
+
+
+def read_encoded(path: str) -> Dataset:
+    """Return the encoded rows, in memory and straight from the file: a cache between the two could be stale."""
+    return Dataset(InMemoryTable(pq.read_table(path, columns=["input_ids", "labels"])))
+
+
+def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
+    """Train; where the card's memory does not suffice, halve the micro-batch, and at one row checkpoint every layer.
+
+    The effective batch and the order of the data stay as they were.
+    """
+    training = study.settings["training"]
+    micro_batch, checkpointing = training["micro_batch"], training["gradient_checkpointing"]
+    while True:
+        model, load_peak = load(study)
+        try:
+            return attempt(study, model, load_peak, micro_batch, checkpointing)
+        except torch.OutOfMemoryError as error:
+            message = f"out of memory with micro_batch {micro_batch}: {str(error).splitlines()[0]}"
+        del model
+        gc.collect()
+        torch.cuda.empty_cache()
+        if micro_batch > 1:
+            micro_batch //= 2
+            study.events.add("fallback", message, f"micro_batch {micro_batch}, more accumulation")
+        elif checkpointing is not True:
+            checkpointing = True
+            study.events.add("fallback", message, "gradient checkpointing in every layer")
+        else:
+            raise UserError(
+                f"{message}; even one sample with gradient checkpointing does not fit. "
+                "Lower training.max_length or lora.r, take qlora, or a smaller model"
+            )
+
+
+def load(study: Study) -> tuple[PreTrainedModel, float]:
+    """Return the base model and the peak memory of loading it, in GiB."""
+    args, settings = study.args, study.settings
+    study.memory.restart()
+    try:
+        kind = precision(settings["training"]["precision"])
+        model = load_base(root_of(args.model), args.method, settings["quantization"], kind)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the model alone does not fit into the card's memory ({str(error).splitlines()[0]}); take qlora or a "
+            "smaller model, or end what else uses the card"
+        ) from error
+    return model, study.memory.allocated()
+
+
+def attempt(
+    study: Study, model: PreTrainedModel, load_peak: float, micro_batch: int, checkpointing: bool | str
+) -> tuple[StudyTrainer, dict[str, Any]]:
+    """Train from the newest checkpoint or from the beginning, and return the trainer with the best adapter."""
+    args, settings = study.args, study.settings
+    training, left_out = usable(settings["training"])
+    for reason in left_out:
+        study.events.add("fallback", reason)
+    kind = precision(training["precision"])
+    model = add_adapter(model, settings["lora"], args.seed)
+    arguments = trainer_arguments(study.folder, training, len(study.train), kind, args.seed)
+    trainer = make_trainer(
+        model, load_tokenizer(args.model), study.train, study.validation, arguments, training, micro_batch, study.energy
+    )
+    checkpointed = choose_checkpointing(study, model, checkpointing, load_peak, trainer.micro_batch_tokens)
+    checkpoint, resumed_from = resume_point(study)
+    study.memory.restart()
+    trainer.train(resume_from_checkpoint=checkpoint)
+    if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
+        study.events.add(
+            "warning",
+            f"no better validation loss in {training['early_stopping_patience']} validations",
+            "stopped early",
+        )
+    return trainer, {
+        "resumed_from_step": resumed_from,
+        "micro_batch": micro_batch,
+        "precision": kind,
+        "gradient_checkpointing": checkpointed > 0,
+        "checkpointed_layers": checkpointed,
+        "trainable_parameters": trainable_parameters(model),
+        "peak_memory_gib": peak_memory(study, load_peak),
+    }
+
+
+def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
+    """Return the peaks in GiB of loading and of training, in this process or an earlier one of this very run.
+
+    A run that resumes at its last step trains nothing, so what it takes says nothing of training.
+    """
+    note = study.folder / "peak_memory.json"
+    before = read_json(note) if note.is_file() else {}
+    now = {"load": load_peak, "train_allocated": study.memory.allocated(), "train_reserved": study.memory.reserved()}
+    peaks = {name: max(filter(None, (before.get(name), value)), default=value) for name, value in now.items()}
+    write_json(note, peaks)
+    return peaks | {"kind": study.memory.kind}
+
+
+def choose_checkpointing(study: Study, model: "PeftModel", asked: bool | str, weights_gib: float, tokens: int) -> int:
+    """Checkpoint as many layers as were asked for, or as few as the card needs; return their number."""
+    card = hardware()["gpu_memory_gib"]
+    activations = measure_activations(model)
+    trainable = trainable_parameters(model)
+    count = layers_to_checkpoint(asked, card, activations, weights_gib, trainable, tokens)
+    checkpoint_layers(model, count)
+    if count and asked == "auto":
+        needed = training_gib(activations, weights_gib, trainable, tokens)
+        study.events.add(
+            "fallback",
+            f"keeping every activation would take about {needed:.1f} GiB of {card}",
+            f"gradient checkpointing in {count} of {activations.layers} layers",
+        )
+    return count
+
+
+def resume_point(study: Study) -> tuple[str | None, int | None]:
+    """Return the newest complete checkpoint of this very run with its step, and note what was found."""
+    checkpoint, torn = newest_checkpoint(study.folder)
+    for path in torn:
+        study.events.add("warning", "a checkpoint was not completely written", f"set aside as {path.name}")
+    if checkpoint is None:
+        return None, None
+    step = read_json(checkpoint / "trainer_state.json")["global_step"]
+    study.events.add("resumed", f"the newest complete checkpoint is of step {step}", f"resumed from step {step}")
+    return str(checkpoint), step
+
+
+def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) -> None:
+    """Write the adapter, the log, the TensorBoard files and, last, training.json."""
+    args, state = study.args, trainer.state
+    adapter = Path(args.adapter)
+    temporary = adapter.with_name(f".{adapter.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    trainer.model.save_pretrained(temporary, safe_serialization=True)
+    shutil.rmtree(adapter, ignore_errors=True)
+    temporary.rename(adapter)
+    shutil.copytree(study.folder / "runs", args.tensorboard, dirs_exist_ok=True)
+    write_log(args.train_log, state.log_history)
+
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    seconds = logged(state.log_history, "seconds")
+    samples = state.epoch * len(study.train)
+    write_json(
+        args.training,
+        {
+            "schema_version": 1,
+            "run": args.run,
+            "training": {
+                "started_at": next(event["time"] for event in study.events.all() if event["kind"] == "started"),
+                "finished_at": now(),
+                "seconds": seconds,
+                "epochs": round(state.epoch, 4),
+                "steps": state.global_step,
+                "samples_per_second": round(samples / seconds, 4),
+                "tokens_per_second": round(state.num_input_tokens_seen / seconds, 2),
+                "final_train_loss": losses[-1],
+                "best_validation_loss": state.best_metric,
+                "best_step": state.best_global_step,
+                "effective_batch": study.settings["training"]["effective_batch"],
+                "energy_kwh": logged(state.log_history, "energy_kwh"),
+                **facts,
+            },
+            "hardware": hardware(),
+            "software": software(),
+            "provenance": study.provenance,
+            "settings": {"method": args.method, "seed": args.seed, **study.settings},
+            "events": study.events.all(),
+        },
+    )
+
+
+def write_log(path: str, history: list[dict[str, float]]) -> None:
+    """Write the log as CSV, one row a step; a cell is blank where nothing was measured at that step."""
+    rows: dict[int, dict[str, float]] = {}
+    for entry in history:
+        rows.setdefault(entry["step"], {}).update(entry)
+    names = ("step", "epoch", "seconds", "loss", "eval_loss", "learning_rate", "grad_norm", "num_input_tokens_seen")
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow([*names[:-1], "tokens"])
+        for step in sorted(rows):
+            writer.writerow([rows[step].get(name, "") for name in names])
