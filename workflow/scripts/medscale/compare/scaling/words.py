@@ -5,7 +5,7 @@ from typing import Any
 
 from medscale.compare.scaling.choice import BOUND, FLAT, WIDE
 
-METRICS = {"nll": "NLL", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "rouge_l": "ROUGE-L", "bleu_4": "BLEU-4"}
+METRICS = {"rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "rouge_l": "ROUGE-L", "bleu_4": "BLEU-4"}
 PROBLEMS = {
     FLAT: (
         "the values do not clearly improve with the number of training rows",
@@ -65,9 +65,9 @@ def one_more(metric: str, step: float, answer: dict[str, Any]) -> Sentence:
 
 
 def _step(metric: str, step: float) -> tuple[str, str]:
-    name = METRICS.get(metric, metric)
     if metric == "nll":
         return f"{step:g} nats less NLL per answer token", f"每个答案词元的 NLL 再降低 {step:g} 奈特"
+    name = METRICS.get(metric, metric)
     amount = f"one more {name} point" if step == 1 else f"{step:g} more {name} points"
     return amount, f"{name} 再提高 {step:g} 分"
 
@@ -107,10 +107,10 @@ def _hours(hours: float | None) -> tuple[str, str]:
 
 
 def _about(number: float) -> str:
-    """Return a number of rows with two significant digits.
+    """Return a number, whole or at least 100, with two significant digits.
 
     >>> _about(46_321), _about(7)
     ('46,000', '7')
     """
     digits = len(str(abs(round(number))))
-    return f"{round(number, min(0, 2 - digits)):,.0f}"
+    return f"{round(number, 2 - digits):,.0f}"
