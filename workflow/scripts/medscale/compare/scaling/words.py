@@ -93,16 +93,14 @@ def _range(ends: list[int | None]) -> tuple[str, str]:
 def _hours(hours: float | None) -> tuple[str, str]:
     if hours is None:
         return "", ""
-    amount, zh_amount = (
-        (f"{hours:.2g} hours", f"{hours:.2g} 小时")
-        if hours < 100
-        else (_about(hours) + " hours", _about(hours) + " 小时")
-    )
     if hours < 1:
-        amount, zh_amount = f"{max(hours * 60, 0.1):.2g} minutes", f"{max(hours * 60, 0.1):.2g} 分钟"
+        number, unit, zh_unit = f"{max(hours * 60, 0.1):.2g}", "minute", "分钟"
+    else:
+        number, unit, zh_unit = f"{hours:.2g}" if hours < 99.5 else _about(hours), "hour", "小时"
+    plural = "" if number == "1" else "s"
     return (
-        f"; one training on all of them takes about {amount} on the hardware of this study",
-        f"；在本研究的硬件上用全部数据训练一次约需 {zh_amount}",
+        f"; one training on all of them takes about {number} {unit}{plural} on the hardware of this study",
+        f"；在本研究的硬件上用全部数据训练一次约需 {number} {zh_unit}",
     )
 
 
