@@ -19,6 +19,8 @@ from medscale.compare.paired_differences import (
 )
 from medscale.compare.resampling import Configuration, SeedSpread, resample
 
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def differences_of(*runs, pairs=((0, 1),), resamples=50, seed=0) -> Differences:
     study = study_of(*runs, resamples=resamples, seed=seed)
@@ -159,10 +161,22 @@ def test_the_same_gain_on_every_item_has_no_spread():
     assert intervals(found, 0.05) == (found.value, found.value)
 
 
-def test_a_tiny_difference_keeps_its_spread_beside_a_large_one():
-    tiny = np.array([1.0, 3.0, 2.0, 6.0]) * 1e-14
-    found = differences_of(tiny, [0, 0, 0, 0], [100, 500, 200, 300], pairs=[(0, 1), (2, 1)])
-    assert found.se == pytest.approx([tiny.std(ddof=1) / 2, np.std([100, 500, 200, 300], ddof=1) / 2])
+def test_a_tiny_difference_is_no_rounding_error_beside_a_large_one():
+    nothing, large = np.zeros(4), np.array([100.0, 500.0, 200.0, 300.0])
+    units = np.array([1.0, 3.0, 2.0, 6.0])
+    found = differences_of(units * 1e-14, nothing, large, pairs=[(0, 1), (2, 1)])
+    assert found.se == pytest.approx([units.std(ddof=1) / 2 * 1e-14, large.std(ddof=1) / 2], rel=1e-9, abs=0)
+    plain = differences_of(units, nothing, large, pairs=[(0, 1), (2, 1)])
+    assert found.studentised == pytest.approx(plain.studentised, rel=1e-9)
+
+
+def test_a_resample_of_one_value_has_no_spread_but_for_rounding():
+    values = [0.1, 0.7, 1 / 3]
+    studentised = differences_of(values, [0.0] * 3, resamples=200).studentised[:, 0]
+    picks = np.random.Generator(np.random.PCG64(0)).integers(0, 3, size=(200, 3))
+    alone = (picks == picks[:, :1]).all(axis=1)
+    assert np.isinf(studentised).tolist() == alone.tolist()
+    assert np.sign(studentised[alone]).tolist() == [np.sign(values[pick] - np.mean(values)) for pick in picks[alone, 0]]
 
 
 def test_seeds_widen_the_error_and_leave_few_degrees_of_freedom():
@@ -203,13 +217,28 @@ def test_there_is_at_least_one_degree_of_freedom():
 
 @pytest.mark.parametrize(
     ("resamples", "alpha", "rank"),
-    [(99, 0.05, 95), (99, 0.051, 95), (99, 0.049, 96), (99, 0.01, 99), (19, 0.05, 19), (999, 0.05, 950), (9, 0.1, 9)],
+    [
+        (99, 0.05, 95),
+        (99, 0.051, 95),
+        (99, 0.049, 96),
+        (99, 0.01, 99),
+        (19, 0.05, 19),
+        (999, 0.05, 950),
+        (9, 0.1, 9),
+        (9, 0.9, 1),
+    ],
 )
 def test_a_critical_value_is_an_order_statistic(resamples, alpha, rank):
-    deviations = np.random.default_rng(0).permutation(np.arange(1.0, resamples + 1))
-    assert critical_values(deviations, alpha) == rank
-    both = critical_values(np.column_stack([deviations, 2 * deviations]), alpha)
-    assert both.tolist() == [rank, 2 * rank]
+    for seed in range(5):
+        deviations = np.random.default_rng(seed).permutation(np.arange(1.0, resamples + 1))
+        assert critical_values(deviations, alpha) == rank
+        both = critical_values(np.column_stack([deviations, 2 * deviations]), alpha)
+        assert both.tolist() == [rank, 2 * rank]
+
+
+def test_a_rank_that_is_whole_is_not_rounded_up():
+    assert (1 - 0.18) * 150 > 123
+    assert critical_values(np.arange(1.0, 150), 0.18) == 123
 
 
 def test_too_few_resamples_have_no_critical_value():
