@@ -5,17 +5,28 @@ import pytest
 from scipy.optimize import minimize_scalar, nnls
 
 from medscale.compare.scaling import fits
-from medscale.compare.scaling.fits import BETA, GRID, K, Fits, fit
+from medscale.compare.scaling.fits import BETA, GRID, Fits, K, fit
 
-pytestmark = pytest.mark.filterwarnings("error")
 SIZES = np.array([1_000.0, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000])
 X = SIZES / 10_000  # whose geometric mean is 1
 WITH_BASE = np.append(0.0, SIZES)
 
 
+@pytest.fixture(autouse=True)
+def no_warning_of_numpy():
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        yield
+
+
 def laws(**changes) -> Fits:
     """A power law, a rectified one, and losses that do not fall."""
-    parts = {"beta": [1.0, 0.5, 0.7], "k": [0.0, 2.0, 0.0], "a": [3.0, 4.0, 0.0], "e": [1.0, 0.5, 7.0], "rss": [0.0] * 3}
+    parts = {
+        "beta": [1.0, 0.5, 0.7],
+        "k": [0.0, 2.0, 0.0],
+        "a": [3.0, 4.0, 0.0],
+        "e": [1.0, 0.5, 7.0],
+        "rss": [0.0] * 3,
+    }
     return Fits(100.0, **{name: np.array(one) for name, one in (parts | changes).items()})
 
 
@@ -160,7 +171,7 @@ def test_the_search_goes_up_and_down_on_both_axes():
 
 @pytest.mark.parametrize(
     ("losses", "beta"),
-    [(1000 - np.log(X), 0.02), (np.where(X == X[0], 4.0, 2.0), 3.0)],
+    [(1000 - np.log(X), 0.02), (np.where(X[0] == X, 4.0, 2.0), 3.0)],
     ids=["a straight line in log size", "a single drop"],
 )
 def test_an_exponent_stays_within_its_range(losses, beta):
@@ -170,7 +181,7 @@ def test_an_exponent_stays_within_its_range(losses, beta):
 
 @pytest.mark.parametrize(
     ("losses", "k"),
-    [(np.where(X == X[0], 4.0, 2.0), 1e-4), (1e6 - X**4, 1e4)],
+    [(np.where(X[0] == X, 4.0, 2.0), 1e-4), (1e6 - X**4, 1e4)],
     ids=["a single drop", "no power phase in sight"],
 )
 def test_what_the_base_model_knew_stays_within_its_range(losses, k):
