@@ -1,5 +1,7 @@
 """Least squares of the two laws: the linear step against scipy, the search against a finer one, and the edges."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar, nnls
@@ -53,9 +55,20 @@ def test_a_loss_above_that_of_no_rows_is_reached_at_once():
     assert laws().size_at(np.array([1e9, 3.0, 8.0]))[1] == 0.0
 
 
+def test_a_size_beyond_all_numbers_is_infinite():
+    assert laws(beta=[0.02] * 3).size_at(laws().e + 1e-9)[:2].tolist() == [np.inf] * 2
+
+
+def test_a_law_may_be_nearly_level():
+    level = laws(a=[0.25, 0.25, 0.0])
+    assert level.predict([100])[:, 0].tolist() == [1.25, 0.25 / 3 + 0.5, 7.0]
+    assert level.size_at(np.array([1.125, 0.5 + 0.0625, 7.0])).tolist() == [200.0, 400.0, np.inf]
+
+
 def test_the_reference_is_the_geometric_mean_of_the_sizes_but_0():
     assert fit(SIZES, noisy(1), rectified=False).reference == pytest.approx(10_000)
     assert fit(WITH_BASE, noisy(1, WITH_BASE), rectified=True).reference == pytest.approx(10_000)
+    assert fit([1, 100], [2.0, 1.0], rectified=False).reference == pytest.approx(10)
     assert fit([10, 1000], [2.0, 1.0], rectified=False).reference == pytest.approx(100)
 
 
@@ -67,12 +80,13 @@ def test_rows_fitted_together_equal_each_alone(rectified):
         alone = fit(SIZES, one, rectified)
         for name in ("beta", "k", "a", "e", "rss"):
             assert getattr(together, name).shape == (6,)
+            assert getattr(together, name).dtype == np.float64
             assert getattr(alone, name) == pytest.approx([getattr(together, name)[row]], rel=1e-9), name
 
 
 def test_blocks_of_the_grid_search_change_nothing(monkeypatch):
     at_once = fit(SIZES, noisy(), rectified=True)
-    for block in (1, 2 * GRID**2 + 1):
+    for block in (GRID**2, 4 * GRID**2 + 1):
         monkeypatch.setattr(fits, "BLOCK", block)
         for found, expected in zip(fit(SIZES, noisy(), rectified=True), at_once, strict=True):
             assert found == pytest.approx(expected, rel=1e-9)
@@ -136,12 +150,39 @@ def test_the_grid_spans_the_whole_range_in_equal_steps():
     points = fits._Points(X, noisy())
     for rectified, ends in ((False, [BETA]), (True, [BETA, K])):
         place, step = fits._grid_search(points, rectified)
-        axes = [np.geomspace(*each, GRID) for each in ends]
+        axes = [np.geomspace(*each, 40) for each in ends]
         assert step == pytest.approx([np.log(axis[1] / axis[0]) for axis in axes])
         assert place.shape == (6, len(ends))
         places = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(ends))
         best = points.solve(points.curves(np.log(places), rectified))[2].argmin(axis=1)
         assert np.exp(place) == pytest.approx(places[best])
+
+
+def plain_search(points, place, step, moves, rectified):
+    """The pattern search of one fit, in a loop."""
+    low, high = np.log([BETA, K] if rectified else [BETA]).T
+    ways = np.array(list(product((0.0, -1.0, 1.0), repeat=len(step))))
+    scale = 0.5
+    for _ in range(moves):
+        if scale * max(step) <= 1e-5:
+            break
+        near = np.clip(place + scale * step * ways, low, high)
+        best = points.solve(points.curves(near, rectified))[2][0].argmin()
+        scale, place = (scale / 2 if best == 0 else scale), near[best]
+    return place
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize("moves", [1, 2, 3, 5, 200])
+def test_the_search_is_that_of_a_plain_loop(monkeypatch, moves, rectified):
+    monkeypatch.setattr(fits, "MOVES", moves)
+    points = fits._Points(X, noisy())
+    start, step = fits._grid_search(points, rectified)
+    start[:3] -= 1.3 * step
+    found = fits._pattern_search(points, start.copy(), step, rectified)
+    for row in range(6):
+        expected = plain_search(points.of(slice(row, row + 1)), start[row], step, moves, rectified)
+        assert found[row] == pytest.approx(expected, abs=1e-7)
 
 
 def test_the_search_ends_at_the_bottom_of_the_valley():
