@@ -95,8 +95,9 @@ def test_a_held_out_error_is_a_root_mean_square():
 
 
 def test_trusted_are_the_best_and_those_that_err_at_most_twice_as_much():
-    best, twice, more, unknown = law([1.0]), law([-2.0]), law([2.001]), law([0.1], FLAT)
-    assert [one.held_out_error for one in trusted([more, twice, unknown, best])] == [1.0, 2.0]
+    for error in (0.25, 1.0, 3.0):
+        best, twice, more, unknown = law([error]), law([-2 * error]), law([2.001 * error]), law([0.1 * error], FLAT)
+        assert [one.held_out_error for one in trusted([more, twice, unknown, best])] == [error, 2 * error]
     assert trusted([unknown]) == trusted([]) == []
 
 
@@ -111,6 +112,11 @@ def test_a_forecast_is_each_refit_with_its_drift():
         for each, rows, error in zip(refits, (2, 3), (np.sqrt(0.05), 0.2), strict=True)
     ]
     assert found == pytest.approx(np.concatenate(expected))
+
+
+def test_one_row_is_a_size():
+    found = fitted(POWER, noisy(np.array([1.0, 2, 5, 10, 20])), seed=0)
+    assert len(found.held_out) == 4
 
 
 def test_exact_points_have_no_error_when_held_out():
@@ -196,6 +202,10 @@ def falling(rising: int = 0, resamples: int = 40) -> Points:
     """Resamples of a base model and three sizes, of which ``rising`` get worse with size."""
     down, up = [9.0, 3.0, 2.0, 1.0], [9.0, 1.0, 2.0, 3.0]
     return points_of([0, 1, 10, 100], draws=[up] * rising + [down] * (resamples - rising))
+
+
+def test_problems_are_called_as_scaling_fit_json_does():
+    assert (FLAT, BOUND, WIDE) == ("flat", "bound", "wide")
 
 
 def test_points_that_determine_a_law_have_no_problem():
