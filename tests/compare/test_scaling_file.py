@@ -108,6 +108,10 @@ def test_an_exact_power_law_is_told_in_its_own_units(exact):
         true = 60 * (point["size"] / 10_000) ** -0.5 + 16
         assert point["value"] == pytest.approx(true, abs=1e-3)
         assert (point["lo"], point["hi"]) == pytest.approx((true - 0.0095, true + 0.0095), abs=3e-3)
+    curve = {point["size"]: point for point in result["predictions"]}
+    assert {*sizes, 100_000, 250_000, 500_000} <= set(curve)
+    assert len(curve) > 60
+    assert [curve[point["size"]] for point in extrapolated] == extrapolated
     size = 10_000 * (60 / (60 / np.sqrt(5) - 5)) ** 2
     assert result["one_more"]["step"] == 5.0
     assert result["one_more"]["to_size"] == pytest.approx(size, rel=1e-3)
@@ -176,13 +180,13 @@ def test_the_step_is_a_twentieth_of_a_nat_or_a_point(exact, power_law_only, metr
 
 
 def test_five_different_sizes_are_needed_and_counted_once():
-    sizes = [10, 20, 30, 30]
+    sizes = [1, 20, 30, 30]
     result = fit_metric("nll", sizes, [4.0, 3.0, 2.0, 2.1], np.ones((3, 4)), 5.0, np.ones(3))
     assert result == {
         "status": "too_few_sizes",
         "points": [
             {"size": size, "value": value, "lo": 1.0, "hi": 1.0}
-            for size, value in ((0, 5.0), (10, 4.0), (20, 3.0), (30, 2.0), (30, 2.1))
+            for size, value in ((0, 5.0), (1, 4.0), (20, 3.0), (30, 2.0), (30, 2.1))
         ],
         "law": None,
         "laws": {},
@@ -230,6 +234,12 @@ def test_points_are_sorted_and_finite_with_the_base_model_first():
     assert alone.sizes.tolist() == [10, 20, 20, 30]
     assert alone.losses.tolist() == [99, 97.5, 97, 98]
     assert alone.draws[0].tolist() == [99, 97.5, 97, 98]
+
+
+def test_points_of_whole_numbers_are_numbers_of_double_precision():
+    found = law._points("nll", [20, 10], [2, 3], np.array([[2, 3]]), None)
+    assert found.sizes.dtype == found.losses.dtype == np.float64
+    assert fit_metric("nll", SIZES, [9, 8, 7, 6, 5, 4, 3], [[9, 8, 7, 6, 5, 4, 3]])["points"][0]["lo"] == 9.0
 
 
 def test_points_are_described_in_the_metric_s_unit():
