@@ -253,7 +253,7 @@ def test_points_are_described_in_the_metric_s_unit():
 
 def test_a_law_is_described_in_the_unit_of_the_metric_and_of_rows():
     found = law._described_law(
-        study(scale=8.0), stub("rectified", (0.5, -1.0), 3, WIDE, True, beta=2.0), np.array([2.0])
+        study(scale=8.0), stub("rectified", (0.5, 0.0, -1.0), 3, WIDE, True, beta=2.0), np.array([2.0])
     )
     assert found == {
         "formula": "L = B / (D_l + D^β) + E",
@@ -264,12 +264,12 @@ def test_a_law_is_described_in_the_unit_of_the_metric_and_of_rows():
             "E": {"value": 16.0, "ci95": [16.0, 16.0]},
         },
         "base_included": True,
-        "held_out_error": pytest.approx(8 * np.sqrt(0.625)),
+        "held_out_error": pytest.approx(8 * np.sqrt(1.25 / 3)),
         "held_out_error_largest": 8.0,
         "residual_sd": 2.0,
         "problem": WIDE,
         "extrapolated": law._predictions(
-            study(scale=8.0), [stub("rectified", (0.5, -1.0), 3, beta=2.0)], np.array([8_000.0])
+            study(scale=8.0), [stub("rectified", (0.5, 0.0, -1.0), 3, beta=2.0)], np.array([8_000.0])
         ),
     }
     assert found["extrapolated"][0]["value"] == pytest.approx(8 / 65 + 16)
@@ -321,7 +321,7 @@ def test_a_curve_has_sixty_sizes_and_those_that_were_measured_or_asked():
     assert law._curve_sizes(np.array([100.0, 200.0]), np.array([])).tolist() == sorted(
         {*np.round(np.geomspace(100, 200, 60))}
     )
-    assert law._curve_sizes(np.array([100.0, 10_000.0]), np.array([0.5]))[-1] == 10_000
+    assert law._curve_sizes(np.array([1.0, 10_000.0]), np.array([0.5]))[[0, -1]].tolist() == [1, 10_000]
 
 
 def more(*laws, step=0.125, seconds=None, **options):
@@ -371,6 +371,17 @@ def test_the_interval_of_a_step_is_where_the_band_s_curves_cross():
     assert more(never, near)["reachable"] is False
     assert more(never, near)["ci95"] == [crossing, None]
     assert more(stub(rows=98), stub(rows=2, a=0.1))["ci95"] == [crossing, crossing]
+
+
+def test_an_end_of_the_interval_is_a_size_at_which_a_curve_crosses():
+    places = 4_000 * np.geomspace(1, 1000, 300)
+    first, last = (round(places[places >= size][0] - 4_000) for size in (8_000, 4_000 / (1 - 0.5 / 0.8)))
+    assert more(stub(), stub(a=0.8))["ci95"] == [first, last]
+
+
+def test_no_improvement_takes_no_rows():
+    found = more(stub(rows=3), step=0.0)
+    assert (found["extra_rows"], found["ci95"]) == (0, [0, 0])
 
 
 def test_the_band_of_a_step_drifts():
