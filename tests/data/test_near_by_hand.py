@@ -169,7 +169,7 @@ def test_a_signature_does_not_depend_on_the_texts_beside_it(monkeypatch):
     alone = np.concatenate([signatures(*shingles([text])) for text in texts])
     assert np.array_equal(signatures(*shingles(texts)), alone)
     monkeypatch.setattr(pairs, "_BATCH", 4)
-    assert np.array_equal(signatures(*shingles(texts)), alone)
+    assert np.array_equal(signatures(*shingles(texts[::-1])), alone[::-1])
     assert (alone.shape, alone.dtype) == ((11, 256), np.uint8)
     assert signatures(*shingles([])).shape == (0, 256)
 
@@ -182,7 +182,7 @@ def test_signatures_agree_by_as_much_as_the_sets_of_n_grams(threshold):
     found = signatures(*shingles([one, other]))
     expected = jaccard(shingle_set(one), [shingle_set(other)])[0]
     assert (found[0] == found[1]).mean() == pytest.approx(expected, abs=0.1)
-    assert len(np.unique(found[0])) > 100, "eight bits of each value are kept, and all of them are used"
+    assert len(np.unique(found[0])) > 140, "256 values of eight bits have 162 different ones on average, of seven 111"
 
 
 def agreeing(count: int, rows: int = 2) -> np.ndarray:
