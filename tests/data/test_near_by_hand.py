@@ -242,8 +242,9 @@ def test_texts_that_are_forgotten_are_no_candidates_and_the_others_numbered_anew
 @pytest.mark.parametrize("key_bits", [8, 64])
 @pytest.mark.parametrize("at_once", [2, 8192])
 @QUICK
-@given(keys=st.lists(st.sampled_from([0, 1, 7, 255]), max_size=9))
+@given(keys=st.lists(st.sampled_from([0, 1, 7, 255, 1 << 63, 3 << 62]), max_size=9))
 def test_all_pairs_with_equal_keys_are_found(key_bits, at_once, keys):
+    keys = [key % 2**key_bits for key in keys]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "_PAIRS", at_once)
         parts = list(pairs._equal_pairs(np.array(keys, np.uint64), key_bits))
@@ -251,6 +252,26 @@ def test_all_pairs_with_equal_keys_are_found(key_bits, at_once, keys):
     found = [tuple(pair) for part in parts for pair in part.tolist()]
     places = range(len(keys))
     assert sorted(found) == [(i, j) for i, j in itertools.combinations(places, 2) if keys[i] == keys[j]]
+
+
+@pytest.mark.parametrize("key_bits", [61, 62, 63, 64])
+def test_no_bit_of_a_key_is_lost_beside_its_place(key_bits):
+    """Three places take two bits of the 64."""
+    keys = np.array([0, 1 << (key_bits - 1), 0], np.uint64)
+    assert np.concatenate(list(pairs._equal_pairs(keys, key_bits))).tolist() == [[0, 2]]
+
+
+def test_bits_are_spread_as_the_generator_splitmix64_does():
+    """Its first three numbers from 0, as they are published."""
+    states = np.array([1, 2, 3], np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    assert pairs._mixed(states).tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+
+
+def test_a_pair_is_found_in_a_later_band_though_one_of_its_texts_was_paired_before():
+    found = agreeing(0, rows=3)
+    found[2, :128] = 0
+    found[2, 128:] = 1
+    assert sorted(pairs_of(0.3, found)) == [[0, 2], [1, 2]]
 
 
 @pytest.mark.parametrize("length", [1, 2, 8, 9, 20])
@@ -261,6 +282,9 @@ def test_bands_have_one_key_where_they_agree_and_other_keys_where_not(length):
     keys = pairs._folded(bands)
     assert len(np.unique(keys)) == len(np.unique(bands, axis=0))
     assert np.array_equal(keys[:50], keys[200:250])
+    bands[1] = bands[0]
+    bands[1, 0] ^= 2
+    assert pairs._folded(bands)[0] != pairs._folded(bands)[1]
 
 
 def test_known_codes_are_found_among_sorted_ones():
@@ -491,6 +515,13 @@ def test_the_nearest_come_first_and_of_equally_near_ones_the_first():
     assert worst[1]["similarity"] == worst[2]["similarity"] > worst[3]["similarity"]
 
 
+def test_twenty_are_named_with_four_digits():
+    found = check(rows_of("q", *["abcde"] * 23), rows_of("t", "bcd"), Thresholds(0.3))["near"]
+    assert found["count"] == 23
+    assert [each["test_id"] for each in found["worst"]] == [f"q{number}" for number in range(20)]
+    assert {each["similarity"] for each in found["worst"]} == {0.3333}
+
+
 def test_of_equally_near_training_questions_the_first_is_named():
     nearest = Nearest(2)
     for value, row in ((0.0, "none"), (0.5, "first"), (0.5, "second"), (0.4, "third")):
@@ -557,6 +588,10 @@ def test_minhash_tells_each_near_pair_once_and_verifies_it():
     assert found.near(["药"]).tolist() == []
     assert MinHash(["abcde"], 0.5).near(["abcdx"]).tolist() in ([[0, 0]], [])
     assert MinHash(["abcde"], 0.51).near(["abcdx"]).tolist() == []
+
+
+def test_bits_are_spread_as_murmurhash3_does():
+    assert leak_search._spread(np.array([0, 1], np.uint64)).tolist() == [0, 0xB456BCFC34C2CB2C]
 
 
 def test_minhash_looks_at_pairs_that_agree_in_enough_of_their_signatures(monkeypatch):
