@@ -426,6 +426,22 @@ def test_a_signature_tells_question_and_answer_apart():
     assert np.array_equal(found[0], found[2])
 
 
+def test_of_several_kept_rows_the_first_is_named(tmp_path):
+    """Rows 0, 1 and 2 are near to row 3 and not to each other; row 4 is near to row 3 alone, which goes."""
+    questions = [LONG + text for text in (OTHER[:9], OTHER[9:18], OTHER[18:27], "", "多久好")]
+    sets = [shingle_set(text) for text in questions]
+    near = {(i, j) for i, j in itertools.combinations(range(5), 2) if jaccard(sets[i], [sets[j]])[0] >= 0.8}
+    assert near == {(0, 3), (1, 3), (2, 3), (3, 4)}
+    for order in ([0, 1, 2, 3, 4], [2, 1, 0, 3, 4], [3, 4, 0, 1, 2]):
+        found = twins_of([(questions[place], OTHER) for place in order], 0.8, tmp_path)
+        assert {row: twin.row for row, twin in found.items()} == ({3: 0} if order[3] == 3 else {1: 0, 2: 0, 3: 0, 4: 0})
+
+
+def test_the_texts_lie_in_the_folder_that_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Duplicates(0.7, tmp_path / "nowhere")
+
+
 def test_how_many_pairs_were_compared_is_told(tmp_path):
     found = Duplicates(0.7, tmp_path)
     assert found.compared == 0
@@ -433,6 +449,11 @@ def test_how_many_pairs_were_compared_is_told(tmp_path):
     found.add(range(3), fingerprints(rows, near=True))
     assert set(found.find()) == {1}
     assert found.compared == 1
+    several = Duplicates(0.7, tmp_path)
+    texts = [LONG[start:] + LONG[:start] for start in (0, 0, 3, 3)]
+    several.add(range(4), fingerprints([(text, f"{OTHER}{n}") for n, text in enumerate(texts)], near=True))
+    assert set(several.find()) == {1, 2, 3}
+    assert several.compared == 6
 
 
 # leak_check.py, leak_search.py
@@ -619,9 +640,22 @@ def test_a_pair_crosses_from_the_threshold_on(threshold, crosses):
     assert found.pairs.tolist() == ([[1, 0]] if crosses else [])
 
 
+def test_a_share_that_is_not_exact_in_floating_point_asks_for_no_n_gram_too_many():
+    """0.6 · 5 is 3.0000000000000004, and three of five n-grams are enough."""
+    found = crossing_pairs(["abcdefg", "abcde"], np.array([0, 1]), np.array([0]), 0.6)
+    assert found.pairs.tolist() == [[0, 1]]
+
+
+def test_compared_pairs_are_counted_over_all_batches(monkeypatch):
+    monkeypatch.setattr(leakage, "_BATCH", 2)
+    found = crossing_pairs([LONG, OTHER, LONG, LONG, OTHER, LONG], np.array([1, *[0] * 5]), np.array([0]), 0.7)
+    assert found.pairs.tolist() == [[0, 2], [0, 3], [0, 5]]
+    assert found.compared == 3
+
+
 def test_without_held_out_questions_nothing_is_compared():
     found = crossing_pairs([LONG, LONG], np.array([0, 1]), np.empty(0, int), 0.7)
-    assert (found.pairs.shape, found.compared) == ((0, 2), 0)
+    assert (found.pairs.shape, found.pairs.dtype, found.compared) == ((0, 2), np.int64, 0)
 
 
 @QUICK
