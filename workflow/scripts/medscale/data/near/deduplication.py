@@ -122,7 +122,7 @@ class Duplicates:
         return twins
 
     def _near_pairs(self, distinct: np.ndarray) -> list[tuple[int, int, float, float]]:
-        """Return the near-duplicate pairs among these rows, so that what an earlier row is, is known before its pairs."""
+        """Return the near-duplicate pairs among these rows, in their order: the earlier row first."""
         if self._candidates is None:
             return []
         self._candidates.keep(distinct)
