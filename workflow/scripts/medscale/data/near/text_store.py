@@ -95,7 +95,7 @@ def first_occurrences(digests: np.ndarray) -> np.ndarray:
     starts = np.ones(len(order), bool)
     starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     result = np.empty(len(order), np.int64)
-    result[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1] if len(order) else order
+    result[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
     return result
 
 
