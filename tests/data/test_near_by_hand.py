@@ -622,6 +622,23 @@ def test_minhash_tells_each_near_pair_once_and_verifies_it():
 
 def test_bits_are_spread_as_murmurhash3_does():
     assert leak_search._spread(np.array([0, 1], np.uint64)).tolist() == [0, 0xB456BCFC34C2CB2C]
+    value = expected = 0x0123456789ABCDEF
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        expected = (expected ^ (expected >> 33)) * factor % 2**64
+    assert leak_search._spread(np.array([value], np.uint64)).tolist() == [expected ^ (expected >> 33)]
+
+
+def test_signatures_of_the_second_search_agree_by_as_much_as_the_sets_of_n_grams():
+    one, other = LONG + OTHER, LONG + OTHER[::-1]
+    found = leak_search._signatures([one, other])
+    assert (found[0] == found[1]).mean() == pytest.approx(jaccard(shingle_set(one), [shingle_set(other)])[0], abs=0.1)
+    assert len(np.unique(found[0])) > 140
+
+
+def test_minhash_finds_equal_texts_by_a_single_band():
+    search = MinHash([LONG, OTHER, LONG], 1.0)
+    assert search.bands == 1
+    assert search.near(["药", OTHER, LONG, OTHER]).tolist() == [[0, 2], [1, 1], [1, 3], [2, 2]]
 
 
 def test_minhash_looks_at_pairs_that_agree_in_enough_of_their_signatures(monkeypatch):
