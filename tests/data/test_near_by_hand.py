@@ -129,6 +129,7 @@ def test_digests_are_told_apart_by_either_half():
     halves = np.array([[1, 2], [1, 3], [2, 2], [1, 3], [1, 2], [0, 9], [1, 3]], np.uint64)
     assert first_occurrences(halves.view(np.uint8)).tolist() == [0, 1, 2, 1, 0, 5, 1]
     assert first_occurrences(np.empty((0, 16), np.uint8)).tolist() == []
+    assert first_occurrences(np.full((3, 16), 255, np.uint8)).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("sizes", [(0,), (1,), (4096, 1), (5000, 500, 1000), (3, 0, 9000, 1)])

@@ -72,7 +72,7 @@ class TextStore(Sequence[str]):
             # One call reads at most 2 GiB.
             parts.append(os.pread(self._file.fileno(), end - position, position))
             position += len(parts[-1])
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)
 
 
 def digest(text: str) -> bytes:
