@@ -78,7 +78,8 @@ def _typed(value: Any, schema: dict) -> Any:
                 value = candidate
                 break
     # JSON Schema takes 1000.0 for an integer; a run's name must not.
-    whole = isinstance(value, float) and value.is_integer() and "integer" in schema.get("type", ())
+    wanted = [part.get("type", ()) for part in (schema, *schema.get("anyOf", ()))]
+    whole = isinstance(value, float) and value.is_integer() and any("integer" in types for types in wanted)
     return int(value) if whole else value
 
 
@@ -130,7 +131,6 @@ def _explain(error: ValidationError) -> str:
     wanted = {
         "type": lambda: "must be " + _listed(limit if isinstance(limit, list) else [limit]),
         "enum": lambda: "must be one of " + ", ".join(json.dumps(item, ensure_ascii=False) for item in limit),
-        "const": lambda: f"must be {limit}",
         "minimum": lambda: f"must be at least {limit}",
         "exclusiveMinimum": lambda: f"must be greater than {limit}",
         "maximum": lambda: f"must be at most {limit}",
