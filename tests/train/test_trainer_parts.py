@@ -31,7 +31,7 @@ SECTION = {
     "epochs": 2.5,
     "max_steps": None,
     "learning_rate": 0.003,
-    "lr_scheduler": "linear",
+    "lr_scheduler": "cosine",
     "warmup_ratio": 0.1,
     "weight_decay": 0.02,
     "max_grad_norm": 0.7,
@@ -71,7 +71,7 @@ def test_the_trainer_is_told_all_that_the_section_says(tmp_path):
         "num_train_epochs": 2.5,
         "max_steps": -1,
         "learning_rate": 0.003,
-        "lr_scheduler_type": "linear",
+        "lr_scheduler_type": "cosine",
         "warmup_steps": 4,
         "weight_decay": 0.02,
         "max_grad_norm": 0.7,
@@ -111,8 +111,9 @@ def test_the_trainer_is_told_all_that_the_section_says(tmp_path):
 
 
 def test_a_long_run_is_logged_a_hundred_times_and_a_short_one_at_each_step(tmp_path):
-    long = trainer_arguments(tmp_path, SECTION | {"max_steps": 1234}, 8000, "fp32", seed=1)
-    assert (long.max_steps, long.logging_steps, long.eval_steps, long.warmup_steps) == (1234, 12, 308, 124)
+    long = trainer_arguments(tmp_path, SECTION | {"max_steps": 1210, "effective_batch": 6}, 8000, "fp32", seed=1)
+    assert (long.max_steps, long.logging_steps, long.eval_steps, long.warmup_steps) == (1210, 12, 302, 121)
+    assert (long.per_device_train_batch_size, long.per_device_eval_batch_size) == (6, 6)
     short = trainer_arguments(tmp_path, SECTION | {"max_steps": 1}, 8000, "fp32", seed=1)
     assert (short.max_steps, short.logging_steps, short.eval_steps, short.save_steps) == (1, 1, 1, 1)
 
@@ -195,6 +196,14 @@ def test_the_largest_value_of_a_log_is_taken():
     history = [{"seconds": 1.0}, {"seconds": 3.0, "loss": 2.0}, {"seconds": 2.0}]
     assert logged(history, "seconds") == 3.0
     assert logged(history, "energy_kwh") is None
+
+
+def test_a_trainer_keeps_what_is_ours_and_hands_on_the_rest(monkeypatch):
+    told = []
+    monkeypatch.setattr(Trainer, "__init__", lambda self, *args, **kwargs: told.append((args, kwargs)))
+    trainer = StudyTrainer("model", micro_batch_tokens=7, packing=True, energy="energy", args="arguments")
+    assert (trainer.micro_batch_tokens, trainer.packing, trainer.energy) == (7, True, "energy")
+    assert told == [(("model",), {"args": "arguments"})]
 
 
 def bare(**attributes):
