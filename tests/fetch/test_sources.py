@@ -531,3 +531,26 @@ def test_a_folder_s_content_is_that_of_its_files_in_order(tmp_path, monkeypatch)
     assert folder_content(config, "~/bert") == sha256_json(expected)
     assert (tmp_path / "resources" / ".medscale" / "sha256.json").is_file()
     assert folder_content(config, "") is None
+
+
+def test_a_moved_model_is_not_read_again(source, model, tmp_path, monkeypatch):
+    arrives_own(source(source="local", path=str(model)))
+    monkeypatch.setattr(sources, "point_to_own", lambda *told: pytest.fail("it is read once more"))
+    moved = model.rename(tmp_path / "net")
+    follow(source(source="local", path=str(moved)))
+    assert root_of(source(source="local", path=str(moved)).manifest) == moved
+    monkeypatch.setattr(sources, "relocate", lambda *told: pytest.fail("it has not moved"))
+    follow(source(source="local", path=str(moved)))
+
+
+def test_of_an_own_model_only_what_it_is_loaded_from_is_listed_and_its_licence(source, model):
+    (model / "modeling_net.py").write_text("print()")
+    (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    own = source(source="local", path=str(model))
+    point_to_own("model", model, Path(own.manifest))
+    told = read_manifest(own.manifest)
+    assert told["licence"] == "apache-2.0"
+    assert "modeling_net.py" not in [file["path"] for file in told["files"]]
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=f"model.path, {model}.*has no tokenizer"):
+        point_to_own("model", model, Path(own.manifest))
