@@ -59,6 +59,17 @@ def test_a_summary_has_means_of_items_and_ratios_of_sums():
     assert found["m"]["ci95"] != summarise(scores_of(), 60, 3)["m"]["ci95"]
 
 
+def test_every_interval_is_drawn_by_the_seed():
+    generator = np.random.default_rng(1)
+    columns = {name: generator.random(40) + 0.5 for name in scores_of().columns}
+    found = summarise(scores_of(**columns), 50, 3)
+    assert found["m"]["ci95"] == rounded(mean_interval(columns["m_f"], 50, 3))
+    assert found["nll"]["ci95"] == rounded(ratio_interval(columns["nll_sum"], columns["n_answer_tokens"], 50, 3))
+    assert found["length_ratio_ci95"] == rounded(
+        ratio_interval(columns["predict_chars"], columns["label_chars"], 50, 3)
+    )
+
+
 def test_what_has_nothing_to_divide_by_is_null():
     found = summarise(scores_of(nll_sum=[NAN] * 3, label_chars=[0.0] * 3), 50, 3)
     assert found["nll"] == {"value": None, "ci95": None, "n": 0}
