@@ -234,6 +234,7 @@ def test_intervals_of_small_samples_by_hand():
     assert percentile_interval(range(101)) == (pytest.approx(2.5), pytest.approx(97.5))
     sums = counted(2, 2000, 0) @ np.array([[1.0, 2.0], [5.0, 4.0]])
     assert mean_interval([1, 5]) == percentile_interval(sums[:, 0] / 2)
+    assert mean_interval([1, 5, 9]) == mean_interval([1, 5, 9], 2000, 0, 0.95)
     assert mean_interval([1, 5], level=0.4) == percentile_interval(sums[:, 0] / 2, 0.4)
     assert ratio_interval([1, 5], [2, 4]) == percentile_interval(sums[:, 0] / sums[:, 1])
     assert ratio_interval([1, 5], [2, 4], level=0.4) == percentile_interval(sums[:, 0] / sums[:, 1], 0.4)
@@ -278,6 +279,23 @@ def test_the_fixed_answer_is_chosen_on_one_half_by_the_other(monkeypatch):
     assert found == floors.Answers(
         [answers[best]] * 2, {"train_id": best, "rouge_l_on_training": round(means[best], 4), "candidates": 2}, None
     )
+
+
+def test_the_answers_that_are_tried_are_drawn_by_the_seed(monkeypatch):
+    monkeypatch.setattr(floors, "CANDIDATES", 1)
+    rows = [{"id": str(n), "answer": f"{n}"} for n in range(50)]
+    for seed in range(3):
+        assert floors.fixed(rows, [{}], seed).chosen["train_id"] == floors._sample(rows, 1, seed)[0]["id"]
+        assert floors.fixed(rows, [{}], seed).chosen["candidates"] == 1
+    monkeypatch.setattr(floors, "COUNTED_ANSWERS", 1)
+    for seed in range(3):
+        drawn = floors._sample(rows, 1, seed)[0]["answer"]
+        assert floors.common_words(rows, [{}], seed).texts == [drawn]
+
+
+def test_blank_lines_are_no_common_word_and_the_commonest_stand_first():
+    rows = [{"id": str(n), "answer": "\n\n头痛 发热"} for n in range(3)] + [{"id": "x", "answer": "\n\n发热"}]
+    assert floors.common_words(rows, [{}], 0).texts == ["发热 头痛"]
 
 
 def test_the_only_answer_is_measured_against_itself():

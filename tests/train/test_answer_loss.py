@@ -247,3 +247,14 @@ def test_the_tokens_of_the_comparison_are_words_of_a_small_vocabulary():
 
     assert answer_loss._same_loss(model, forward, forward)
     assert ids[0].tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6]]
+
+
+def test_chunks_of_half_precision_and_of_one_token(monkeypatch):
+    monkeypatch.setattr(answer_loss, "CHUNK_BYTES", 1)
+    torch.manual_seed(3)
+    head = torch.nn.Linear(8, 5).requires_grad_(False)
+    hidden, targets = torch.randn(4, 8, requires_grad=True), torch.tensor([0, 4, 2, 2])
+    (expected,) = torch.autograd.grad(torch.nn.functional.cross_entropy(head(hidden), targets, reduction="sum"), hidden)
+    (found,) = torch.autograd.grad(summed_loss(hidden, head.bfloat16(), targets), hidden)
+    assert found.dtype == torch.float32
+    assert (found - expected).norm() / expected.norm() < 0.05
