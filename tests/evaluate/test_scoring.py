@@ -40,6 +40,10 @@ ROW = {
         (ROW | {"nll_sum": -0.1}, "nll_sum is -0.1, but should be null or a finite number from 0 on"),
         (ROW | {"nll_sum": math.inf}, "nll_sum is inf, but should be null or a finite number from 0 on"),
         (ROW | {"n_answer_tokens": 1.0}, "n_answer_tokens is 1.0, but should be null or a whole number from 0 on"),
+        (
+            ROW | {"nll_sum": None, "n_answer_tokens": -1},
+            "n_answer_tokens is -1, but should be null or a whole number from 0 on",
+        ),
         (ROW | {"n_output_tokens": -1}, "n_output_tokens is -1, but should be null or a whole number from 0 on"),
     ],
 )
