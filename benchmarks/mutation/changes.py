@@ -137,7 +137,10 @@ def mutants_of(path: Path, package: Path) -> list[Mutant]:
                 name=f"{relative}:{label}:{counts[label]}",
                 path=path,
                 line=where.start.line,
-                lines=_lines(where, statement, positions[statement]),
+                # A default is used wherever the function's body is run.
+                lines=_span(positions[function])
+                if qualified and not held
+                else _lines(where, statement, positions[statement]),
                 function=qualified if held else None,
                 names=() if held else _defined(module, positions, where.start.line),
                 module=module,
@@ -165,10 +168,14 @@ def _within(inner, outer) -> bool:
     return start <= (inner.start.line, inner.start.column) and (inner.end.line, inner.end.column) <= end
 
 
+def _span(position) -> frozenset[int]:
+    return frozenset(range(position.start.line, position.end.line + 1))
+
+
 def _lines(where, statement: cst.CSTNode, position) -> frozenset[int]:
     """Return the lines that run when the change does: all of a simple statement, the head of a compound one."""
     if isinstance(statement, cst.SimpleStatementLine):
-        return frozenset(range(position.start.line, position.end.line + 1))
+        return _span(position)
     return frozenset({position.start.line, *range(where.start.line, where.end.line + 1)})
 
 

@@ -70,13 +70,20 @@ ROOMS = {
         deselected=("tests/evaluate/test_bertscore.py::test_score_takes_the_model_and_loads_torch_only_for_it",),
     ),
     "staleness": Room(
-        ("base/digest.py", "base/study.py", "base/config.py", "base/identity.py", "base/settings.py"),
+        (
+            *("base/digest.py", "base/study.py", "base/config.py", "base/identity.py", "base/settings.py"),
+            *("fetch/hashes.py", "fetch/manifest.py", "fetch/sources.py"),
+        ),
         (
             "tests/base/test_config.py",
             "tests/base/test_digest.py",
             "tests/base/test_identity.py",
             "tests/base/test_settings.py",
             "tests/base/test_study.py",
+            "tests/fetch/test_manifest.py",
+            "tests/fetch/test_sources.py",
         ),
+        # Six seconds for the start of Snakemake, over every line of the configuration.
+        deselected=("tests/base/test_config.py::test_snakemake_shows_the_message_without_a_traceback",),
     ),
 }

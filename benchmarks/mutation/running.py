@@ -100,13 +100,14 @@ class Runner:
             time.sleep(0.005)
 
     def tests_of(self, mutant: Mutant) -> set[str]:
-        """Return the tests that run the changed line; for a constant, those that run a line with its name."""
+        """Return the tests that run the changed line; for a constant, those that run a line with its name too."""
         lines = self.session.lines.tests
         if mutant.function:
             return set().union(*(lines.get((str(mutant.path), line), ()) for line in mutant.lines))
         found: set[str] = set()
         for (path, line), tests in lines.items():
-            if any(name in _names(path).get(line, ()) for name in mutant.names):
+            used = any(name in _names(path).get(line, ()) for name in mutant.names)
+            if used or (path == str(mutant.path) and line in mutant.lines):
                 found |= tests
         return found or set().union(*(tests for (path, _), tests in lines.items() if path == str(mutant.path)))
 

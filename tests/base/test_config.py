@@ -81,45 +81,208 @@ def test_labels_of_sizes(size, label):
     assert size_label(size) == label
 
 
+SECTIONS = (
+    "model, data, cleaning, study, chat, lora, quantization, training, evaluation, statistics, recommendation, "
+    "scaling, leakage, sessions, overrides, paths"
+)
+LORA_KEYS = "r, alpha, dropout, target_modules, use_rslora"
+CONTROL = {"method": "lora", "size": 20000, "epochs": 2}
 MISTAKES = [
-    ({"traning": {"epochs": 1}}, "traning: unknown key (did you mean training?)"),
-    ({"training": {"epoch": 1}}, "training.epoch: unknown key (did you mean epochs?)"),
+    ({"traning": {"epochs": 1}}, f"traning: unknown key (did you mean training?); allowed here: {SECTIONS}"),
+    (
+        {"lora": {"qqq": 1, "alfa": 2}},
+        f"lora.qqq: unknown key; allowed here: {LORA_KEYS}; "
+        f"lora.alfa: unknown key (did you mean alpha?); allowed here: {LORA_KEYS}",
+    ),
     ({"training": {"learning_rate": "fast"}}, 'training.learning_rate = "fast": must be a number'),
+    ({"training": {"epochs": ["1"]}}, 'training.epochs = ["1"]: must be a number'),
+    (
+        {"training": {"gradient_checkpointing": 1.0}},
+        'training.gradient_checkpointing = 1.0: must be one of "auto", true, false',
+    ),
     ({"training": {"epochs": 0}}, "training.epochs = 0: must be greater than 0"),
+    ({"training": {"epochs": float("nan")}}, "training.epochs = nan: must be a finite number"),
+    ({"training": {"effective_batch": 0}}, "training.effective_batch = 0: must be at least 1"),
+    ({"scaling": {"extrapolate": [2, float("inf")]}}, "scaling.extrapolate.1 = inf: must be a finite number"),
+    ({"lora": {"dropout": 1}}, "lora.dropout = 1: must be less than 1"),
+    ({"lora": {"target_modules": []}}, "lora.target_modules = []: is not allowed: `all-linear`, or a list of "),
+    ({"model": {"revision": ""}}, 'model.revision = "": must not be empty'),
+    ({"model": {"revision": 3}}, "model.revision = 3: must be a text or null"),
+    ({"model": {"endpoint": "hf-mirror.com"}}, 'model.endpoint = "hf-mirror.com": must look like ^https?://'),
+    ({"model": {"tiny": {"hidden_size": 100}}}, "model.tiny.hidden_size = 100: must be a multiple of 64"),
+    ({"model": {"source": "local"}}, "model.path = null: must name a model directory, because model.source is local"),
+    ({"data": {"source": "file"}}, "data.path = null: must name a corpus file, because data.source is file"),
+    ({"data": {"columns": {"question": 3}}}, "data.columns.question = 3: must be a text or a list"),
+    (
+        {"data": {"source": "demo"}},
+        "study.sizes = [20000, 50000, 100000]: the largest, with study.test_size 2000 and study.validation_size 1000, "
+        "needs 103000 rows, and data.rows is 6000",
+    ),
+    ({"cleaning": {"mask_personal_data": "maybe"}}, 'cleaning.mask_personal_data = "maybe": must be true or false'),
+    (
+        {"cleaning": {"min_question_characters": 21, "max_question_characters": 20}},
+        "cleaning.min_question_characters = 21: must be at most max_question_characters, which is 20",
+    ),
+    (
+        {"cleaning": {"min_answer_characters": 21, "max_answer_characters": 20}},
+        "cleaning.min_answer_characters = 21: must be at most max_answer_characters, which is 20",
+    ),
+    ({"study": 3}, "study = 3: must be a section (key: value)"),
     ({"study": {"sizes": [0]}}, "study.sizes[0] = 0: must be at least 1"),
     ({"study": {"sizes": []}}, "study.sizes = []: must have at least 1 item(s)"),
-    ({"study": {"sizes": [500, 500]}}, "study.sizes = [500, 500]: has the same item twice"),
+    ({"study": {"sizes": [500, 500]}}, "study.sizes = [500, 500]: has the same item twice; each may stand once"),
+    ({"study": {"seeds": ["x"]}}, 'study.seeds[0] = "x": must be a whole number'),
+    ({"study": {"seeds": [4294967296]}}, "study.seeds[0] = 4294967296: must be at most 4294967295"),
     ({"study": {"methods": ["full"]}}, 'study.methods[0] = "full": must be one of "lora", "qlora"'),
     (
-        {"study": {"controls": [{"method": "lora", "size": 30000, "epochs": 5}]}},
-        "study.controls[0].size = 30000: must be one of study.sizes, which are [20000, 50000, 100000]",
+        {"study": {"controls": [CONTROL | {"size": 30000}]}},
+        "study.controls[0].size = 30000: must be one of study.sizes, which are [20000, 50000, 100000]: "
+        "a control repeats one of them",
     ),
-    ({"study": {"controls": [{"method": "lora", "size": 20000}]}}, "needs each of method, size, epochs"),
-    ({"evaluation": {"extra_metrics": ["bertscore"]}}, "evaluation.bertscore_model = null: must name the directory"),
-    ({"training": {"epochs": float("nan")}}, "training.epochs = nan: must be a finite number"),
-    ({"evaluation": {"max_samples": 2001}}, "evaluation.max_samples = 2001: must be at most study.test_size"),
-    ({"study": 3}, "study = 3: must be a section"),
-    ({"model": {"source": "local"}}, "model.path = null: must name a model directory"),
-    ({"data": {"source": "file"}}, "data.path = null: must name a corpus file"),
-    ({"data": {"source": "demo"}}, "needs 103000 rows, and data.rows is 6000"),
     (
-        {"training": {"micro_batch": 0}},
-        "training.micro_batch = 0: is not allowed: Rows of max_length tokens",
+        {"study": {"controls": [{"method": "lora", "size": 20000}]}},
+        'study.controls[0] = {"method": "lora", "size": 20000}: needs each of method, size, epochs',
     ),
-    ({"training": {"micro_batch": "all"}}, 'training.micro_batch = "all": is not allowed: Rows of max_length'),
-    ({"training": {"effective_batch": 0}}, "training.effective_batch = 0: must be at least 1"),
-    ({"overrides": {"qlorra": {"lora": {"r": 8}}}}, "overrides.qlorra: no such method, size or run"),
-    ({"overrides": {"qlora": {"lora": {"rank": 8}}}}, "overrides.qlora.lora.rank: unknown key"),
-    ({"overrides": {"qlora": {"training": {"max_length": 64}}}}, "cannot differ between runs"),
-    ({"model": {"endpoint": "hf-mirror.com"}}, 'model.endpoint = "hf-mirror.com": must look like ^https?://'),
+    (
+        {"study": {"controls": [CONTROL]}, "training": {"max_steps": 5}},
+        "training.max_steps (in lora_20k_2epochs): must be null, because a control is told by its epochs",
+    ),
+    (
+        {"evaluation": {"floors": ["词"]}},
+        'evaluation.floors[0] = "词": must be one of "fixed", "common_words", "department", "bm25"',
+    ),
+    (
+        {"evaluation": {"extra_metrics": ["bertscore"]}},
+        "evaluation.bertscore_model = null: must name the directory of an encoder, because evaluation.extra_metrics "
+        "has bertscore",
+    ),
+    (
+        {"evaluation": {"max_samples": 2001}},
+        "evaluation.max_samples = 2001: must be at most study.test_size, which is 2000; null takes every test item",
+    ),
+    ({"training": {"micro_batch": 0}}, "training.micro_batch = 0: is not allowed: Rows of max_length tokens "),
+    ({"training": {"micro_batch": "all"}}, 'training.micro_batch = "all": is not allowed: Rows of max_length tokens '),
+    (
+        {"overrides": {"qlorra": {"lora": {"r": 8}}}},
+        "overrides.qlorra: no such method, size or run in this study (did you mean qlora?); allowed here: 100k, 20k, "
+        "50k, lora, lora_100k, lora_20k, lora_50k, qlora, qlora_100k, qlora_20k, qlora_50k",
+    ),
+    ({"overrides": {"qlora": {}}}, "overrides.qlora = {}: must not be empty"),
+    (
+        {"overrides": {"qlora": {"lora": {"rank": 8}}}},
+        f"overrides.qlora.lora.rank: unknown key; allowed here: {LORA_KEYS}",
+    ),
+    (
+        {"overrides": {"qlora": {"training": {"max_length": 64}}}},
+        "overrides.qlora.training.max_length: cannot differ between runs, because LoRA and QLoRA share the encoded "
+        "rows; set training.max_length",
+    ),
+    (
+        {"paths": {"results": "~nobody-of-this-name/研究"}},
+        'paths.results = "~nobody-of-this-name/研究": there is no such user; write the folder out',
+    ),
 ]
 
 
 @pytest.mark.parametrize(("config", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
-def test_a_mistake_is_named(config, message):
+def test_a_mistake_is_named_and_nothing_else(config, message):
     with pytest.raises(ConfigError) as caught:
         resolve(config)
-    assert message in str(caught.value)
+    head, *problems = str(caught.value).split("\n  - ")
+    assert head == "the configuration is not usable:"
+    if message.endswith(" "):  # a description of the schema follows
+        assert [problem[: len(message)] for problem in problems] == [message]
+    else:
+        assert problems == [message]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"data": {"source": "demo", "rows": 103_000}},
+        {"cleaning": {"min_question_characters": 20, "max_question_characters": 20}},
+        {"cleaning": {"min_answer_characters": 20, "max_answer_characters": 20}},
+        {"evaluation": {"max_samples": 2000}},
+        {"study": {"controls": [CONTROL]}},
+        {"evaluation": {"extra_metrics": ["bertscore"], "bertscore_model": "bert"}},
+        {"evaluation": {"extra_metrics": ["chrf"]}},
+        {"model": {"source": "local", "path": "net"}, "data": {"source": "file", "path": "a.csv"}},
+        {"overrides": {"lora_20k": {"lora": {"r": 8}}, "20k": {"training": {"epochs": 2}}}},
+    ],
+    ids=str,
+)
+def test_what_just_fits_is_no_mistake(config):
+    resolved = resolve(config)
+    for section, values in config.items():
+        assert resolved[section] == resolved[section] | values
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "text", "value"),
+    [
+        ("training", "max_steps", "7", 7),
+        ("training", "max_steps", "null", None),
+        ("training", "learning_rate", "1e-4", 1e-4),
+        ("training", "gradient_checkpointing", "true", True),
+        ("training", "gradient_checkpointing", "auto", "auto"),
+        ("training", "micro_batch", "3", 3),
+        ("training", "micro_batch", "auto", "auto"),
+        ("training", "micro_batch", 2.0, 2),
+        ("training", "micro_batch", "2.0", 2),
+        ("training", "warmup_ratio", 0.0, 0.0),
+        ("training", "max_steps", 7.0, 7),
+        ("chat", "system_prompt", "7", "7"),
+        ("chat", "system_prompt", "null", "null"),
+        ("chat", "system_prompt", "a: [", "a: ["),
+        ("study", "sizes", "[300, 200]", [300, 200]),
+        ("study", "seeds", ["1", 2.0], [1, 2]),
+        ("sessions", "here", {"hours": "9", "hours_per_week": "null"}, {"hours": 9, "hours_per_week": None}),
+        ("overrides", "lora", {"training": {"epochs": "2"}}, {"training": {"epochs": 2}}),
+    ],
+)
+def test_a_value_gets_the_type_of_its_key_and_a_text_stays_one(section, key, text, value):
+    told = resolve({section: {key: text}})[section][key]
+    assert (told, type(told)) == (value, type(value))
+    if isinstance(value, list):
+        assert [type(item) for item in told] == [int] * len(value)
+
+
+def test_a_text_that_no_reading_helps_is_named_as_it_was_given():
+    with pytest.raises(ConfigError, match=r'training\.epochs = "a: \[": must be a number'):
+        resolve({"training": {"epochs": "a: ["}})
+
+
+def test_numbers_that_json_has_not_are_named_wherever_they_stand():
+    infinite = float("inf")
+    with pytest.raises(ConfigError) as caught:
+        resolve({"sessions": {"here": {"hours": infinite}}, "scaling": {"extrapolate": [infinite]}, "study": {"x": 1}})
+    assert str(caught.value).split("\n  - ")[1:] == [
+        "sessions.here.hours = inf: must be a finite number",
+        "scaling.extrapolate.0 = inf: must be a finite number",
+    ]
+
+
+def test_every_section_has_its_defaults():
+    plain = resolve({})
+    assert list(plain) == SECTIONS.split(", ")
+    assert plain["model"]["tiny"]["hidden_size"] == 192
+    assert plain["data"]["columns"]["question"] == ["instruction", "input"]
+    assert plain["overrides"] == {}
+    assert plain["sessions"]["colab"] == {"hours": 12, "hours_per_week": None}
+    changed = resolve({"model": {"tiny": {"layers": 3}}})
+    assert changed["model"]["tiny"] == plain["model"]["tiny"] | {"layers": 3}
+    assert changed["model"]["id"] == plain["model"]["id"]
+
+
+def test_the_configuration_that_is_handed_over_is_left_alone():
+    given = {"study": {"sizes": ["2e2"]}, "paths": {"results": "a/"}}
+    assert resolve(given)["paths"]["results"] == "a"
+    assert given == {"study": {"sizes": ["2e2"]}, "paths": {"results": "a/"}}
+
+
+@pytest.mark.parametrize(("path", "told"), [("a/X/", "a/X"), ("/", "/"), ("//", "/"), ("a//", "a"), (".", ".")])
+def test_a_folder_loses_the_slash_at_its_end(path, told):
+    assert resolve({"paths": {"results": path}})["paths"]["results"] == told
 
 
 def test_all_mistakes_are_named_at_once():

@@ -4,7 +4,7 @@ import pytest
 
 from medscale.base import digest
 
-CACHES = (digest.code_digest, digest.local_imports, digest._tree, digest._normal_form)
+CACHES = (digest.code_digest, digest.local_imports, digest._normal_form)
 
 
 @pytest.fixture
@@ -92,3 +92,95 @@ def test_a_digest_is_of_names_too(scripts):
     before = take()
     write(cellar__other="x = 1\n", room__outer="from medscale.cellar import other as inner\n")
     assert take() != before
+
+
+def test_a_digest_is_the_same_on_every_machine_and_python(scripts):
+    """Or an upgrade would make each study stale."""
+    _, take = scripts
+    assert take() == "a8cad05f7451b57d"
+
+
+def test_a_file_may_be_empty_and_a_body_nothing_but_a_docstring(scripts):
+    write, take = scripts
+    write(cellar__inner="")
+    empty = take()
+    write(cellar__inner="# a comment\n")
+    assert take() == empty
+    write(cellar__inner="async def f():\n    '''Doc.'''\n\nclass C:\n    '''Doc.'''\n")
+    before = take()
+    write(cellar__inner="async def f():\n    pass\n\nclass C:\n    pass\n")
+    assert take() == before != empty
+
+
+def test_a_text_that_is_no_docstring_counts(scripts):
+    write, take = scripts
+    texts = ["x = 1\n'a'\n", "x = 1\n'b'\n", "1\nx = 1\n", "2\nx = 1\n", "b'a'\nx = 1\n", "if x:\n    'a'\n"]
+    taken = set()
+    for text in texts:
+        write(cellar__inner=text)
+        taken.add(take())
+    assert len(taken) == len(texts)
+
+
+def test_a_mistake_in_the_code_is_found_with_its_file(scripts, tmp_path):
+    write, take = scripts
+    write(cellar__inner="x = = 1\n")
+    with pytest.raises(SyntaxError) as caught:
+        take()
+    assert caught.value.filename == str(tmp_path / "medscale" / "cellar" / "inner.py")
+
+
+def test_local_imports_are_the_files_that_python_runs(scripts, tmp_path):
+    write, take = scripts
+    package = tmp_path / "medscale"
+    (package / "__init__.py").write_text("")
+    write(room____init__="", room__near="import os, json.decoder\nfrom medscale_extra import a\n")
+    (tmp_path / "medscale_extra.py").write_text("")
+    write(room__outer="import os\nfrom . import near, absent\nimport medscale.cellar.inner as i, sys\n")
+    take()
+    assert digest.local_imports(package / "room" / "outer.py") == {
+        package / "__init__.py",
+        package / "room" / "__init__.py",
+        package / "room" / "near.py",
+        package / "cellar" / "inner.py",
+    }
+    assert digest.local_imports(package / "room" / "near.py") == frozenset()
+
+
+def test_modules_that_import_each_other_are_followed_once(scripts):
+    write, take = scripts
+    line = "from medscale.cellar import {}\nx = {}\n"
+    write(cellar__inner=line.format("other", 1), cellar__other=line.format("inner", 1))
+    before = take()
+    write(cellar__other=line.format("inner", 2))
+    assert take() != before
+
+
+class TestFolders:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        path = tmp_path / "encoder"
+        (path / "deep" / "er").mkdir(parents=True)
+        (path / "config.json").write_bytes(b"{}")
+        (path / "deep" / "er" / "词.txt").write_bytes(b"\x00\xff")
+        return path
+
+    def test_names_and_bytes_make_the_digest_wherever_the_folder_lies(self, folder, tmp_path):
+        before = digest.folder_digest(folder)
+        assert before == "ac79d22d3c6d26a5"
+        assert digest.folder_digest(folder.rename(tmp_path / "renamed")) == before
+
+    def test_a_changed_byte_name_or_place_changes_it(self, folder):
+        taken = [digest.folder_digest(folder)]
+        (folder / "config.json").write_bytes(b"[]")
+        taken.append(digest.folder_digest(folder))
+        (folder / "config.json").rename(folder / "other.json")
+        taken.append(digest.folder_digest(folder))
+        (folder / "other.json").rename(folder / "deep" / "other.json")
+        taken.append(digest.folder_digest(folder))
+        assert len(set(taken)) == 4
+
+    def test_empty_folders_do_not_count(self, folder):
+        before = digest.folder_digest(folder)
+        (folder / "empty").mkdir()
+        assert digest.folder_digest(folder) == before

@@ -28,6 +28,16 @@ def test_a_training_is_told_of_its_own_values_and_of_no_micro_batch():
     assert CONFIG["training"]["micro_batch"] == "auto", "the configuration itself is left alone"
 
 
+def test_what_a_method_does_not_override_stays_and_a_control_has_its_own_epochs():
+    study = {"sizes": [100], "controls": [{"method": "qlora", "size": 100, "epochs": 5}]}
+    config = resolve({"study": study, "overrides": OVERRIDES | {"100": {"training": {"epochs": 3}}}})
+    lora, qlora, control = (settings.settings_for(config, run) for run in runs_of(config))
+    assert lora == {"training": CONFIG["training"] | {"epochs": 3}, "lora": CONFIG["lora"]}
+    changed = {"epochs": 3, "learning_rate": 0.5, "micro_batch": 2, "precision": "bf16"}
+    assert qlora == {"training": CONFIG["training"] | changed, "lora": CONFIG["lora"] | {"r": 4}}
+    assert control == {"training": qlora["training"] | {"epochs": 5}, "lora": qlora["lora"]}
+
+
 def test_the_micro_batch_of_a_run():
     assert settings.micro_batch(CONFIG, QLORA) == 2
     assert settings.micro_batch(CONFIG, LORA) == "auto"
@@ -52,7 +62,7 @@ def test_vllm_answers_for_all_but_qlora():
 def test_the_report_shows_nothing_of_this_machine():
     private = {
         "model": {"source": "local", "path": "/home-of-me/model", "endpoint": "http://mirror-of-me"},
-        "data": {"source": "file", "path": "/home-of-me/data.csv"},
+        "data": {"source": "file", "path": "/home-of-me/data.csv", "endpoint": "http://mirror-of-me"},
         "evaluation": {"bertscore_model": "/home-of-me/bert"},
         "paths": {"results": "/home-of-me/results", "resources": "/home-of-me/resources"},
         "training": {"micro_batch": 3},

@@ -54,6 +54,7 @@ def test_wildcards_match_what_there_is_and_nothing_else():
     assert not matches("model", "floor_bm25")
     assert matches("run", "floor_bm25")
     assert matches("run", "qlora_20k")
+    assert matches("run", "base")
     assert matches("floor", "bm25")
     assert matches("size", "1k")
     assert matches("part", "train_1k")
@@ -65,9 +66,9 @@ def test_a_study_without_floors_has_a_pattern_that_no_floor_has():
     assert wildcard_patterns(resolve({"evaluation": {"floors": []}}))["floor"] == "none"
 
 
-@pytest.mark.parametrize("path", ["Qwen/Net", "/a/b/Net", "/a/b/Net/", "Net"])
+@pytest.mark.parametrize("path", ["Qwen/NetX", "/a/b/NetX", "/a/b/NetX/", "NetX", "b/NetX//"])
 def test_the_folder_of_a_repository_or_path(path):
-    assert folder_name(path) == "Net"
+    assert folder_name(path) == "NetX"
 
 
 def test_the_files_of_rows():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from made_up_scores import bleu_study, rouge_like, single, table, tokens_and_nll
 from medscale.base.errors import UserError
-from medscale.compare.comparisons import COLUMNS, comparison_table, holm
+from medscale.compare.comparisons import COLUMNS, among_tuned, compared_pairs, comparison_table, holm
 from medscale.compare.paired_differences import intervals, p_values, paired_differences
 from medscale.compare.power import power_table
 from medscale.compare.resampling import Configuration, resample
@@ -107,6 +107,135 @@ def test_a_study_of_one_run_has_nothing_to_compare():
     found = comparison_table(bleu_study({"lora_1k": np.arange(9.0)}, [single("lora_1k")]), [])
     assert found.empty
     assert tuple(found.columns) == COLUMNS
+
+
+def certain_gains(resamples: int):
+    """Return a study of three comparisons, each of a gain that every item has."""
+    base = np.arange(50.0)
+    runs = {"base": base, "lora_1k": base + 1, "lora_2k": base + 3}
+    configurations = [single("base", "base", "base", None), single("lora_1k"), single("lora_2k", size=2000)]
+    return bleu_study(runs, configurations, resamples)
+
+
+def test_as_many_resamples_as_suffice_find_every_certain_gain():
+    found = comparison_table(certain_gains(59), [])
+    assert found["p"].tolist() == [1 / 60] * 3
+    assert found["p_holm"].tolist() == pytest.approx([0.05] * 3)
+    assert found["significant"].tolist() == [True] * 3
+
+
+def test_one_resample_fewer_is_refused_with_how_many_to_take():
+    with pytest.raises(UserError) as refusal:
+        comparison_table(certain_gains(58), [])
+    assert str(refusal.value) == (
+        "statistics.resamples = 58: too few for 3 comparisons at statistics.alpha = 0.05, where none could be "
+        "significant; take at least 60"
+    )
+
+
+def test_a_row_by_hand():
+    found = comparison_table(certain_gains(59), []).set_index(["kind", "a"])
+    assert found.index.tolist() == [("size", "lora_2k"), ("base", "lora_1k"), ("base", "lora_2k")]
+    assert found.loc[("size", "lora_2k"), ["metric", "b", "value_a", "value_b", "difference"]].tolist() == [
+        *("bleu_4", "lora_1k", 27.5, 25.5, 2.0)
+    ]
+    assert found.loc[("base", "lora_2k"), ["lo", "hi", "smallest_detectable"]].tolist() == pytest.approx([3, 3, 0])
+    assert found["exceeds_smallest_detectable"].all()
+
+
+def test_equal_runs_do_not_exceed_what_is_detectable():
+    same = np.arange(50.0)
+    row = comparison_table(bleu_study({"a": same, "b": same}, [single("a"), single("b", method="qlora")]), []).iloc[0]
+    assert (row["difference"], row["smallest_detectable"], row["p_holm"]) == (0, 0, 1)
+    assert not row["exceeds_smallest_detectable"]
+    assert not row["significant"]
+
+
+@pytest.mark.parametrize(
+    ("alpha", "power", "factor"), [(0.05, 0.8, 2.801585), (0.1, 0.9, 2.926405), (0.05, 0.5, 1.959964)]
+)
+def test_the_smallest_detectable_effect_is_so_many_standard_errors(alpha, power, factor):
+    generator = np.random.default_rng(1)
+    runs = {name: rouge_like(generator, 60) for name in "ab"}
+    study = bleu_study(runs, [single("a"), single("b", method="qlora")])
+    row = comparison_table(study, [], alpha, power).iloc[0]
+    error = np.std(runs["a"] - runs["b"], ddof=1) / 60**0.5
+    assert row["smallest_detectable"] == pytest.approx(factor * error, rel=1e-6)
+
+
+def test_seeds_of_either_side_are_counted():
+    generator = np.random.default_rng(2)
+    sides = [
+        Configuration("a", "tuned", "lora", 1, ("a", "a2", "a3")),
+        Configuration("b", "tuned", "qlora", 1, ("b", "b2")),
+    ]
+    runs = {run: rouge_like(generator, 30) for side in sides for run in side.runs}
+    row = comparison_table(bleu_study(runs, sides), []).iloc[0]
+    assert (row["a"], row["seeds_a"], row["b"], row["seeds_b"]) == ("b", 2, "a", 3)
+
+
+def test_without_metrics_there_is_nothing_to_compare():
+    study = resample({"a": table(9, {}), "b": table(9, {})}, [single("a"), single("b", method="qlora")], [], 10, 0)
+    assert comparison_table(study, []).empty
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_the_floor_is_the_best_one_wherever_it_stands(best):
+    floors = [single(f"floor_{letter}", "floor", "floor", None) for letter in "abc"]
+    values = {each.name: np.full(9, float(place == best)) for place, each in enumerate(floors)}
+    study = bleu_study(values | {"a": np.full(9, 5.0)}, [*floors, single("a")])
+    assert compared_pairs(study, "bleu_4", {}) == [("floor", 3, best)]
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_the_best_floor_has_the_lowest_nll_where_it_is_measured(best):
+    floors = [single(f"floor_{letter}", "floor", "floor", None) for letter in "ab"]
+    levels = {each.name: 3.0 - (place == best) for place, each in enumerate(floors)} | {"a": 1.0}
+    scores = {run: table(9, {"nll_sum": [level] * 9, "n_answer_tokens": [1] * 9}) for run, level in levels.items()}
+    study = resample(scores, [*floors, single("a")], ["nll"], 99, 0)
+    assert compared_pairs(study, "nll", {}) == [("floor", 2, best)]
+
+
+def control_study(steps: dict) -> list[str]:
+    """Return with what a control arm of 1000 rows and 100 steps is compared, given the steps of the others."""
+    configurations = [
+        single("lora_1k"),
+        single("lora_5k", size=5000),
+        single("lora_9k", size=9000),
+        single("qlora_5k", method="qlora", size=5000),
+        single("lora_1k_5epochs", "control"),
+    ]
+    study = bleu_study({each.name: np.arange(9.0) for each in configurations}, configurations)
+    pairs = compared_pairs(study, "bleu_4", steps)
+    return [configurations[b].name for kind, a, b in pairs if kind == "control" and a == 4]
+
+
+@pytest.mark.parametrize(
+    ("steps", "partners"),
+    [
+        ({"lora_1k_5epochs": 100, "lora_5k": 100, "qlora_5k": 100}, ["lora_5k", "lora_1k"]),
+        ({"lora_1k_5epochs": 100, "lora_5k": 99, "lora_9k": 101}, ["lora_5k", "lora_9k", "lora_1k"]),
+        ({"lora_1k_5epochs": 100, "lora_5k": 97, "lora_9k": 103}, ["lora_1k"]),
+        ({"lora_1k_5epochs": 100, "lora_1k": 100}, ["lora_1k"]),
+        ({"lora_5k": 100}, ["lora_1k"]),
+        ({"lora_1k_5epochs": None, "lora_5k": None}, ["lora_1k"]),
+        ({"lora_1k_5epochs": 100, "lora_5k": None}, ["lora_1k"]),
+    ],
+)
+def test_a_control_arm_is_compared_at_equal_steps_and_at_equal_size(steps, partners):
+    assert control_study(steps) == partners
+
+
+def kinds_left(*kinds: str) -> list[str]:
+    return among_tuned(pd.DataFrame({"kind": list(kinds)}))["kind"].tolist()
+
+
+def test_fine_tuned_runs_are_taken_among_each_other_and_a_single_one_with_the_base_model():
+    assert kinds_left("method", "size", "base", "floor", "control") == ["method", "size"]
+    assert kinds_left("size", "base") == ["size"]
+    assert kinds_left("method", "base") == ["method"]
+    assert kinds_left("base", "floor", "base", "control") == ["base", "base"]
+    assert kinds_left("floor") == []
 
 
 probabilities = st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=20).map(np.array)
@@ -280,3 +409,37 @@ def test_power_follows_from_the_paired_spread(resampled, comparisons):
     assert rouge.loc[500, "smallest_detectable"] == pytest.approx(2 * rouge.loc[2000, "smallest_detectable"])
     rows = comparisons[(comparisons["metric"] == "rouge_l") & comparisons["kind"].isin(["method", "size"])]
     assert rouge.loc[400, "smallest_detectable"] == pytest.approx(rows["smallest_detectable"].median())
+
+
+def test_power_is_told_of_each_metric_at_the_usual_sizes_and_the_study_s_own(resampled, comparisons):
+    found = power_table(resampled, comparisons)
+    assert found.columns.tolist() == ["metric", "n_items", "paired_sd", "smallest_detectable"]
+    assert found["metric"].tolist() == ["rouge_l"] * 5 + ["nll"] * 5
+    assert found["n_items"].tolist() == [400, 500, 1000, 2000, 5000] * 2
+
+
+def test_a_size_that_is_the_study_s_own_is_told_once(resampled, comparisons):
+    assert power_table(resampled, comparisons, items=(400, 100))["n_items"].tolist() == [100, 400] * 2
+
+
+def test_power_by_hand():
+    """Differences of an item between the sizes have standard deviations of 1, 2 and 3: the median is taken."""
+    base = np.arange(4.0)
+    signs = np.array([1, -1, 1, -1]) * 0.75**0.5
+    runs = {"a": base, "b": base + signs, "c": base + 3 * signs, "d": base}
+    study = bleu_study(runs, [single(name, size=place) for place, name in enumerate(runs)])
+    found = power_table(study, comparison_table(study, []), alpha=0.1, power=0.9, items=(16,)).set_index("n_items")
+    assert found["paired_sd"].tolist() == pytest.approx([2, 2])
+    assert found["smallest_detectable"].tolist() == pytest.approx([2.926405, 2.926405 / 2], rel=1e-6)
+
+
+def test_the_spread_of_nll_is_in_nats_per_token():
+    """Sums of two items that differ by 1 and by 4 at 10 and 20 tokens: less 5/30 a token, by ∓2/3."""
+    scores = {
+        name: table(2, {"nll_sum": sums, "n_answer_tokens": [10, 20]})
+        for name, sums in (("a", [11.0, 24.0]), ("b", [10.0, 20.0]))
+    }
+    study = resample(scores, [single("a"), single("b", size=2000)], ["nll"], 99, 0)
+    found = power_table(study, comparison_table(study, []), items=())
+    assert found["n_items"].tolist() == [2]
+    assert found["paired_sd"].tolist() == pytest.approx([2 * (2 / 3) / 30 * 2**0.5])

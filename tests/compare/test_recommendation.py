@@ -212,6 +212,11 @@ def test_what_no_one_beats_on_all_three_is_on_the_front():
     assert front == ["base", "good", "small", "twin"]
 
 
+def test_lower_nll_is_better_on_the_front_too(usual):
+    """More rows take more time, and QLoRA takes more time and less memory: nothing here beats anything in all three."""
+    assert all(each["pareto"] for each in recommend(*usual, PASSED, Settings())["candidates"])
+
+
 def test_a_metric_that_no_run_has_is_refused(usual):
     resampled, evaluations, comparisons = study({"lora_20k": None, "floor_fixed": None})
     with pytest.raises(UserError, match=r"recommendation\.metric = nll"):
@@ -370,7 +375,195 @@ def point(value, hours, memory):
         ([point(1.0, None, 5), point(2.0, 3, 5)], "nll", [False, True]),
         ([point(1.0, 3, None), point(2.0, 3, 5)], "nll", [False, True]),
         ([point(3.0, 0, None), point(2.0, 3, 5), point(3.5, 1, 1)], "nll", [True, True, False]),
+        ([point(2.4, 0, None), point(2.0, 0, 0.5)], "nll", [True, True]),
+        ([point(2.0, 0, 5), point(2.0, 0, 3)], "nll", [False, True]),
+        ([point(2.0, 1, None), point(2.1, 2, 3)], "nll", [False, True]),
+        ([], "nll", []),
     ],
 )
 def test_the_front_of_what_nothing_else_beats_in_all_three(candidates, metric, front):
     assert pareto_flags(candidates, metric) == front
+
+
+def recommended(runs: dict, settings: Settings, resamples: int = 999, **changes: dict) -> dict:
+    """Recommend by BLEU-4 for these values of runs; ``changes`` are of their trainings."""
+    evaluations = [evaluation(run) for run in runs]
+    for each in evaluations:
+        each["training"] = each["training"] and each["training"] | changes.get(each["run"], {})
+    resampled = bleu_study(
+        {run: np.asarray(values, float) for run, values in runs.items()}, configurations_of(evaluations), resamples
+    )
+    return recommend(resampled, evaluations, comparison_table(resampled, evaluations), PASSED, settings)
+
+
+FLAT = np.full(50, 8.0)
+
+
+def took(seconds: float | None, memory: float | None) -> dict:
+    return {"seconds": seconds, "peak_memory_gib": {"train_allocated": memory}}
+
+
+def chosen(values: dict, margin: float = 2.0, **changes: dict) -> str | None:
+    runs = {run: FLAT + gain for run, gain in values.items()}
+    return recommended(runs | {"base": FLAT - 5}, Settings("bleu_4", margin), **changes)["run"]
+
+
+def test_what_is_asked_for_is_by_default_a_loss_of_at_most_0_02_nats_with_95_percent():
+    assert Settings() == ("nll", 0.02, 0.05, None, "CNY", Limits())
+
+
+def test_the_file_says_what_was_asked_and_what_was_found():
+    settings = Settings("bleu_4", 2.0, 0.1, 3.5, "EUR")
+    result = recommended({"lora_20k": FLAT, "qlora_50k": FLAT + 1, "base": FLAT - 5}, settings)
+    assert list(result) == [
+        *("schema_version", "verdict", "metric", "margin", "run", "best", "sentence", "candidates"),
+        *("price_per_gpu_hour", "currency", "warnings"),
+    ]
+    told = {key: value for key, value in result.items() if key not in ("sentence", "candidates", "warnings")}
+    assert told == {
+        "schema_version": 1,
+        "verdict": "recommended",
+        "metric": "bleu_4",
+        "margin": 2.0,
+        "run": "lora_20k",
+        "best": "qlora_50k",
+        "price_per_gpu_hour": 3.5,
+        "currency": "EUR",
+    }
+    assert set(result["sentence"]) == {"en", "zh"}
+    assert "90 %" in result["sentence"]["en"]
+
+
+def test_a_candidate_by_hand():
+    """The same difference on every item has no uncertainty."""
+    runs = {"lora_20k": FLAT, "lora_50k": FLAT + 3, "base": FLAT - 5}
+    measured = took(1250, 7.0977) | {"energy_kwh": 0.026}
+    result = recommended(runs, Settings("bleu_4", 2.0, 0.1, 3.6), lora_20k=measured)
+    assert candidate(result, "lora_20k") == {
+        "run": "lora_20k",
+        "method": "lora",
+        "train_size": 20_000,
+        "value": 8.0,
+        "lo": 8.0,
+        "hi": 8.0,
+        "difference_to_best": -3.0,
+        "lo_difference": -3.0,
+        "hi_difference": -3.0,
+        "not_worse": False,
+        "train_seconds": 1250.0,
+        "gpu_hours": 0.347222,
+        "peak_memory_gib": 7.0977,
+        "energy_kwh": 0.026,
+        "cost": 1.25,
+        "pareto": True,
+    }
+    base = candidate(result, "base")
+    assert (base["method"], base["train_size"], base["cost"], base["pareto"]) == ("base", None, 0.0, True)
+
+
+@pytest.mark.parametrize(("alpha", "ends"), [(0.1, (0.05, 0.95)), (0.2, (0.1, 0.9))])
+def test_the_interval_of_a_value_leaves_half_of_alpha_out_on_either_side(usual, alpha, ends):
+    resampled = usual[0]
+    for each in recommend(*usual, PASSED, Settings(alpha=alpha))["candidates"]:
+        low, high = np.quantile(resampled.draws["nll"][:, resampled.index(each["run"])], ends)
+        assert [each["lo"], each["hi"]] == [round(low, 6), round(high, 6)]
+
+
+def test_several_seeds_have_the_interval_of_the_draws():
+    resampled, evaluations, comparisons = study({"lora_20k": 2.0, "lora_20k_seed7": 2.001, "base": 2.4})
+    result = recommend(resampled, evaluations, comparisons, PASSED, Settings())
+    low, high = np.quantile(resampled.draws["nll"][:, 0], (0.025, 0.975))
+    assert candidate(result, "lora_20k")["lo"] == pytest.approx(low, abs=1e-6)
+    assert candidate(result, "lora_20k")["hi"] == pytest.approx(high, abs=1e-6)
+    assert [candidate(result, "base")[end] for end in ("lo", "hi")] == evaluations[2]["metrics"]["nll"]["ci95"]
+
+
+@pytest.mark.parametrize("metrics", [{}, {"nll": {}}, {"nll": {"ci95": None}}])
+def test_without_an_interval_in_eval_json_that_of_the_draws_is_told(usual, metrics):
+    resampled, evaluations, comparisons = usual
+    evaluations = [each | {"metrics": metrics} if each["run"] == "lora_20k" else each for each in evaluations]
+    low, high = np.quantile(resampled.draws["nll"][:, resampled.index("lora_20k")], (0.025, 0.975))
+    found = candidate(recommend(resampled, evaluations, comparisons, PASSED, Settings()), "lora_20k")
+    assert [found["lo"], found["hi"]] == [round(low, 6), round(high, 6)]
+
+
+def test_a_distance_in_nll_is_positive_and_0_for_the_best(usual):
+    result = recommend(*usual, PASSED, Settings())
+    points = dict(zip((each.name for each in usual[0].configurations), usual[0].points["nll"], strict=True))
+    for each in result["candidates"]:
+        assert each["difference_to_best"] == pytest.approx(points[each["run"]] - points["qlora_100k"], abs=1e-6)
+        assert 0 <= each["lo_difference"] <= each["hi_difference"]
+        assert not any(np.signbit(each[key]) for key in ("difference_to_best", "lo_difference", "hi_difference"))
+
+
+def test_a_loss_of_the_whole_margin_is_worse_and_the_best_is_never():
+    assert chosen({"lora_20k": -2, "lora_50k": 0}, margin=2.0) == "lora_50k"
+    assert chosen({"lora_20k": -2, "lora_50k": 0}, margin=2.001) == "lora_20k"
+    assert chosen({"lora_20k": -2, "lora_50k": 0}, margin=0.0) == "lora_50k"
+
+
+def test_the_hours_decide_then_the_memory_then_the_quality():
+    values = {"lora_20k": 0, "lora_50k": 1, "lora_100k": 0.5}
+    names = tuple(values)
+    assert chosen(values, **dict(zip(names, (took(9, 1), took(8, 3), took(9, 1)), strict=True))) == "lora_50k"
+    assert chosen(values, **dict(zip(names, (took(9, 2), took(9, 3), took(9, 1)), strict=True))) == "lora_100k"
+    assert chosen(values, **dict(zip(names, (took(9, 2), took(9, 2), took(9, 2)), strict=True))) == "lora_50k"
+    assert chosen(values, **dict(zip(names, (took(9, 2), took(9, 3), took(9, 2)), strict=True))) == "lora_100k"
+
+
+def test_an_unknown_memory_is_taken_for_the_largest():
+    values = {"lora_20k": 1, "lora_50k": 0}
+    assert chosen(values, lora_20k=took(9, None), lora_50k=took(9, 500)) == "lora_50k"
+    assert chosen(values, lora_20k=took(9, None), lora_50k=took(9, None)) == "lora_20k"
+    assert chosen(values, lora_20k=took(8, None), lora_50k=took(9, 1)) == "lora_20k"
+
+
+def test_where_no_time_is_known_the_best_is_recommended():
+    values = {"lora_20k": 0, "lora_50k": 1}
+    assert chosen(values, lora_20k=took(None, 1), lora_50k=took(None, 2)) == "lora_50k"
+
+
+def test_a_base_model_is_judged_wherever_it_stands():
+    settings = Settings("bleu_4", 2.0)
+    better = {"lora_20k": FLAT, "lora_50k": FLAT + 1}
+    first, last = {"base": FLAT - 0.5} | better, better | {"base": FLAT - 0.5}
+    assert recommended(first, settings)["run"] == recommended(last, settings)["run"] == "base"
+    first, last = {"base": FLAT - 5} | better, better | {"base": FLAT - 5}
+    assert recommended(first, settings)["run"] == recommended(last, settings)["run"] == "lora_20k"
+
+
+def test_numbers_are_told_to_six_digits_and_money_to_two():
+    third = FLAT + 1 / 3
+    result = recommended({"lora_20k": FLAT, "lora_50k": third, "base": FLAT - 5}, Settings("bleu_4", 2.0, 0.1, 0.7))
+    assert candidate(result, "lora_50k")["value"] == 8.333333
+    assert candidate(result, "lora_20k")["difference_to_best"] == -0.333333
+    assert costs(CONFIGURATION, trained((100.0, 100.1), (5.0, 6.0), (0.1, 0.1234567)), 71.0) == {
+        "train_seconds": 100.05,
+        "gpu_hours": 0.027792,
+        "peak_memory_gib": 6.0,
+        "energy_kwh": 0.111728,
+        "cost": 1.97,
+    }
+
+
+def test_a_study_that_cannot_be_judged_says_which_setting_to_change():
+    arguments = study({"lora_20k": None, "base": 2.0})
+    with pytest.raises(UserError) as refusal:
+        recommend(*arguments, PASSED, Settings())
+    assert str(refusal.value) == (
+        "recommendation.metric = nll: no fine-tuned run has it, so none can be recommended; take another"
+    )
+
+
+def test_a_fine_tuned_run_without_the_metric_is_no_candidate():
+    result = recommend(*study({"lora_20k": 2.0, "lora_50k": None, "base": 2.4}), PASSED, Settings())
+    assert [each["run"] for each in result["candidates"]] == ["lora_20k", "base"]
+
+
+def test_a_single_item_bounds_no_difference():
+    runs = {"lora_20k": [1.0], "lora_50k": [2.0], "base": [0.0]}
+    result = recommended(runs, Settings("bleu_4", 0.5))
+    assert (result["verdict"], result["run"], result["best"]) == ("no_difference_shown", None, "lora_50k")
+    found = candidate(result, "lora_20k")
+    assert (found["difference_to_best"], found["lo_difference"], found["not_worse"]) == (-1.0, None, False)
+    assert candidate(result, "lora_50k")["not_worse"] is True

@@ -1,16 +1,19 @@
 """BERTScore with a local model, as an extra metric: a random BERT of three layers is built for it."""
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from medscale.base.errors import UserError
 from medscale.base.files import write_jsonl
-from medscale.evaluate import metrics
+from medscale.evaluate import bertscore, metrics
 from medscale.evaluate.eval_file import read_scores
 from medscale.evaluate.metrics import Options, metric_names
 from medscale.evaluate.scoring import score_texts
@@ -136,3 +139,97 @@ def test_score_takes_the_model_and_loads_torch_only_for_it(tmp_path, bert):
         assert done.returncode == 0, done.stderr
         assert f"torch loaded: {loaded}" in done.stdout
     assert read_scores(tmp_path / "scores.parquet").columns["bertscore"] == pytest.approx([100], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("predict", "label", "value"),
+    [
+        ([[1, 0], [0, 1]], [[1, 0]], 200 * 0.5 / 1.5),
+        ([[1, 0]], [[1, 0], [0, 1]], 200 * 0.5 / 1.5),
+        ([[0.6, 0.8]], [[1, 0]], 60),
+        ([[1, 0]], [[-1, 0]], 0),
+        ([[1, 0]], [[0, 1]], 0),
+        ([[1, 0], [-1, 0]], [[1, 0]], 0),
+        ([[1, 0]], [[1, 0], [-1, 0]], 0),
+        ([[1, 0], [-0.9, 0]], [[1, 0]], 200 * 0.05 / 1.05),
+        ([[1.001, 0]], [[1, 0]], 100),
+        ([], [[1, 0]], 0),
+        ([[1, 0]], [], 0),
+    ],
+)
+def test_the_harmonic_mean_of_the_best_cosines(predict, label, value):
+    import torch
+
+    vectors = [torch.tensor(rows, dtype=torch.float32).view(-1, 2) for rows in (predict, label)]
+    assert bertscore._f(*vectors) == pytest.approx(value, abs=1e-4)
+
+
+@pytest.mark.parametrize(("layers", "taken"), [(12, 8), (24, 16), (3, 2), (4, 3), (1, 1)])
+def test_the_layer_is_at_two_thirds_of_the_depth(layers, taken):
+    assert bertscore._layer(SimpleNamespace(num_hidden_layers=layers)) == taken
+
+
+def test_pairs_of_similar_length_pass_together_and_come_back_in_their_places(monkeypatch):
+    import torch
+
+    seen, threads = [], []
+
+    def vectors(texts, tokenizer, model):
+        seen.append((texts, tokenizer, model))
+        return [torch.tensor([[float(text.count("b")), 1.0]]) for text in texts]
+
+    monkeypatch.setattr(bertscore, "BATCH", 2)
+    monkeypatch.setattr(bertscore, "_load", lambda folder: ("tokenizer", folder))
+    monkeypatch.setattr(bertscore, "_token_vectors", vectors)
+    monkeypatch.setattr(bertscore, "_f", lambda predict, label: float(predict[0, 0] - label[0, 0]))
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    pairs = [("bbb", "aaaaa"), ("b", ""), ("bb", "b"), ("a", "aaa"), ("", "bbbb")]
+    assert bertscore.bertscore(pairs, "folder", 3) == [3, 1, 1, 0, -4]
+    texts = [["b", "", "bb", "b"], ["a", "aaa", "", "bbbb"], ["bbb", "aaaaa"]]
+    assert seen == [(some, "tokenizer", "folder") for some in texts]
+    bertscore.bertscore([], "folder")
+    assert threads == [3, 1]
+
+
+def test_a_long_text_is_cut_at_what_the_model_can_read(bert, monkeypatch):
+    tokenizer, model = bertscore._load(bert)
+    texts = ["多喝水" * 100, "水", ""]
+    sizes = [len(rows) for rows in bertscore._token_vectors(texts, tokenizer, model)]
+    assert sizes == [62, 1, 0]
+    monkeypatch.setattr(bertscore, "MAX_TOKENS", 12)
+    rows = bertscore._token_vectors(texts, tokenizer, model)
+    assert [len(some) for some in rows] == [10, 1, 0]
+    assert rows[0].norm(dim=-1).tolist() == pytest.approx([1] * 10)
+    monkeypatch.setattr(tokenizer, "model_max_length", 8)
+    assert [len(some) for some in bertscore._token_vectors(texts, tokenizer, model)] == [6, 1, 0]
+
+
+def test_the_signature_says_all_that_the_values_depend_on(bert):
+    digest = hashlib.sha256()
+    digest.update(hashlib.sha256((Path(bert) / "model.safetensors").read_bytes()).digest())
+    assert bertscore.signature(bert) == (
+        f"F of BERTScore (Zhang et al. 2020), greedy matching, no idf, no rescaling; model {Path(bert).name}, "
+        f"weights sha256 {digest.hexdigest()[:16]}, layer 2 of 3, transformers {version('transformers')}"
+    )
+
+
+def test_the_digest_is_of_all_files_of_weights_in_order(tmp_path):
+    for name in ("b.safetensors", "a.bin", "config.json"):
+        (tmp_path / name).write_text(name)
+    parts = [hashlib.sha256(name.encode()).digest() for name in ("a.bin", "b.safetensors")]
+    assert bertscore._weights_digest(str(tmp_path)) == hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_a_folder_without_a_model_is_told(tmp_path):
+    with pytest.raises(UserError) as caught:
+        bertscore.signature(str(tmp_path))
+    assert str(caught.value) == (
+        f"evaluation.bertscore_model: {tmp_path}: no model lies there (no config.json); give the directory of a BERT "
+        "and its tokenizer, such as a download of google-bert/bert-base-chinese"
+    )
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError) as caught:
+        bertscore.signature(str(tmp_path))
+    message = str(caught.value)
+    assert message.startswith(f"evaluation.bertscore_model: {tmp_path}: cannot be loaded (")
+    assert message.endswith("); download the model's directory once more")

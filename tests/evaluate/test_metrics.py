@@ -102,6 +102,12 @@ def test_blank_sides_count_as_the_reference_counts_them(blank, other):
         assert ours(predict, label) == reference_scores(predict, label)
 
 
+def test_a_sentence_ends_after_its_quotation_mark_as_in_the_reference():
+    for label in ("多喝水", "他说“好。”多喝水", "好。”\n多喝水"):
+        for predict in ("他说“好。”多喝水\n休息", "‘好？’多喝水\n\n休息", "好！”，多喝水\n"):
+            assert ours(predict, label) == reference_scores(predict, label)
+
+
 def test_equals_the_reference_libraries_on_long_texts():
     generator = random.Random(7)
     for unit in ("".join(FRAGMENTS), "患者头晕乏力三天，建议查血压。", "drink more water. "):

@@ -1,10 +1,13 @@
 """vLLM answers and judges as transformers does. Most of this runs where the package is installed."""
 
 import json
+import os
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -13,12 +16,13 @@ from hypothesis import strategies as st
 
 from conftest import TEXTS
 from medscale.base.errors import UserError
-from medscale.evaluate import run
-from medscale.evaluate.generation import generate, likelihoods
+from medscale.evaluate import run, vllm_engine
+from medscale.evaluate.generation import Answer, Generation, Likelihood, Scored, generate, likelihoods
 from medscale.evaluate.vllm_engine import RANKS, VllmModel, rank_with_room
 from medscale.fetch.manifest import verify
-from medscale.model.chat import Chat
+from medscale.model.chat import Chat, Sample
 from medscale.model.loading import add_adapter, load_adapter, load_base
+from medscale.model.memory import ROOM
 from medscale.model.tokenizer import load_tokenizer
 
 NF4 = {"quant_type": "nf4", "double_quant": True}
@@ -46,6 +50,183 @@ def test_a_rank_too_large_is_refused(tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 513}))
     with pytest.raises(UserError, match=r"rank 512 at most, and lora\.r is 513"):
         rank_with_room(tmp_path)
+
+
+def test_the_message_for_a_rank_too_large_says_what_to_do(tmp_path):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 600}))
+    with pytest.raises(UserError) as caught:
+        rank_with_room(tmp_path)
+    assert str(caught.value) == (
+        "evaluation.engine = vllm: it runs adapters of rank 512 at most, and lora.r is 600; set "
+        "evaluation.engine: transformers"
+    )
+
+
+def test_memory_is_a_gibibyte_on_a_cpu_and_most_of_what_is_free_on_a_card(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert vllm_engine._memory() == {"kv_cache_memory_bytes": 1024**3}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30, 40))
+    assert vllm_engine._memory() == {"gpu_memory_utilization": ROOM * 0.75}
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """The package vllm with an engine that notes what it is told, and answers what it is given."""
+    noted = SimpleNamespace(made=None, adapters=[], runs=[], outputs=[], problem=None)
+
+    class Engine:
+        def __init__(self, **told):
+            if noted.problem:
+                raise noted.problem
+            noted.made, noted.environment = told, {name: os.environ.get(name) for name in ENVIRONMENT}
+            self.llm_engine = SimpleNamespace(add_lora=noted.adapters.append)
+
+        def generate(self, prompts, parameters, lora_request):
+            noted.runs.append((prompts, parameters, lora_request))
+            return noted.outputs
+
+    class Request(NamedTuple):
+        name: str
+        number: int
+        path: str
+
+    for name, values in {
+        "vllm": {"LLM": Engine, "SamplingParams": lambda **told: told, "__version__": "0.99"},
+        "vllm.lora": {},
+        "vllm.lora.request": {"LoRARequest": Request},
+    }.items():
+        module = ModuleType(name)
+        vars(module).update(values)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(vllm_engine, "find_spec", {"vllm": "spec"}.get)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    yield noted
+    for name in ENVIRONMENT:
+        os.environ.pop(name, None)
+
+
+ENVIRONMENT = ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_NO_USAGE_STATS")
+GREEDY = {"temperature": 0.0, "detokenize": False, "ignore_eos": True}
+
+
+class Words:
+    """A chat of which each character is a token; 9 and 8 end an answer."""
+
+    stop_ids = (9, 8)
+    tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: f" {ids} {skip_special_tokens}\n")
+
+    def prompt_ids(self, question):
+        return [int(character) for character in question]
+
+    def sample(self, question, answer, max_length):
+        ids = [*self.prompt_ids(question), *self.prompt_ids(answer)]
+        labels = [-100] * len(question) + ids[len(question) :]
+        return Sample(ids, labels, False) if len(ids) <= max_length else None
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", "bfloat16"), ("fp16", "float16"), ("fp32", "float32")])
+def test_the_engine_is_told_all_that_it_must_not_choose_itself(engine, precision, dtype):
+    made = VllmModel(Path("net"), None, precision, 4, 200)
+    assert made.name == "vllm 0.99"
+    assert engine.made == {
+        "model": "net",
+        "skip_tokenizer_init": True,
+        "trust_remote_code": False,
+        "load_format": "safetensors",
+        "generation_config": "vllm",
+        "dtype": dtype,
+        "max_model_len": 200,
+        "max_num_seqs": 4,
+        "seed": 0,
+        "kv_cache_memory_bytes": 1024**3,
+    }
+    assert engine.environment == dict(zip(ENVIRONMENT, "01", strict=True))
+    assert engine.adapters == []
+
+
+def test_an_adapter_is_loaded_at_once_and_asked_with(engine, tmp_path, monkeypatch):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 16}))
+    monkeypatch.chdir(tmp_path.parent)
+    made = VllmModel("net", Path(tmp_path.name), "fp32", 4, 200)
+    assert (engine.made["enable_lora"], engine.made["max_lora_rank"]) == (True, 16)
+    assert engine.adapters == [("adapter", 1, str(tmp_path))]
+    made.generate(Words(), [], 5, 4, "")
+    assert engine.runs[0][2] is engine.adapters[0]
+
+
+def test_a_variable_that_the_user_has_set_stays(engine, monkeypatch):
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+    VllmModel("net", None, "fp32", 4, 200)
+    assert engine.environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "1"
+
+
+def test_on_a_card_adapters_need_16_bits(engine, monkeypatch, tmp_path):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 16}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1, 2))
+    with pytest.raises(UserError) as caught:
+        VllmModel("net", tmp_path, "fp32", 4, 200)
+    assert str(caught.value) == (
+        "training.precision = fp32: on a card, vLLM runs adapters in 16 bits only; set evaluation.engine: transformers"
+    )
+    VllmModel("net", None, "fp32", 4, 200)
+    VllmModel("net", tmp_path, "bf16", 4, 200)
+
+
+@pytest.mark.parametrize("kind", [ImportError, ValueError, RuntimeError])
+def test_what_the_engine_says_is_told_in_one_line(engine, kind, tmp_path):
+    engine.problem = kind("no\n  room")
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 16}))
+    for adapter, named in ((None, "net"), (tmp_path, tmp_path)):
+        with pytest.raises(UserError) as caught:
+            VllmModel("net", adapter, "fp32", 4, 200)
+        assert str(caught.value) == (
+            f"evaluation.engine = vllm: it cannot run {named} here: no room; "
+            "set evaluation.engine: transformers to do without it"
+        )
+
+
+def test_without_the_package_the_whole_message(monkeypatch):
+    monkeypatch.setattr(vllm_engine, "find_spec", {}.get)
+    with pytest.raises(UserError) as caught:
+        VllmModel("net", None, "fp32", 4, 200)
+    assert str(caught.value) == (
+        "evaluation.engine = vllm: the package vllm is not installed beside this Python; install it as "
+        "docs.vllm.ai tells, or set evaluation.engine: transformers"
+    )
+
+
+def test_an_answer_of_the_engine_ends_before_its_stop_token(engine):
+    made = VllmModel("net", None, "fp32", 4, 200)
+    tokens = [(1, 2, 9), (1, 2, 3), (), (8,), (9, 1)]
+    engine.outputs = [SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids)]) for ids in tokens]
+    found = made.generate(Words(), ["12", "3"], 7, 4, "label")
+    assert found == Generation(
+        [
+            *(Answer("[1, 2] True", 2), Answer("[1, 2, 3] True", 3), Answer("[] True", 0), Answer("[] True", 0)),
+            Answer("[9, 1] True", 2),
+        ],
+        [],
+    )
+    prompts = [{"prompt_token_ids": [1, 2]}, {"prompt_token_ids": [3]}]
+    assert engine.runs == [(prompts, {**GREEDY, "max_tokens": 7, "stop_token_ids": (9, 8)}, None)]
+
+
+def test_the_engine_judges_the_tokens_of_the_answer_alone(engine):
+    made = VllmModel("net", None, "fp32", 4, 200)
+
+    def judged(*values):
+        places = [{token: SimpleNamespace(logprob=-value), 0: SimpleNamespace(logprob=-99)} for token, value in values]
+        return SimpleNamespace(prompt_logprobs=[None, *places])
+
+    engine.outputs = [judged((2, 50.0), (3, 0.5), (4, 0.25)), judged((7, 2.0))]
+    found = made.likelihoods(Words(), [("12", "34"), ("1111", "1"), ("6", "7")], 4)
+    assert found == Scored([Likelihood(0.75, 2), None, Likelihood(2.0, 1)], [])
+    prompts = [{"prompt_token_ids": [1, 2, 3, 4]}, {"prompt_token_ids": [6, 7]}]
+    assert engine.runs == [(prompts, {**GREEDY, "max_tokens": 1, "prompt_logprobs": 0}, None)]
 
 
 SETTINGS = {"evaluation": {"engine": "vllm", "max_new_tokens": 24, "batch_size": 4}, "quantization": NF4}

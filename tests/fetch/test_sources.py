@@ -12,6 +12,7 @@ import pytest
 from fetch_runner import MODEL
 from medscale.base.config import resolve
 from medscale.base.errors import UserError
+from medscale.base.files import sha256_json
 from medscale.fetch import hashes, sources
 from medscale.fetch.hashes import Hashes
 from medscale.fetch.manifest import content_of, read_manifest, remember, root_of, write_manifest
@@ -328,3 +329,228 @@ def test_a_folder_is_its_names_and_bytes(tmp_path):
     (tmp_path / "elsewhere" / "inner" / "a").write_text("2")
     assert folder_content(config, str(tmp_path / "elsewhere")) != before
     assert folder_content(config, None) is None
+
+
+def test_no_more_than_so_many_hashes_are_kept_and_the_oldest_go_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(hashes, "KEPT", 2)
+    note = tmp_path / "sha256.json"
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+        Hashes(note).sha256(tmp_path / name)
+    kept = list(json.loads(note.read_text()).values())
+    assert kept == [hashlib.sha256(name.encode()).hexdigest() for name in "bc"]
+
+
+def test_the_reader_is_told_why_a_large_file_takes_a_while(tmp_path, monkeypatch, capsys):
+    assert hashes.LARGE == 1024**3
+    monkeypatch.setattr(hashes, "LARGE", 2)
+    for name in ("x", "yy"):
+        (tmp_path / name).write_text(name)
+        Hashes(tmp_path / "sha256.json").sha256(tmp_path / name)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", f"reading {tmp_path / 'yy'} once, to know its content\n")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    file = tmp_path / "a"
+    file.write_text("x")
+    monkeypatch.setattr(hashes, "sha256_file", refuse)
+    with pytest.raises(UserError) as caught:
+        Hashes(tmp_path / "sha256.json").sha256(file)
+    assert str(caught.value) == f"{file} may not be read or written; change its permissions"
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "manifest", "copy", "keys"),
+    [
+        ("model", {"source": "tiny"}, "models/tiny", "model", ["source", "tiny", "conditions", "code"]),
+        ("model", {"source": "modelscope", "id": "a/Net"}, "models/Net", "model", ["source", "id", "revision"]),
+        (
+            *("data", {"source": "demo", "rows": 103_000}, "data/demo", "corpus"),
+            ["source", "rows", "seed", "noise", "conditions", "code"],
+        ),
+        ("data", {"source": "huggingface", "id": "a/B"}, "data/B", "corpus", ["source", "id", "revision", "file"]),
+    ],
+)
+def test_where_files_lie_and_what_is_asked_for(source, tmp_path, section, settings, manifest, copy, keys):
+    made = source(section, **settings)
+    config = resolve({section: settings})[section]
+    assert (made.section, made.own, made.own_content) == (section, None, None)
+    assert made.manifest == f"{tmp_path}/resources/{manifest}/manifest.json"
+    assert made.copy == f"{tmp_path}/results/data/{copy}.json"
+    assert list(made.request) == keys
+    assert {key: made.request[key] for key in keys if key in config} == {
+        key: config[key] for key in keys if key in config
+    }
+    if "code" in keys:
+        assert made.request["conditions"] == hashlib.sha256(CONDITIONS.read_bytes()).hexdigest()
+
+
+def test_what_is_made_depends_on_the_code_that_makes_it(source, monkeypatch):
+    monkeypatch.setattr(sources, "code_digest", lambda script: f"digest of {script}")
+    corpus = "digest of medscale/data/demo/corpus.py"
+    assert source(source="tiny").request["code"] == ["digest of medscale/model/tiny.py", corpus]
+    assert source("data", source="demo", rows=103_000).request["code"] == [corpus]
+
+
+def test_own_files_are_where_the_user_says(source, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own = source(source="local", path="~/own/net")
+    assert (own.own, own.request) == (model, {"source": "local", "path": "~/own/net"})
+    assert own.manifest == f"{tmp_path}/resources/models/net/manifest.json"
+    hashes_note = tmp_path / "resources" / ".medscale" / "sha256.json"
+    assert len(json.loads(hashes_note.read_text())) >= 3
+    (tmp_path / "a b.csv").write_text("question,answer\n")
+    corpus = source("data", source="file", path=str(tmp_path / "a b.csv"))
+    assert corpus.manifest == f"{tmp_path}/resources/data/a b.csv/manifest.json"
+
+
+@pytest.mark.parametrize(
+    ("section", "path", "message"),
+    [
+        ("model", None, "model.path is not set; with model.source: local it is the folder of the model"),
+        ("data", "", "data.path is not set; with data.source: file it is the file of questions and answers"),
+        ("model", "/nowhere/net", "model.path: /nowhere/net is not a folder"),
+        ("data", "/nowhere/a.csv", "data.path: /nowhere/a.csv is not there; name one file"),
+        ("data", "/", "data.path: / is a folder; name one file"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_named(section, path, message):
+    with pytest.raises(UserError) as caught:
+        sources.own_path(section, path)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("section", ["model", "data"])
+def test_a_table_of_facts_that_is_not_there_is_asked_for(section, tmp_path):
+    kind = {"model": "tiny", "data": "demo"}[section]
+    for conditions in (None, tmp_path / "nowhere.json"):
+        with pytest.raises(UserError) as caught:
+            request_of(section, {"source": kind}, conditions)
+        assert str(caught.value) == (
+            f"{section}.source: {kind} needs the table of medical facts; --conditions names no file"
+        )
+
+
+def test_the_manifest_of_own_files_says_what_they_are(source, model, tmp_path):
+    own = source(source="local", path=str(model))
+    point_to_own("model", model, Path(own.manifest))
+    told = read_manifest(own.manifest)
+    assert (told["kind"], told["source"], told["id"]) == ("model", "local", "net")
+    assert "config.json" in [file["path"] for file in told["files"]]
+    assert root_of(own.manifest) == model
+    corpus = tmp_path / "own" / "a.csv"
+    corpus.write_text("question,answer\n")
+    own = source("data", source="file", path=str(corpus))
+    point_to_own("data", corpus, Path(own.manifest))
+    told = read_manifest(own.manifest)
+    assert (told["kind"], told["source"], told["id"]) == ("data", "file", "a.csv")
+    assert [file["path"] for file in told["files"]] == ["a.csv"]
+    assert root_of(own.manifest) == corpus.parent
+
+
+@pytest.mark.parametrize("section", ["model", "data"])
+def test_own_files_that_may_not_be_read_are_named(section, model, tmp_path, monkeypatch):
+    def refuse(*args, **told):
+        raise PermissionError(13, "Permission denied", "/secret")
+
+    monkeypatch.setattr(sources, "write_manifest", refuse)
+    own = model if section == "model" else model / "config.json"
+    with pytest.raises(UserError) as caught:
+        point_to_own(section, own, tmp_path / "manifest.json")
+    assert str(caught.value) == f"{section}.path: /secret may not be read; change its permissions"
+
+
+def test_a_model_without_one_of_its_shards_is_refused(model, tmp_path):
+    (model / "model.safetensors").unlink()
+    (model / "model-00001-of-00002.safetensors").write_bytes(b"x")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=f"model.path, {model}.*model-00002-of-00002"):
+        point_to_own("model", model, tmp_path / "manifest.json")
+
+
+def test_a_corpus_under_another_name_is_pointed_to_anew(source, tmp_path):
+    """In the folder of a name only one can lie: so the manifest is written where the new name wants it."""
+    first, second = tmp_path / "a" / "x.csv", tmp_path / "a" / "y.csv"
+    first.parent.mkdir()
+    first.write_text("question,answer\n")
+    arrives_own(source("data", source="file", path=str(first)))
+    first.rename(second)
+    own = source("data", source="file", path=str(second))
+    point_to_own("data", second, Path(own.manifest))
+    told = read_manifest(own.manifest)
+    told["files"][0]["path"] = "x.csv"
+    Path(own.manifest).write_text(json.dumps(told))
+    follow(own)
+    assert read_manifest(own.manifest)["files"][0]["path"] == "y.csv"
+
+
+def test_what_is_fetched_is_followed_nowhere_and_others_after_it_are(source, model):
+    hub = source("data", source="demo", rows=103_000)
+    own = source(source="local", path=str(model))
+    arrives_own(own)
+    Path(own.manifest).unlink()
+    follow(hub, own)
+    assert Path(own.manifest).is_file()
+    assert not Path(hub.manifest).exists()
+
+
+def test_an_own_manifest_of_other_bytes_is_written_anew(source, model):
+    own = source(source="local", path=str(model))
+    arrives_own(own)
+    told = read_manifest(own.manifest)
+    told["files"][0]["sha256"] = "0" * 64
+    Path(own.manifest).write_text(json.dumps(told))
+    follow(own)
+    assert content_of(read_manifest(own.manifest)) == own.own_content
+
+
+def test_the_options_of_the_fetching_program(source):
+    settings = {"source": "huggingface", "id": "org/net"}
+    hub = source(**settings)
+    section = json.dumps(resolve({"model": settings})["model"], ensure_ascii=False, sort_keys=True)
+    assert shlex.split(fetch_options(resolve({"model": settings}), hub, CONDITIONS)) == [
+        f"--model={section}",
+        "--endpoint=",
+        f"--conditions={CONDITIONS}",
+        f"--output={hub.manifest}",
+    ]
+
+
+def test_a_folder_s_content_is_that_of_its_files_in_order(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = resolve({"paths": {"resources": str(tmp_path / "resources")}})
+    (tmp_path / "bert" / "b").mkdir(parents=True)
+    for name in ("b/x", "a"):
+        (tmp_path / "bert" / name).write_text(name)
+    expected = [[name, hashlib.sha256(name.encode()).hexdigest()] for name in ("a", "b/x")]
+    assert folder_content(config, "~/bert") == sha256_json(expected)
+    assert (tmp_path / "resources" / ".medscale" / "sha256.json").is_file()
+    assert folder_content(config, "") is None
+
+
+def test_a_moved_model_is_not_read_again(source, model, tmp_path, monkeypatch):
+    arrives_own(source(source="local", path=str(model)))
+    monkeypatch.setattr(sources, "point_to_own", lambda *told: pytest.fail("it is read once more"))
+    moved = model.rename(tmp_path / "net")
+    follow(source(source="local", path=str(moved)))
+    assert root_of(source(source="local", path=str(moved)).manifest) == moved
+    monkeypatch.setattr(sources, "relocate", lambda *told: pytest.fail("it has not moved"))
+    follow(source(source="local", path=str(moved)))
+
+
+def test_of_an_own_model_only_what_it_is_loaded_from_is_listed_and_its_licence(source, model):
+    (model / "modeling_net.py").write_text("print()")
+    (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    own = source(source="local", path=str(model))
+    point_to_own("model", model, Path(own.manifest))
+    told = read_manifest(own.manifest)
+    assert told["licence"] == "apache-2.0"
+    assert "modeling_net.py" not in [file["path"] for file in told["files"]]
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=f"model.path, {model}.*has no tokenizer"):
+        point_to_own("model", model, Path(own.manifest))

@@ -114,3 +114,12 @@ def test_a_function_gets_the_code_of_its_mutant_under_any_decorator(mutants, nam
 def test_what_lies_outside_of_functions_names_what_it_defines(mutants):
     outside = {mutant.names for mutant in mutants.values() if mutant.function is None}
     assert outside == {("LIMIT",), ("Box",)}
+
+
+def test_a_default_is_judged_by_what_runs_the_function(tmp_path):
+    path = tmp_path / "part" / "module.py"
+    path.parent.mkdir()
+    path.write_text("def scaled(value, factor=2):\n    found = value\n    return found * factor\n", encoding="utf-8")
+    default = next(mutant for mutant in mutants_of(path, tmp_path) if "factor=3" in mutant.source())
+    assert default.function is None
+    assert default.lines == {1, 2, 3}

@@ -82,3 +82,38 @@ def test_only_dropout_is_replaced_and_stays_in_its_mode():
     assert (type(model["drop"]), model["drop"].p, model["drop"].training) == (BitDropout, 0.2, True)
     assert (type(model["inner"][1]), model["inner"][1].training) == (BitDropout, False)
     assert type(model["other"]) is torch.nn.AlphaDropout
+
+
+def drawn(count, seed):
+    """The 16 bits that decide on each value, as a signed number."""
+    torch.manual_seed(seed)
+    return torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
+
+
+@pytest.mark.parametrize("count", [400_000, 400_003])
+@pytest.mark.parametrize(("p", "share"), [(0.5, 32_768), (1 / 65_536, 1), (0.25, 16_384)])
+def test_a_value_is_kept_whose_bits_are_not_below_the_share(p, share, count):
+    values = dropped(p, count, seed=4)
+    assert torch.equal(values, drawn(count, 4) < share - 32_768)
+
+
+@pytest.mark.parametrize("p", [65_535 / 65_536, 1 - 1e-9])
+def test_even_the_largest_probability_keeps_a_few_and_their_mean(p):
+    torch.manual_seed(1)
+    values = BitDropout(p)(torch.ones(1_000_000))
+    assert set(values.unique().tolist()) == {0.0, 65_536.0}
+
+
+@pytest.mark.parametrize("p", [0.0, 2**-18])
+def test_a_probability_that_rounds_to_none_changes_nothing(p):
+    values = torch.ones(10)
+    assert BitDropout(p)(values) is values
+
+
+def test_the_values_that_are_given_stay_as_they_are():
+    values = torch.ones(100, requires_grad=True)
+    torch.manual_seed(0)
+    upstream = torch.ones(100)
+    BitDropout(0.5)(values).backward(upstream)
+    assert values.detach().eq(1).all()
+    assert upstream.eq(1).all()

@@ -1,5 +1,8 @@
 """The loss from answer positions equals the model's own: value, gradients, and the loss curve."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -157,3 +160,101 @@ def test_micro_batches_hold_every_token_once_within_the_budget(lengths, tokens, 
         ]
         given_rows = [row[mask.bool()].tolist() for row, mask in zip(batch[name], batch["attention_mask"], strict=True)]
         assert sorted(kept) == sorted(given_rows)
+
+
+def test_the_sum_and_its_gradient_by_hand():
+    """Two tokens over two words: -log of 1/4 and of 1/2, with the slopes p - 1 and p."""
+    head = torch.nn.Linear(2, 2).requires_grad_(False)
+    head.weight.copy_(torch.eye(2))
+    head.bias.copy_(torch.tensor([0.0, math.log(3.0)]))
+    hidden = torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]], requires_grad=True)
+    loss = summed_loss(hidden, head, torch.tensor([0, 1]))
+    (3 * loss).backward()
+    assert loss.item() == pytest.approx(math.log(4) + math.log(2))
+    assert hidden.grad.tolist() == [pytest.approx([-2.25, 2.25]), pytest.approx([1.5, -1.5])]
+
+
+def test_small_probabilities_have_gradients_in_half_precision():
+    head = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
+    head.weight.copy_(torch.eye(2))
+    hidden = torch.tensor([[17.0, 0.0]], requires_grad=True)
+    summed_loss(hidden, head.half(), torch.tensor([0])).backward()
+    assert hidden.grad[0, 1].item() == pytest.approx(math.exp(-17), rel=0.02)
+
+
+def test_no_gradient_is_computed_where_none_is_asked_for():
+    head = torch.nn.Linear(4, 9).requires_grad_(False)
+    loss = summed_loss(torch.randn(3, 4), head, torch.tensor([1, 2, 3]))
+    assert not loss.requires_grad
+    assert loss.dtype == torch.float32
+
+
+def test_so_many_tokens_make_a_chunk(monkeypatch):
+    chunks = []
+    apply = answer_loss._SummedLoss.apply
+    monkeypatch.setattr(answer_loss._SummedLoss, "apply", lambda *told: chunks.append(told[-1]) or apply(*told))
+    for size, chunk in ((4 * 9 * 5, 5), (4 * 9 * 5 - 1, 4), (1, 1)):
+        monkeypatch.setattr(answer_loss, "CHUNK_BYTES", size)
+        summed_loss(torch.randn(3, 4), torch.nn.Linear(4, 9).requires_grad_(False), torch.tensor([1, 2, 3]))
+        assert chunks.pop() == chunk
+
+
+@pytest.mark.parametrize(
+    ("dtype", "relative", "same"),
+    [
+        (torch.float32, 0.9e-4, True),
+        (torch.float32, 2.5e-4, False),
+        (torch.bfloat16, 1e-2, True),
+        (torch.bfloat16, 5e-2, False),
+    ],
+)
+def test_a_loss_is_the_same_up_to_rounding(dtype, relative, same):
+    model = model_of().to(dtype).train()
+    seen = []
+
+    def loss_of(value):
+        def forward(**sample):
+            seen.append((model.training, torch.is_grad_enabled(), {name: x.tolist() for name, x in sample.items()}))
+            return SimpleNamespace(loss=torch.tensor(value))
+
+        return forward
+
+    assert answer_loss._same_loss(model, loss_of(5.0), loss_of(5.0 * (1 + relative))) is same
+    ids = [list(range(1, 17))]
+    assert seen == [(False, False, {"input_ids": ids, "attention_mask": [[1] * 16], "labels": ids})] * 2
+    assert model.training
+
+
+def test_the_mode_of_a_model_stays_whatever_its_loss_raises():
+    def fails(**sample):
+        raise ValueError("no loss")
+
+    for training in (True, False):
+        model = model_of().train(training)
+        with pytest.raises(ValueError, match="no loss"):
+            answer_loss._same_loss(model, fails, fails)
+        assert model.training is training
+
+
+def test_the_tokens_of_the_comparison_are_words_of_a_small_vocabulary():
+    model = model_of()
+    model.config.vocab_size = 10
+    ids = []
+
+    def forward(**sample):
+        ids.append(sample["input_ids"])
+        return SimpleNamespace(loss=torch.ones(()))
+
+    assert answer_loss._same_loss(model, forward, forward)
+    assert ids[0].tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6]]
+
+
+def test_chunks_of_half_precision_and_of_one_token(monkeypatch):
+    monkeypatch.setattr(answer_loss, "CHUNK_BYTES", 1)
+    torch.manual_seed(3)
+    head = torch.nn.Linear(8, 5).requires_grad_(False)
+    hidden, targets = torch.randn(4, 8, requires_grad=True), torch.tensor([0, 4, 2, 2])
+    (expected,) = torch.autograd.grad(torch.nn.functional.cross_entropy(head(hidden), targets, reduction="sum"), hidden)
+    (found,) = torch.autograd.grad(summed_loss(hidden, head.bfloat16(), targets), hidden)
+    assert found.dtype == torch.float32
+    assert (found - expected).norm() / expected.norm() < 0.05

@@ -49,7 +49,6 @@ def _with_imports(script: Path) -> set[Path]:
     return found
 
 
-@cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
@@ -90,7 +89,7 @@ def _normal_form(path: Path) -> str:
 
     The printed form, not ``ast.dump``, because the latter differs between versions of Python.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    tree = _tree(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -41,9 +41,7 @@ class BestComparisons(NamedTuple):
     best: int
 
 
-def compare_with_best(
-    resampled: Resampled, metric: str, candidates: Sequence[int], alpha: float = 0.05
-) -> BestComparisons:
+def compare_with_best(resampled: Resampled, metric: str, candidates: Sequence[int], alpha: float) -> BestComparisons:
     """Compare candidates with the best of them.
 
     Parameters

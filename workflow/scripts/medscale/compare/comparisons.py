@@ -95,7 +95,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.06, 0.06]
     """
-    order = np.argsort(p, kind="stable")
+    order = np.argsort(p)
     steps = p[order] * np.arange(len(p), 0, -1)
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
@@ -147,8 +147,8 @@ def _best(resampled: Resampled, metric: str, columns: list[int]) -> list[int]:
     The best of several is flattered by its choice, so that a run has a harder time against it: the error is on the
     safe side.
     """
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    return [max(columns, key=lambda column: sign * resampled.points[metric][column])] if columns else []
+    better = min if metric in LOWER_IS_BETTER else max
+    return [better(columns, key=lambda column: resampled.points[metric][column])] if columns else []
 
 
 def _partners(control: Configuration, tuned: Mapping[int, Configuration], steps: Mapping[str, int | None]) -> list[int]:

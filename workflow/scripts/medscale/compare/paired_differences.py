@@ -139,7 +139,7 @@ def p_values(differences: Differences) -> np.ndarray:
     normal = stats.norm.isf(stats.t.sf(observed, differences.freedom))
     count = (np.abs(differences.studentised) >= normal - 1e-9).sum(axis=0)
     p = (count + 1) / (len(differences.studentised) + 1)
-    p[too_few(differences) | (observed == 0)] = 1.0
+    p[too_few(differences)] = 1.0
     return np.where(np.isnan(observed), np.nan, p)
 
 
@@ -201,7 +201,7 @@ def _studentised(sums: np.ndarray, items: int) -> np.ndarray:
     # a sum of squares that is 0 but for rounding: the resample drew one value only
     squares = np.where(squares <= 1e-12 * second, 0.0, squares)
     with np.errstate(divide="ignore", invalid="ignore"):
-        studentised = deviation * weight / np.sqrt(squares * items / max(1, items - 1))
+        studentised = deviation * weight / np.sqrt(squares * items / (items - 1))
     return np.where(deviation == 0, 0.0, studentised)
 
 

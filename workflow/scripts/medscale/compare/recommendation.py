@@ -128,14 +128,14 @@ def pareto_flags(candidates: Sequence[Mapping[str, Any]], metric: str) -> list[b
 
     A candidate whose time or memory of training is not known is on no front; the base model takes none of either.
     """
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    lower = metric in LOWER_IS_BETTER
     known = {}
     for place, candidate in enumerate(candidates):
-        hours, memory = candidate["gpu_hours"], candidate["peak_memory_gib"]
+        value, hours, memory = candidate["value"], candidate["gpu_hours"], candidate["peak_memory_gib"]
         if hours == 0 and memory is None:
             memory = 0.0
         if hours is not None and memory is not None:
-            known[place] = (-sign * candidate["value"], hours, memory)
+            known[place] = (value if lower else -value, hours, memory)
 
     def dominated(mine: tuple) -> bool:
         return any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for other in known.values())

@@ -129,8 +129,9 @@ def configurations_of(evaluations: Iterable[Mapping[str, Any]]) -> list[Configur
             kind = "control" if evaluation["arm"] == "control" else "tuned"
         runs = found[name].runs if name in found else ()
         # the bare name is the first seed's, whatever the order of the files
-        found[name] = Configuration(name, kind, method, size, (run, *runs) if run == name else (*runs, run))
-    return [each._replace(name=each.runs[0]) for each in found.values()]
+        runs = (run, *runs) if run == name else (*runs, run)
+        found[name] = Configuration(runs[0], kind, method, size, runs)
+    return list(found.values())
 
 
 def resample(

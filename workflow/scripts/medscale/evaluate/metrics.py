@@ -116,14 +116,20 @@ def bertscore(pairs: Sequence[Pair], options: Options) -> list[tuple[float, ...]
 def _sacrebleu_chrf():
     from sacrebleu.metrics import CHRF  # optional, so imported only where the metric is asked for
 
-    return CHRF()
+    return _scored_once(CHRF())
 
 
 @lru_cache(maxsize=1)
 def _sacrebleu_zh():
     from sacrebleu.metrics import BLEU
 
-    return BLEU(tokenize="zh", effective_order=True)
+    return _scored_once(BLEU(tokenize="zh", effective_order=True))
+
+
+def _scored_once(metric: Any) -> Any:
+    """Return a metric of sacrebleu that can say its signature: it has none before its first score."""
+    metric.sentence_score("是", ["是"])
+    return metric
 
 
 def _rouge_signature() -> str:

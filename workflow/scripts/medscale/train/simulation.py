@@ -72,6 +72,7 @@ class Simulated(NamedTuple):
     Attributes:
         weights_gib: of the loaded model.
         adapter_gib: of the adapter's weights alone.
+        resting_gib: what is alive between two micro-batches: weights, gradients, and the optimiser's moments.
         peak_gib: most that is alive at once.
         peak_in: the segment of the peak, such as ``backward 3``.
         micro_batch: work of one forward and backward pass.
@@ -81,6 +82,7 @@ class Simulated(NamedTuple):
 
     weights_gib: float
     adapter_gib: float
+    resting_gib: float
     peak_gib: float
     peak_in: str
     micro_batch: Work
@@ -171,7 +173,7 @@ class Run(NamedTuple):
                 optimiser += segment.work.times(share)
             else:
                 passes += segment.work.times(repeats)
-        gib = (sizes.weights / GIB, sizes.adapter / GIB, peak / GIB)
+        gib = (sizes.weights / GIB, sizes.adapter / GIB, sizes.resting / GIB, peak / GIB)
         return Simulated(*gib, peak_in, passes, optimiser, sizes.trainable)
 
 

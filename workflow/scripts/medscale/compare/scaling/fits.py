@@ -24,7 +24,7 @@ TOLERANCE = 1e-5
 """The pattern search ends at steps of this size in log β and log k."""
 MOVES = 200
 BLOCK = 2_000_000
-"""Numbers that the grid search holds at once."""
+"""Numbers that the grid search holds at once, at least one for each place of the grid."""
 
 
 class Fits(NamedTuple):
@@ -43,7 +43,7 @@ class Fits(NamedTuple):
 
     def predict(self, sizes: np.ndarray) -> np.ndarray:
         """Return the losses at ``sizes``, of shape (fits, sizes); infinite for a power law at size 0."""
-        x = np.asarray(sizes, dtype=np.float64) / self.reference
+        x = np.asarray(sizes) / self.reference
         with np.errstate(divide="ignore", invalid="ignore"):
             part = self.a[:, None] / (self.k[:, None] + x ** self.beta[:, None])
         return np.where(self.a[:, None] > 0, part, 0.0) + self.e[:, None]
@@ -68,8 +68,8 @@ def fit(sizes: np.ndarray, losses: np.ndarray, rectified: bool) -> Fits:
     rectified : bool
         Which of the two laws.
     """
-    losses = np.atleast_2d(np.asarray(losses, dtype=np.float64))
-    sizes = np.asarray(sizes, dtype=np.float64)
+    losses = np.atleast_2d(losses)
+    sizes = np.asarray(sizes)
     reference = float(np.exp(np.log(sizes[sizes > 0]).mean()))
     points = _Points(sizes / reference, losses)
     place, step = _grid_search(points, rectified)
@@ -84,7 +84,7 @@ class _Points:
 
     def __init__(self, x: np.ndarray, losses: np.ndarray):
         self.x, self.losses = x, losses
-        self.mean = losses.mean(-1, keepdims=True)
+        self.mean = losses.mean(1, keepdims=True)
         self.centred = losses - self.mean
 
     def of(self, fits: slice | np.ndarray) -> "_Points":
@@ -104,7 +104,7 @@ class _Points:
         mean = curves.mean(-1)
         centred = curves - mean[..., None]
         spread = (centred**2).sum(-1)
-        flat = (self.centred**2).sum(-1, keepdims=True)
+        flat = (self.centred**2).sum(1, keepdims=True)
         a = _products(self.centred, centred) / spread
         e = self.mean - a * mean
         rss = flat - a**2 * spread
@@ -140,9 +140,9 @@ def _grid_search(points: _Points, rectified: bool) -> tuple[np.ndarray, np.ndarr
     axes = [np.linspace(*ends, GRID) for ends in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
     curves = points.curves(grid, rectified)
-    rows = max(1, BLOCK // len(grid))
+    rows = BLOCK // len(grid)
     starts = range(0, len(points.losses), rows)
-    best = [points.of(slice(start, start + rows)).solve(curves)[2].argmin(-1) for start in starts]
+    best = [points.of(slice(start, start + rows)).solve(curves)[2].argmin(1) for start in starts]
     return grid[np.concatenate(best)], (high - low) / (GRID - 1)
 
 
@@ -157,7 +157,7 @@ def _pattern_search(points: _Points, place: np.ndarray, step: np.ndarray, rectif
             break
         near = np.clip(place[left, None] + scale[left, None, None] * step * moves, low, high)
         here = points.of(left)
-        best = here.solve(here.curves(near, rectified))[2].argmin(-1)  # the first of equals is the place itself
+        best = here.solve(here.curves(near, rectified))[2].argmin(1)  # the first of equals is the place itself
         place[left] = near[np.arange(len(left)), best]
         scale[left[best == 0]] /= 2
     return place

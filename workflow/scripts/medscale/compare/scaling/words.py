@@ -5,7 +5,7 @@ from typing import Any
 
 from medscale.compare.scaling.choice import BOUND, FLAT, WIDE
 
-METRICS = {"nll": "NLL", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "rouge_l": "ROUGE-L", "bleu_4": "BLEU-4"}
+METRICS = {"rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "rouge_l": "ROUGE-L", "bleu_4": "BLEU-4"}
 PROBLEMS = {
     FLAT: (
         "the values do not clearly improve with the number of training rows",
@@ -65,9 +65,9 @@ def one_more(metric: str, step: float, answer: dict[str, Any]) -> Sentence:
 
 
 def _step(metric: str, step: float) -> tuple[str, str]:
-    name = METRICS.get(metric, metric)
     if metric == "nll":
         return f"{step:g} nats less NLL per answer token", f"每个答案词元的 NLL 再降低 {step:g} 奈特"
+    name = METRICS.get(metric, metric)
     amount = f"one more {name} point" if step == 1 else f"{step:g} more {name} points"
     return amount, f"{name} 再提高 {step:g} 分"
 
@@ -93,24 +93,22 @@ def _range(ends: list[int | None]) -> tuple[str, str]:
 def _hours(hours: float | None) -> tuple[str, str]:
     if hours is None:
         return "", ""
-    amount, zh_amount = (
-        (f"{hours:.2g} hours", f"{hours:.2g} 小时")
-        if hours < 100
-        else (_about(hours) + " hours", _about(hours) + " 小时")
-    )
     if hours < 1:
-        amount, zh_amount = f"{max(hours * 60, 0.1):.2g} minutes", f"{max(hours * 60, 0.1):.2g} 分钟"
+        number, unit, zh_unit = f"{max(hours * 60, 0.1):.2g}", "minute", "分钟"
+    else:
+        number, unit, zh_unit = f"{hours:.2g}" if hours < 99.5 else _about(hours), "hour", "小时"
+    plural = "" if number == "1" else "s"
     return (
-        f"; one training on all of them takes about {amount} on the hardware of this study",
-        f"；在本研究的硬件上用全部数据训练一次约需 {zh_amount}",
+        f"; one training on all of them takes about {number} {unit}{plural} on the hardware of this study",
+        f"；在本研究的硬件上用全部数据训练一次约需 {number} {zh_unit}",
     )
 
 
 def _about(number: float) -> str:
-    """Return a number of rows with two significant digits.
+    """Return a number, whole or at least 100, with two significant digits.
 
     >>> _about(46_321), _about(7)
     ('46,000', '7')
     """
     digits = len(str(abs(round(number))))
-    return f"{round(number, min(0, 2 - digits)):,.0f}"
+    return f"{round(number, 2 - digits):,.0f}"

@@ -39,7 +39,7 @@ class Components:
 
     def labels(self) -> np.ndarray:
         """Return the name of each item's set, int64 of shape ``(count,)``."""
-        labels = np.array(self._parents, dtype=np.int64)
+        labels = np.array(self._parents)
         while not np.array_equal(labels, above := labels[labels]):
             labels = above
         return labels

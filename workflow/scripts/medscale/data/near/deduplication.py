@@ -122,7 +122,7 @@ class Duplicates:
         return twins
 
     def _near_pairs(self, distinct: np.ndarray) -> list[tuple[int, int, float, float]]:
-        """Return the near-duplicate pairs among these rows in the order of the later row, then of the earlier one."""
+        """Return the near-duplicate pairs among these rows, in their order: the earlier row first."""
         if self._candidates is None:
             return []
         self._candidates.keep(distinct)
@@ -137,7 +137,7 @@ class Duplicates:
                 if field == 0:
                     question = found[keep]
             near += zip(*pairs.T.tolist(), question[keep].tolist(), found[keep].tolist(), strict=True)
-        return sorted(near, key=lambda pair: (pair[1], pair[0]))
+        return sorted(near)
 
 
 def _digests(rows: Iterable[tuple[str, str]]) -> np.ndarray:

@@ -43,7 +43,7 @@ class Similarity:
         A test question that shares no n-gram with any of them has the similarity 0 and the number 0.
         """
         rows, ngrams = _distinct_ngrams(texts)
-        sizes = np.bincount(rows, minlength=len(texts))
+        sizes = np.bincount(rows)  # every text has an n-gram
         places = np.minimum(np.searchsorted(self._ngrams, ngrams), len(self._ngrams) - 1)
         known = self._ngrams[places] == ngrams
         # One product of sparse matrices counts the n-grams that each test question shares with each text.

@@ -72,7 +72,7 @@ class TextStore(Sequence[str]):
             # One call reads at most 2 GiB.
             parts.append(os.pread(self._file.fileno(), end - position, position))
             position += len(parts[-1])
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)
 
 
 def digest(text: str) -> bytes:
@@ -95,7 +95,7 @@ def first_occurrences(digests: np.ndarray) -> np.ndarray:
     starts = np.ones(len(order), bool)
     starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     result = np.empty(len(order), np.int64)
-    result[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1] if len(order) else order
+    result[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
     return result
 
 
