@@ -21,13 +21,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from circumstances import circumstances, load_average, median, told
+from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
 from medscale.base.files import write_json
 from medscale.data.demo.corpus import generate as demo_rows
 from medscale.data.demo.corpus import load_conditions
 from medscale.evaluate.generation import Answer, generate
 from medscale.model.chat import Chat
-from medscale.model.hardware import MemoryMeter, device, hardware, use_one_device
+from medscale.model.hardware import MemoryMeter, device, hardware
 from medscale.model.precision import precision, torch_dtype
 from medscale.model.tiny import new_model, pretrain, train_tokenizer
 from training_inputs import SHAPES, SYSTEM_PROMPT
@@ -42,9 +43,9 @@ VOCABULARY = 151_936
 TEXTS = 3000
 
 
+@leased_cards()  # before anything asks CUDA how many there are
 def main() -> None:
     args = parse_arguments()
-    use_one_device()
     torch.set_num_threads(args.threads)
     result = {"schema_version": 1, **circumstances(PACKAGES), "hardware": hardware()}
     size = SIZES[args.size]

@@ -19,11 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from circumstances import peak_resident_gib
 from flops import training_flop
+from medscale.base.cards import leased_cards
 from medscale.base.config import resolve
 from medscale.base.files import read_json, write_json
 from medscale.fetch.manifest import write_manifest
 from medscale.model.chat import IGNORED
-from medscale.model.hardware import EnergyMeter, MemoryMeter, hardware, rows_a_pass, use_one_device
+from medscale.model.hardware import EnergyMeter, MemoryMeter, hardware, rows_a_pass
 from medscale.model.loading import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
 from medscale.model.memory import layers_to_checkpoint
 from medscale.model.tokenizer import load_tokenizer
@@ -55,10 +56,10 @@ class Clock(TrainerCallback):
             self.reserved = self.memory.reserved()
 
 
+@leased_cards()  # before anything asks CUDA how many there are
 def main(job_file: str) -> None:
     job = read_json(job_file)
     contender = job["contender"]
-    use_one_device()
     torch.set_num_threads(job["threads"])
     rows = Dataset.from_parquet(str(Path(job["folder"]) / "rows.parquet"), cache_dir=str(Path(job["folder"]) / "cache"))
     warm_up, rows = rows.select(range(job["warm_up"])), rows.select(range(job["warm_up"], job["warm_up"] + job["rows"]))

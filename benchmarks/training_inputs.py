@@ -16,11 +16,12 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from flops import head_share, peak_tflops
+from medscale.base.cards import leased_cards
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import write_json
 from medscale.data.text_encoding import detect_encoding
 from medscale.model.chat import IGNORED, Chat
-from medscale.model.hardware import device, hardware, use_one_device
+from medscale.model.hardware import device, hardware
 from medscale.model.precision import precision, torch_dtype
 from medscale.model.tiny import train_tokenizer
 from qwen_tokenizer import qwen_tokenizer
@@ -60,9 +61,9 @@ SYSTEM_PROMPT = "你是一名专业、谨慎的医生，请用中文回答患者
 LETTERS = ["高血压患者应低盐饮食，按时服药。", "感冒多由病毒引起，注意休息，多喝温水。"]
 
 
+@leased_cards()  # before anything asks CUDA how many there are
 def main() -> None:
     args = parse_arguments()
-    use_one_device()
     kind = precision()
     shape = SHAPES[args.shape]
     if args.csv:

@@ -10,8 +10,9 @@ from datasets import Dataset
 from transformers import PrinterCallback, Trainer
 
 from medscale.base.errors import UserError
+from medscale.base.imports import needs_bitsandbytes
 from medscale.train import trainer as training
-from medscale.train.accelerations import needs_bitsandbytes, usable
+from medscale.train.accelerations import usable
 from medscale.train.checkpoints import mark_complete, newest_checkpoint
 from medscale.train.trainer import (
     GROUP,
@@ -509,7 +510,7 @@ def test_a_trainer_on_a_card_keeps_its_dropout_and_pads_to_eighths(made, monkeyp
     ],
 )
 def test_bitsandbytes_is_needed_for_four_bits_and_its_optimizer(method, optimizer, needed):
-    assert needs_bitsandbytes(method, {"optimizer": optimizer}) is needed
+    assert needs_bitsandbytes(method, optimizer) is needed
 
 
 OLD = "training.liger_kernel is left out: its kernels need a card of compute capability 8.0 or higher"

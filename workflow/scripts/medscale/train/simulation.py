@@ -162,9 +162,9 @@ class Run(NamedTuple):
         for segment in self.segments:
             kind, _, number = segment.name.partition(" ")
             repeats = times.get(int(number), 1) if number else 1
-            # The optimiser works on what is trained, and on nothing else.
-            share = trained if kind == "optimiser" else 1.0
-            rise, change = int((segment.peak - segment.start) * share), segment.end - segment.start
+            # The optimiser works on what is trained, and on nothing else; autocast has kept what no layer needs.
+            share = {"optimiser": trained, "release": wanted[0] / max(1, pattern[0])}.get(kind, 1.0)
+            rise, change = int((segment.peak - segment.start) * share), int((segment.end - segment.start) * share)
             top = live + max(rise, rise + (repeats - 1) * change)
             if top > peak:
                 peak, peak_in = top, kind
@@ -230,7 +230,9 @@ def _step(model: PreTrainedModel, optimiser: torch.optim.Optimizer, step: Step, 
     with _autocast(step):
         hidden = base.get_decoder()(input_ids=ids, attention_mask=masks, use_cache=False)[0]
         loss = summed_loss(hidden[:, :-1].flatten(0, 1)[where], base.get_output_embeddings(), targets) / count
-    del hidden
+        del hidden
+        counter.begin("release")  # of the adapters' weights in 16 bits, which autocast has kept
+    counter.begin("head")
     loss.backward()
     del loss
     counter.begin("optimiser")
