@@ -17,6 +17,7 @@ from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, Train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+
 from circumstances import peak_resident_gib
 from flops import training_flop
 from medscale.base.cards import leased_cards
@@ -24,10 +25,10 @@ from medscale.base.config import resolve
 from medscale.base.files import read_json, write_json
 from medscale.fetch.manifest import write_manifest
 from medscale.model.chat import IGNORED
-from medscale.model.hardware import EnergyMeter, MemoryMeter, hardware, rows_a_pass
-from medscale.model.loading import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
-from medscale.model.memory import layers_to_checkpoint
+from medscale.model.hardware import EnergyMeter, MemoryMeter
+from medscale.model.loading import add_adapter, checkpoint_layers, load_base
 from medscale.model.tokenizer import load_tokenizer
+from medscale.train.fitting import choose
 from medscale.train.trainer import make_trainer, trainer_arguments
 
 DEFAULTS = resolve({})
@@ -142,14 +143,13 @@ def study_trainer(
     folder = Path(job["folder"]) / "medscale"
     arguments = trainer_arguments(folder, training, len(rows), contender["weights"], job["seed"])
     validation = rows.select(range(2))
-    micro_batch = rows_a_pass(training["micro_batch"])
-    trainer = make_trainer(model, tokenizer, rows, validation, arguments, training, micro_batch, energy)
-    activations = measure_activations(model)
-    asked = training["gradient_checkpointing"]
-    card, trainable = hardware()["gpu_memory_gib"], trainable_parameters(model)
-    checkpoint_layers(
-        model, layers_to_checkpoint(asked, card, activations, job["load_gib"], trainable, trainer.micro_batch_tokens)
-    )
+    settings = {"training": training, "lora": DEFAULTS["lora"], "quantization": DEFAULTS["quantization"]}
+    method = "qlora" if getattr(model, "is_loaded_in_4bit", False) else "lora"
+    fit, problem = choose(model.config, method, method, settings, training["micro_batch"])
+    if problem:
+        raise RuntimeError(problem)
+    trainer = make_trainer(model, tokenizer, rows, validation, arguments, training, fit.rows, energy)
+    checkpoint_layers(model, fit.checkpointed)
     return trainer
 
 

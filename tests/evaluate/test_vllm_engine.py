@@ -21,8 +21,8 @@ from medscale.evaluate.generation import Answer, Generation, Likelihood, Scored,
 from medscale.evaluate.vllm_engine import RANKS, VllmModel, rank_with_room
 from medscale.fetch.manifest import verify
 from medscale.model.chat import Chat, Sample
+from medscale.model.hardware import ROOM
 from medscale.model.loading import add_adapter, load_adapter, load_base
-from medscale.model.memory import ROOM
 from medscale.model.tokenizer import load_tokenizer
 
 NF4 = {"quant_type": "nf4", "double_quant": True}

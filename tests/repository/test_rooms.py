@@ -14,7 +14,15 @@ HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes", "dataset
 # Modules that import the heavy libraries at their top. A module that is not here may be imported where there are none.
 MODELS = {
     *("model/hardware", "model/precision", "model/loading", "model/padding", "model/tiny"),
-    *("train/accelerations", "train/adapter_dropout", "train/answer_loss", "train/trainer", "train/run"),
+    *(
+        "train/accelerations",
+        "train/adapter_dropout",
+        "train/answer_loss",
+        "train/trainer",
+        "train/run",
+        "train/fitting",
+        "train/simulation",
+    ),
     *("evaluate/generation", "evaluate/decoding", "evaluate/vllm_engine", "evaluate/bertscore", "evaluate/run"),
     *("plan/random_model", "plan/training", "plan/prediction", "plan/rows", "plan/forecast"),
 }

@@ -14,16 +14,13 @@ from transformers import TrainerCallback
 from conftest import TEXTS
 from medscale.base.errors import UserError
 from medscale.fetch.manifest import verify
-from medscale.model import hardware
 from medscale.model.chat import Chat
-from medscale.model.hardware import EnergyMeter, rows_a_pass, supported
-from medscale.model.loading import add_adapter, checkpoint_layers, decoder_layers, load_base, measure_activations
-from medscale.model.memory import Activations, layers_to_checkpoint, training_gib
+from medscale.model.hardware import EnergyMeter, supported
+from medscale.model.loading import add_adapter, checkpoint_layers, decoder_layers, load_base
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train import trainer as training
 from medscale.train.accelerations import usable
 from medscale.train.adapter_dropout import BitDropout
-from medscale.train.answer_loss import use_answer_loss
 from medscale.train.checkpoints import newest_checkpoint
 from medscale.train.trainer import (
     EpochOrder,
@@ -199,8 +196,6 @@ def test_gradient_checkpointing_changes_nothing_but_memory(tiny_model, rows, tmp
     plain = trainer_for(tiny_model, rows, tmp_path / "a", method, lora=no_dropout, epochs=1)
     saving = trainer_for(tiny_model, rows, tmp_path / "b", method, checkpointing=layers, lora=no_dropout, epochs=1)
     assert [layer.gradient_checkpointing for layer in decoder_layers(saving.model)] == [True, layers == 2]
-    kept = [measure_activations(trainer.model) for trainer in (plain, saving)]
-    assert kept[1].layer < 0.7 * kept[0].layer
     plain.train()
     saving.train()
     assert losses(saving) == pytest.approx(losses(plain), abs=1e-5)
@@ -324,13 +319,6 @@ def test_the_fast_path_has_the_loss_curve_of_the_plain_one(tiny_model, rows, tmp
     assert losses(fast) == pytest.approx(losses(plain), abs=1e-4)
 
 
-@pytest.mark.parametrize(("kind", "rows"), [("cpu", 1), ("cuda", 4)])
-def test_rows_a_pass_are_what_was_asked_for_or_what_the_device_likes(monkeypatch, kind, rows):
-    monkeypatch.setattr(hardware, "device", lambda: torch.device(kind))
-    assert rows_a_pass() == rows_a_pass("auto") == rows
-    assert rows_a_pass(3) == rows_a_pass("3") == 3
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a card PyTorch's own dropout is the fast one")
 def test_every_dropout_of_the_adapter_is_the_fast_one(tiny_model, rows, tmp_path):
     kinds = {
@@ -398,28 +386,3 @@ def test_the_order_groups_lengths():
     order = list(EpochOrder(lengths, 8, 1, lambda: 0))
     padded = sum(8 * max(lengths[i] for i in order[start : start + 8]) for start in range(0, 4000, 8))
     assert padded / sum(lengths) < 1.05
-
-
-def test_as_few_layers_are_checkpointed_as_the_card_needs():
-    activations = Activations(layer=400_000, boundary=4_000, rest=50_000, layers=36)
-    step = {"activations": activations, "weights_gib": 5.75, "trainable": 30_000_000, "tokens": 2048}
-    needed = [training_gib(**step, checkpointed=count) for count in range(37)]
-    for card in (7, 12, 16, 24, 80):
-        count = layers_to_checkpoint("auto", card, **step)
-        assert needed[count] <= 0.9 * card or count == 36
-        assert count == 0 or needed[count - 1] > 0.9 * card
-    assert layers_to_checkpoint("auto", 80, **step) == 0
-    assert 0 < layers_to_checkpoint("auto", 24, **step) < 36
-    assert layers_to_checkpoint("auto", None, **step) == 0
-    assert layers_to_checkpoint(True, 80, **step) == 36
-    assert layers_to_checkpoint(False, 4, **step) == 0
-
-
-def test_the_measured_activations_are_those_that_a_longer_sample_keeps(tiny_model):
-    model = add_adapter(load_base(verify(tiny_model), "lora", NF4, "fp32"), LORA, seed=1)
-    use_answer_loss(model.get_base_model())
-    short, long = measure_activations(model, 32), measure_activations(model, 96)
-    assert short.layers == 2
-    assert short.layer == pytest.approx(long.layer, rel=0.05)
-    hidden, intermediate = model.config.hidden_size, model.config.intermediate_size
-    assert 4 * (6 * hidden + 2 * intermediate) < short.layer < 4 * (40 * hidden + 20 * intermediate)

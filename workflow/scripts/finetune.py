@@ -11,6 +11,7 @@ from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
 
 def main() -> None:
     args = parse_arguments()
+    args.largest = args.largest or args.method
     leave_out(*UNUSED)
     if not needs_bitsandbytes(args.method, json.loads(args.settings)["training"]["optimizer"]):
         leave_out("bitsandbytes")  # which the Trainer's PEFT would import
@@ -29,6 +30,9 @@ def parse_arguments() -> argparse.Namespace:
         "--settings", required=True, help="JSON text with the sections training, lora, quantization and more"
     )
     parser.add_argument("--micro-batch", required=True, help="samples of full length a forward pass, or auto")
+    parser.add_argument(
+        "--largest", choices=["lora", "qlora"], help="the study's method that needs most memory (default: this one)"
+    )
     parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     add_source(parser, "model", "base model")

@@ -28,7 +28,9 @@ MAX_TOKENS = 512
 
 
 def bertscore(pairs: Sequence[tuple[str, str]], folder: str, threads: int = 1) -> list[float]:
-    """Return the F of each pair of a prediction and a label, in points of 100.
+    """Return the F of each pair of a prediction and a label, in points of 100, computed on the CPU.
+
+    Scoring runs beside a training, whose card it must not take memory of.
 
     It is 0 where either side has no token, and where the two are less alike than unrelated (a negative cosine).
 
@@ -113,8 +115,7 @@ def _load(folder: str) -> tuple[Any, Any]:
         model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise UserError(f"{problem}: cannot be loaded ({error}); download the model's directory once more") from error
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return tokenizer, model.eval().to(device)
+    return tokenizer, model.eval()
 
 
 def _weights_digest(folder: str) -> str:

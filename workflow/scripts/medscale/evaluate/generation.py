@@ -1,5 +1,6 @@
 """Greedy answers and the likelihood of the references, many rows at once."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -153,6 +154,11 @@ def _likelihoods(model: torch.nn.Module, chat: Chat, samples: list[Sample]) -> l
     for row, count in enumerate(counts):
         log_probabilities = logits[row, -count - 1 : -1].float().log_softmax(-1)
         nll = -log_probabilities.gather(1, ids[row, -count:, None]).double().sum().item()
+        if not math.isfinite(nll):
+            raise UserError(
+                f"the likelihood of an answer is {nll} in {str(model.dtype).removeprefix('torch.')}: values of this "
+                "model are larger than the format allows; set training.precision to bf16 or fp32"
+            )
         found.append(Likelihood(nll, count))
     return found
 

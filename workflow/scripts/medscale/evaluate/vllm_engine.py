@@ -13,9 +13,10 @@ import torch
 
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
+from medscale.base.machine import GIB
 from medscale.evaluate.generation import Answer, Generation, Likelihood, Scored
 from medscale.model.chat import Chat, Sample
-from medscale.model.memory import GIB, ROOM
+from medscale.model.hardware import ROOM
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM's ``max_lora_rank`` may have; an adapter needs one that is not below its rank."""

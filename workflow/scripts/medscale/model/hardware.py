@@ -16,6 +16,9 @@ from medscale.base.torch_builds import BUILDS, build_for, how_to_install, major
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "snakemake")
 
+ROOM = 0.9
+"""Share of a card's memory that is planned for; the rest is the CUDA context, workspaces and fragments."""
+
 
 def device() -> torch.device:
     """Return the first visible CUDA device, or the CPU of a machine without one.
@@ -67,15 +70,15 @@ def supported(capability: tuple[int, int], architectures: list[str]) -> bool:
     return not numbers or capability[0] * 10 + capability[1] >= min(numbers)
 
 
-def rows_a_pass(asked: int | str = "auto") -> int:
-    """Return how many rows of full length a forward pass of training takes.
+def card_gib() -> float:
+    """Return all memory of the card in GiB."""
+    return torch.cuda.get_device_properties(0).total_memory / GIB
 
-    ``auto`` is 4 on a card. On a CPU it is 1: the matrix products are no faster with more, and what lies between them
-    leaves the caches.
-    """
-    if asked != "auto":
-        return int(asked)
-    return 1 if device().type == "cpu" else 4
+
+def free_gib() -> float:
+    """Return what of the card's memory this process can have: what is free, and what it holds itself, in GiB."""
+    free, _ = torch.cuda.mem_get_info()
+    return (free + torch.cuda.memory_reserved()) / GIB
 
 
 def hardware() -> dict[str, Any]:

@@ -4,7 +4,6 @@ PEFT and bitsandbytes take seconds to import, so only what uses them does: the b
 PEFT.
 """
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medscale.base.errors import UserError
 from medscale.model.hardware import device
-from medscale.model.memory import Activations
 from medscale.model.precision import torch_dtype
 
 if TYPE_CHECKING:
@@ -120,55 +118,6 @@ def checkpoint_layers(model: "PeftModel", count: int) -> None:
         model.get_base_model().gradient_checkpointing_enable(gradient_checkpointing_kwargs=CHECKPOINTING)
     for place, layer in enumerate(layers):
         layer.gradient_checkpointing = place < count
-
-
-def measure_activations(model: "PeftModel", tokens: int = 64) -> Activations:
-    """Measure on one short sample what a forward pass keeps for the backward pass, on any device.
-
-    Args:
-        model: a model with its adapter, in the precision of the training; nothing in it is changed.
-        tokens: length of the sample; what is kept is proportional to it, attention being fused.
-    """
-    layers = decoder_layers(model)
-    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    kept: dict[int, tuple[int, int]] = {}
-    inside = [0]  # the number of the layer that runs now, 0 outside
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in parameters:
-            kept.setdefault(storage.data_ptr(), (storage.nbytes(), inside[0]))
-            alive.append(tensor)
-        return tensor
-
-    alive: list[torch.Tensor] = []  # so that no storage is freed and its address given out again
-    hooks = []
-    for number, layer in enumerate(layers, 1):
-        hooks.append(layer.register_forward_pre_hook(lambda *_, number=number: inside.__setitem__(0, number)))
-        hooks.append(layer.register_forward_hook(lambda *_: inside.__setitem__(0, 0)))
-    width = model.get_base_model().config.get_text_config().hidden_size
-    ids = torch.zeros((1, tokens), dtype=torch.long, device=next(model.parameters()).device)
-    training = model.training
-    model.train()
-    try:
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _autocast(model):
-            output = model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids)
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
-    del output
-    within = sum(size for size, where in kept.values() if where)
-    outside = sum(size for size, where in kept.values() if not where)
-    count = max(1, len(layers))
-    item = torch.finfo(model.get_base_model().dtype).bits // 8
-    return Activations(within / count / tokens, width * item, outside / tokens, len(layers))
-
-
-def _autocast(model: "PeftModel") -> Any:
-    """Return the context in which the Trainer will run the model: mixed precision unless its weights are float32."""
-    dtype = model.get_base_model().dtype
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device().type, dtype=dtype)
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path, merge: bool) -> torch.nn.Module:

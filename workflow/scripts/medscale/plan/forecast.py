@@ -16,7 +16,7 @@ from medscale.base.errors import UserError
 from medscale.base.events import now
 from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
-from medscale.base.settings import settings_for
+from medscale.base.settings import largest_method, settings_for
 from medscale.base.study import Run, runs_of, size_label
 from medscale.model.chat import Chat
 from medscale.model.hardware import device, hardware, software
@@ -119,6 +119,7 @@ def task_of(
 ) -> Task:
     """Return what a process needs to measure one kind of run."""
     settings = settings | {name: config[name] for name in ("quantization", "evaluation")}
+    settings["largest"] = largest_method(config)
     passes, parts = planned_passes(config, lengths, tuned=train is not None), lengths.parts
     return Task(shape, method, settings, train, parts["validation"], passes, parts["test"], args.threads, args.seconds)
 

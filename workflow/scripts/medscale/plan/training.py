@@ -12,16 +12,16 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from medscale.base.errors import UserError
 from medscale.model.chat import IGNORED
-from medscale.model.hardware import EnergyMeter, MemoryMeter, device, hardware, rows_a_pass
-from medscale.model.loading import add_adapter, checkpoint_layers, measure_activations, trainable_parameters
-from medscale.model.memory import layers_to_checkpoint
+from medscale.model.hardware import EnergyMeter, MemoryMeter, device
+from medscale.model.loading import add_adapter, checkpoint_layers, trainable_parameters
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
-from medscale.plan.arithmetic import Step, TimeModel, batches, cut, fit, saves
+from medscale.plan.arithmetic import Step, TimeModel, batches, cut, saves
 from medscale.plan.lengths import Row
-from medscale.plan.random_model import blank_tokenizer, load_shape
+from medscale.plan.random_model import blank_tokenizer, config_of, load_shape
 from medscale.plan.shapes import Shape
 from medscale.train.accelerations import usable
+from medscale.train.fitting import Fit, choose, lower
 from medscale.train.trainer import EpochOrder, StudyTrainer, make_trainer, planned_steps, trainer_arguments
 
 WARM_UP = 4
@@ -101,30 +101,29 @@ def measure_training(
     Args:
         shape: the model.
         method: lora or qlora.
-        settings: sections training, lora, quantization.
+        settings: sections training, lora, quantization, and the study's ``largest`` method.
         train, validation: lengths of rows; a sample is drawn from each.
         seconds: stop after so long, once a few steps are done.
 
     Raises:
         UserError: not even one row with gradient checkpointing in every layer fits.
     """
-    training = settings["training"]
-    micro_batch, checkpointing = rows_a_pass(training["micro_batch"]), training["gradient_checkpointing"]
     notes: list[str] = []
+    fit, problem = choose(config_of(shape), method, settings["largest"], settings, settings["training"]["micro_batch"])
+    if problem:
+        notes.append(problem)
     while True:
         try:
-            return _attempt(shape, method, settings, train, validation, seconds, micro_batch, checkpointing, notes)
+            return _attempt(shape, method, settings, train, validation, seconds, fit, notes)
         except torch.OutOfMemoryError as error:
-            message = f"out of memory with micro_batch {micro_batch}: {str(error).splitlines()[0]}"
+            message = f"out of memory with micro_batch {fit.rows}: {str(error).splitlines()[0]}"
         gc.collect()
         torch.cuda.empty_cache()
         notes.append(message)
-        if micro_batch > 1:
-            micro_batch //= 2
-        elif checkpointing is not True:
-            checkpointing = True
-        else:
+        less = lower(fit.rows, fit.checkpointed, fit.layers)
+        if less is None:
             raise UserError(f"{message}, with one row and gradient checkpointing in every layer")
+        fit = fit._replace(rows=less[0], checkpointed=less[1])
 
 
 def _attempt(
@@ -134,8 +133,7 @@ def _attempt(
     train: list[Row],
     validation: list[Row],
     seconds: float,
-    micro_batch: int,
-    checkpointing: bool | str,
+    fit: Fit,
     notes: list[str],
 ) -> Measured:
     training, left_out = usable(settings["training"])
@@ -168,13 +166,11 @@ def _attempt(
             random_rows(judged, vocabulary),
             arguments,
             measured,
-            micro_batch,
+            fit.rows,
             energy,
         )
-        activations, trainable = measure_activations(model), trainable_parameters(model)
-        card, tokens = hardware()["gpu_memory_gib"], trainer.micro_batch_tokens
-        count = layers_to_checkpoint(checkpointing, card, activations, load_gib, trainable, tokens)
-        checkpoint_layers(model, count)
+        tokens = trainer.micro_batch_tokens
+        checkpoint_layers(model, fit.checkpointed)
         order = list(trainer._get_train_sampler())
         watch = Watch(seconds)
         trainer.add_callback(watch)
@@ -191,8 +187,8 @@ def _attempt(
         ]
         found = fit(sizes[WARM_UP : len(watch.steps)], watch.steps[WARM_UP:])
         return Measured(
-            micro_batch=micro_batch,
-            checkpointed_layers=count,
+            micro_batch=fit.rows,
+            checkpointed_layers=fit.checkpointed,
             precision=kind,
             multiple=multiple,
             steps=len(watch.steps) - WARM_UP,
@@ -205,7 +201,7 @@ def _attempt(
             allocated_gib=memory.allocated(),
             reserved_gib=memory.reserved(),
             watts=None if used is None else 3.6e6 * used / spent,
-            trainable_parameters=trainable,
+            trainable_parameters=trainable_parameters(model),
             notes=[*notes, *left_out, *([] if whole else [ROUGH.format(rows=effective)])],
         )
 

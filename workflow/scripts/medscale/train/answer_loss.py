@@ -77,12 +77,21 @@ def summed_loss(hidden: torch.Tensor, head: torch.nn.Linear, targets: torch.Tens
     return _SummedLoss.apply(hidden, head.weight, head.bias, targets, chunk)
 
 
+def answer_positions(labels: torch.Tensor) -> torch.Tensor:
+    """Return where a label follows, (answers,), counted through all rows of (rows, width - 1) hidden states.
+
+    On a card this waits for all work that was given to it.
+    """
+    return (labels[:, 1:] != IGNORED).flatten().nonzero().squeeze(1)
+
+
 def use_answer_loss(model: PreTrainedModel) -> bool:
     """Let a causal language model compute its loss from answer positions only; return whether it now does.
 
-    The model's forward is replaced on the object, below whatever wraps it, so that the Trainer, PEFT, autocast and
-    data parallelism work as before. A model whose loss is not head and cross-entropy alone (scaled or capped logits, a
-    trained head, a head of another kind) keeps its own: it is compared on a few tokens before the switch.
+    The model's forward is replaced on the object, below whatever wraps it, so that the Trainer, PEFT and autocast work
+    as before; a replica that copies the object (`torch.nn.DataParallel`) would call the first one's. A model whose loss
+    is not head and cross-entropy alone (scaled or capped logits, a trained head, a head of another kind) keeps its own:
+    it is compared on a few tokens before the switch.
 
     Args:
         model: a causal language model, adapters inside.
@@ -97,15 +106,18 @@ def use_answer_loss(model: PreTrainedModel) -> bool:
         attention_mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        answers: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> CausalLMOutput:
-        """Return the loss alone: the mean over labelled tokens, or the sum over ``num_items_in_batch``."""
+        """Return the loss alone: the mean over labelled tokens, or the sum over ``num_items_in_batch``.
+
+        ``answers`` are the `answer_positions` of the labels, where they are known already.
+        """
+        answers = answer_positions(labels) if answers is None else answers
         hidden = self.get_decoder()(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **kwargs)[0]
-        following = labels[:, 1:]
-        answered = following != IGNORED
-        targets = following[answered]
+        targets = labels[:, 1:].flatten()[answers]
         count = len(targets) if num_items_in_batch is None else num_items_in_batch
-        return CausalLMOutput(loss=summed_loss(hidden[:, :-1][answered], head, targets) / count)
+        return CausalLMOutput(loss=summed_loss(hidden[:, :-1].flatten(0, 1)[answers], head, targets) / count)
 
     own = model.forward
     replacement = MethodType(forward, model)

@@ -1,4 +1,4 @@
-"""A run's own checkpoints: which one to resume from, and which are torn."""
+"""A run's own checkpoints: which one to resume from, which are torn, and what is left of them in the end."""
 
 import shutil
 from pathlib import Path
@@ -25,3 +25,22 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[Path]]:
             shutil.rmtree(path)
     torn = [path.rename(folder / f"torn-{path.name}") for path in torn]
     return (complete[-1] if complete else None), torn
+
+
+def slim(folder: Path, best: str | None) -> None:
+    """Leave of a finished run's checkpoints the newest and the best, without the optimiser's state.
+
+    Should its outputs be lost, the run is finished again from these two without a step; a finished run never goes on.
+
+    Args:
+        folder: of the checkpoints.
+        best: path of the best one; None where there was no validation.
+    """
+    newest, _ = newest_checkpoint(folder)
+    for path in folder.glob("checkpoint-*"):
+        if path == newest or (best is not None and path.name == Path(best).name):
+            (path / "optimizer.pt").unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path)
+    for path in folder.glob("torn-*"):
+        shutil.rmtree(path)

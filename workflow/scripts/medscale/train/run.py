@@ -6,30 +6,27 @@ import gc
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from medscale.base.errors import UserError
 from medscale.base.events import EventLog, now
 from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 from medscale.base.identity import trained_fingerprint
 from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
-from medscale.model.hardware import EnergyMeter, MemoryMeter, device, hardware, rows_a_pass, software
-from medscale.model.loading import add_adapter, checkpoint_layers, load_base, measure_activations, trainable_parameters
-from medscale.model.memory import layers_to_checkpoint, training_gib
+from medscale.model.hardware import EnergyMeter, MemoryMeter, device, hardware, software
+from medscale.model.loading import add_adapter, checkpoint_layers, load_base, trainable_parameters
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train.accelerations import usable
-from medscale.train.checkpoints import newest_checkpoint
+from medscale.train.checkpoints import newest_checkpoint, slim
+from medscale.train.fitting import Fit, choose, lower
 from medscale.train.trainer import StudyTrainer, logged, make_trainer, trainer_arguments
-
-if TYPE_CHECKING:
-    from peft import PeftModel
 
 
 class Study(NamedTuple):
@@ -54,6 +51,7 @@ def run(args: argparse.Namespace) -> None:
         trainer, facts = finetune(study)
         study.events.add("finished", f"{trainer.state.global_step} steps")
         write_outputs(study, trainer, facts)
+        slim(study.folder, trainer.state.best_model_checkpoint)
 
 
 def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
@@ -67,7 +65,6 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
         "test_sha256": sha256_file(args.test),
         "model_manifest_sha256": content_of(read_manifest(args.model)),
     }
-    settings["training"]["micro_batch"] = rows_a_pass(args.micro_batch)  # no part of the result, so of no digest
     fingerprint = trained_fingerprint(
         args.fingerprint,
         args.run,
@@ -102,32 +99,46 @@ def read_encoded(path: str) -> Dataset:
 
 
 def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
-    """Train; where the card's memory does not suffice, halve the micro-batch, and at one row checkpoint every layer.
+    """Train; where the card's memory does not suffice, checkpoint every layer, and then halve the micro-batch.
 
     The effective batch and the order of the data stay as they were.
     """
-    training = study.settings["training"]
-    micro_batch, checkpointing = training["micro_batch"], training["gradient_checkpointing"]
+    fit = None
     while True:
         model, load_peak = load(study)
+        fit = fit or fit_to_device(study, model.config)
         try:
-            return attempt(study, model, load_peak, micro_batch, checkpointing)
+            return attempt(study, model, load_peak, fit)
         except torch.OutOfMemoryError as error:
-            message = f"out of memory with micro_batch {micro_batch}: {str(error).splitlines()[0]}"
+            message = f"out of memory with micro_batch {fit.rows}: {str(error).splitlines()[0]}"
         del model
         gc.collect()
         torch.cuda.empty_cache()
-        if micro_batch > 1:
-            micro_batch //= 2
-            study.events.add("fallback", message, f"micro_batch {micro_batch}, more accumulation")
-        elif checkpointing is not True:
-            checkpointing = True
-            study.events.add("fallback", message, "gradient checkpointing in every layer")
-        else:
+        less = lower(fit.rows, fit.checkpointed, fit.layers)
+        if less is None:
             raise UserError(
                 f"{message}; even one sample with gradient checkpointing does not fit. "
                 "Lower training.max_length or lora.r, take qlora, or a smaller model"
             )
+        action = "gradient checkpointing in every layer" if less[0] == fit.rows else f"micro_batch {less[0]}"
+        study.events.add("fallback", message, action)
+        fit = fit._replace(rows=less[0], checkpointed=less[1])
+
+
+def fit_to_device(study: Study, config: PreTrainedConfig) -> Fit:
+    """Return the rows of a forward pass and the checkpointed layers, and note where the card is too small for all."""
+    args, settings = study.args, study.settings
+    fit, problem = choose(config, args.method, args.largest, settings, args.micro_batch)
+    if problem:
+        study.events.add("warning", problem, "gradient checkpointing in every layer")
+    elif fit.checkpointed and settings["training"]["gradient_checkpointing"] == "auto":
+        study.events.add(
+            "fallback",
+            f"keeping every activation would take {fit.unchecked_gib:.1f} GiB of {hardware()['gpu_memory_gib']} for "
+            f"{args.largest} with {fit.rows} rows, as simulated",
+            f"gradient checkpointing in {fit.checkpointed} of {fit.layers} layers, in every run of the study",
+        )
+    return fit
 
 
 def load(study: Study) -> tuple[PreTrainedModel, float]:
@@ -145,9 +156,7 @@ def load(study: Study) -> tuple[PreTrainedModel, float]:
     return model, study.memory.allocated()
 
 
-def attempt(
-    study: Study, model: PreTrainedModel, load_peak: float, micro_batch: int, checkpointing: bool | str
-) -> tuple[StudyTrainer, dict[str, Any]]:
+def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) -> tuple[StudyTrainer, dict[str, Any]]:
     """Train from the newest checkpoint or from the beginning, and return the trainer with the best adapter."""
     args, settings = study.args, study.settings
     training, left_out = usable(settings["training"])
@@ -157,9 +166,15 @@ def attempt(
     model = add_adapter(model, settings["lora"], args.seed)
     arguments = trainer_arguments(study.folder, training, len(study.train), kind, args.seed)
     trainer = make_trainer(
-        model, load_tokenizer(args.model), study.train, study.validation, arguments, training, micro_batch, study.energy
+        model, load_tokenizer(args.model), study.train, study.validation, arguments, training, fit.rows, study.energy
     )
-    checkpointed = choose_checkpointing(study, model, checkpointing, load_peak, trainer.micro_batch_tokens)
+    if not trainer.answer_loss:
+        study.events.add(
+            "warning",
+            "this model's loss is more than its head and cross-entropy, so it computes the logits of every token",
+            "more memory and time than for other models",
+        )
+    checkpoint_layers(model, fit.checkpointed)
     checkpoint, resumed_from = resume_point(study)
     study.memory.restart()
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -171,10 +186,11 @@ def attempt(
         )
     return trainer, {
         "resumed_from_step": resumed_from,
-        "micro_batch": micro_batch,
+        "micro_batch": fit.rows,
         "precision": kind,
-        "gradient_checkpointing": checkpointed > 0,
-        "checkpointed_layers": checkpointed,
+        "gradient_checkpointing": fit.checkpointed > 0,
+        "checkpointed_layers": fit.checkpointed,
+        "simulated_peak_gib": None if fit.gib is None else round(fit.gib, 3),
         "trainable_parameters": trainable_parameters(model),
         "peak_memory_gib": peak_memory(study, load_peak),
     }
@@ -191,23 +207,6 @@ def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
     peaks = {name: max(filter(None, (before.get(name), value)), default=value) for name, value in now.items()}
     write_json(note, peaks)
     return peaks | {"kind": study.memory.kind}
-
-
-def choose_checkpointing(study: Study, model: "PeftModel", asked: bool | str, weights_gib: float, tokens: int) -> int:
-    """Checkpoint as many layers as were asked for, or as few as the card needs; return their number."""
-    card = hardware()["gpu_memory_gib"]
-    activations = measure_activations(model)
-    trainable = trainable_parameters(model)
-    count = layers_to_checkpoint(asked, card, activations, weights_gib, trainable, tokens)
-    checkpoint_layers(model, count)
-    if count and asked == "auto":
-        needed = training_gib(activations, weights_gib, trainable, tokens)
-        study.events.add(
-            "fallback",
-            f"keeping every activation would take about {needed:.1f} GiB of {card}",
-            f"gradient checkpointing in {count} of {activations.layers} layers",
-        )
-    return count
 
 
 def resume_point(study: Study) -> tuple[str | None, int | None]:

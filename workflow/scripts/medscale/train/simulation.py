@@ -125,12 +125,14 @@ def simulate(config: PreTrainedConfig, step: Step, checkpointed: int) -> Simulat
         step: what it works on.
         checkpointed: decoder layers with gradient checkpointing.
     """
-    text = config.get_text_config()
-    layers = text.num_hidden_layers
-    kept = layers - checkpointed
-    pattern = min(checkpointed, FEW), min(kept, FEW)
-    few = run(config, step, sum(pattern), pattern[0])
-    return few.extended(pattern, (checkpointed, kept))
+    few, wanted = patterns(config.get_text_config().num_hidden_layers, checkpointed)
+    return run(config, step, sum(few), few[0]).extended(few, wanted)
+
+
+def patterns(layers: int, checkpointed: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the numbers of checkpointed and other layers, of the few that are run and of all."""
+    wanted = checkpointed, layers - checkpointed
+    return (min(wanted[0], FEW), min(wanted[1], FEW)), wanted
 
 
 class Sizes(NamedTuple):

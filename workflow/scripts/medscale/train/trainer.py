@@ -25,9 +25,9 @@ from transformers.trainer_utils import EvalLoopOutput
 from medscale.base.errors import UserError
 from medscale.model.chat import IGNORED
 from medscale.model.hardware import EnergyMeter, device
-from medscale.train.accelerations import LIGER
+from medscale.train.accelerations import LIGER, keep_input_type
 from medscale.train.adapter_dropout import use_bit_dropout
-from medscale.train.answer_loss import use_answer_loss
+from medscale.train.answer_loss import answer_positions, use_answer_loss
 from medscale.train.checkpoints import mark_complete
 
 GROUP = 32  # effective batches whose rows are sorted by length together
@@ -111,13 +111,22 @@ class StudyTrainer(Trainer):
     Args:
         micro_batch_tokens: most tokens of a forward pass, padding included.
         packing: whether the rows of a micro-batch are joined to one without padding.
+        answer_loss: whether the model computes its loss from answer positions, as `answer_loss.use_answer_loss` says.
         energy: a meter that runs.
     """
 
-    def __init__(self, *args: Any, micro_batch_tokens: int, packing: bool, energy: EnergyMeter, **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        micro_batch_tokens: int,
+        packing: bool,
+        answer_loss: bool,
+        energy: EnergyMeter,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         self.micro_batch_tokens, self.packing = micro_batch_tokens, packing
-        self.energy = energy
+        self.answer_loss, self.energy = answer_loss, energy
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
@@ -127,6 +136,9 @@ class StudyTrainer(Trainer):
         parts = micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1)
         if self.packing:
             parts = map(packed, parts)
+        if self.answer_loss:
+            # All at once, before the device has work: to count them it must have done what it was given.
+            parts = [part | {"answers": answer_positions(part["labels"])} for part in parts]
         return sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
@@ -254,7 +266,7 @@ def trainer_arguments(
     """
     steps = planned_steps(rows, training)
     interval = max(1, round(steps * training["eval_interval"]))
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=training["epochs"],
         max_steps=training["max_steps"] or -1,
@@ -291,6 +303,9 @@ def trainer_arguments(
         seed=seed,
         data_seed=seed,
     )
+    if arguments.n_gpu > 1:  # the Trainer would multiply the batch and run a replica on each, whose losses add up
+        raise RuntimeError(f"{arguments.n_gpu} cards are visible to a training that is meant for one")
+    return arguments
 
 
 def make_trainer(
@@ -315,9 +330,11 @@ def make_trainer(
         micro_batch: rows of full length in a forward pass; of shorter rows, as many more as make as many tokens.
         energy: a meter that runs.
     """
-    use_answer_loss(model.get_base_model())
+    answer_loss = use_answer_loss(model.get_base_model())
     if device().type == "cpu":
         use_bit_dropout(model)
+    if arguments.bf16 or arguments.fp16:
+        keep_input_type(model)
     validation = validation.select(sorted(range(len(validation)), key=lambda i: len(validation[i]["input_ids"])))
     tokenizer.padding_side = "right"
     trainer = StudyTrainer(
@@ -329,6 +346,7 @@ def make_trainer(
         processing_class=tokenizer,
         micro_batch_tokens=micro_batch * training["max_length"],
         packing=training["packing"],
+        answer_loss=answer_loss,
         energy=energy,
     )
     trainer.remove_callback(PrinterCallback)
