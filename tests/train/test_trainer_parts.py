@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from medscale.base.errors import UserError
 from medscale.base.imports import needs_bitsandbytes
 from medscale.train import trainer as training
 from medscale.train.accelerations import usable
+from medscale.train.answer_loss import answer_positions
 from medscale.train.checkpoints import mark_complete, newest_checkpoint
 from medscale.train.trainer import (
     GROUP,
@@ -28,6 +29,7 @@ from medscale.train.trainer import (
     trainer_arguments,
 )
 
+WHOLE = SimpleNamespace(bf16=False, fp16=False)  # the Trainer's arguments without autocast
 SECTION = {
     "epochs": 2.5,
     "max_steps": None,
@@ -120,11 +122,18 @@ def test_a_long_run_is_logged_a_hundred_times_and_a_short_one_at_each_step(tmp_p
 
 
 def test_the_precision_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "TrainingArguments", lambda **told: told)
+    monkeypatch.setattr(training, "TrainingArguments", lambda **told: SimpleNamespace(n_gpu=1, **told))
     for precision in ("bf16", "fp16", "fp32"):
         told = trainer_arguments(tmp_path, SECTION, 100, precision, seed=1)
-        assert (told["bf16"], told["fp16"]) == (precision == "bf16", precision == "fp16")
-    assert trainer_arguments(tmp_path, SECTION | {"liger_kernel": True}, 100, "bf16", seed=1)["use_liger_kernel"]
+        assert (told.bf16, told.fp16) == (precision == "bf16", precision == "fp16")
+    assert trainer_arguments(tmp_path, SECTION | {"liger_kernel": True}, 100, "bf16", seed=1).use_liger_kernel
+
+
+def test_a_training_that_sees_two_cards_is_refused(tmp_path, monkeypatch):
+    """The Trainer would take twice the batch, in half the steps, and double a loss that is a sum."""
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda arguments: 2))
+    with pytest.raises(RuntimeError, match="2 cards are visible to a training that is meant for one"):
+        trainer_arguments(tmp_path, SECTION, 100, "fp32", seed=1)
 
 
 def test_the_order_is_drawn_from_seed_and_epoch():
@@ -202,8 +211,9 @@ def test_the_largest_value_of_a_log_is_taken():
 def test_a_trainer_keeps_what_is_ours_and_hands_on_the_rest(monkeypatch):
     told = []
     monkeypatch.setattr(Trainer, "__init__", lambda self, *args, **kwargs: told.append((args, kwargs)))
-    trainer = StudyTrainer("model", micro_batch_tokens=7, packing=True, energy="energy", args="arguments")
-    assert (trainer.micro_batch_tokens, trainer.packing, trainer.energy) == (7, True, "energy")
+    ours = {"micro_batch_tokens": 7, "packing": True, "answer_loss": False, "energy": "energy"}
+    trainer = StudyTrainer("model", **ours, args="arguments")
+    assert {name: getattr(trainer, name) for name in ours} == ours
     assert told == [(("model",), {"args": "arguments"})]
 
 
@@ -217,6 +227,7 @@ def bare(**attributes):
     return made
 
 
+@pytest.mark.parametrize("answer_loss", [True, False])
 @pytest.mark.parametrize(
     ("packing", "multiple", "shapes"),
     [
@@ -225,15 +236,20 @@ def bare(**attributes):
         (True, None, [(1, 10), (1, 5)]),
     ],
 )
-def test_a_step_adds_up_the_losses_of_its_micro_batches(monkeypatch, packing, multiple, shapes):
+def test_a_step_adds_up_the_losses_of_its_micro_batches(monkeypatch, packing, multiple, shapes, answer_loss):
+    """Each is told where its answers are, if the loss asks for it."""
     seen = []
 
     def step(self, model, inputs, items):
+        if answer_loss:
+            assert torch.equal(inputs["answers"], answer_positions(inputs["labels"]))
+        else:
+            assert "answers" not in inputs
         seen.append((model, tuple(inputs["input_ids"].shape), items))
         return torch.tensor(float(len(seen)))
 
     monkeypatch.setattr(Trainer, "training_step", step)
-    trainer = bare(micro_batch_tokens=10, packing=packing)
+    trainer = bare(micro_batch_tokens=10, packing=packing, answer_loss=answer_loss)
     trainer.data_collator.pad_to_multiple_of = multiple
     loss = trainer.training_step("model", batch_of([3, 5, 2, 5], 6), "items")
     assert seen == [("model", shape, "items") for shape in shapes]
@@ -454,16 +470,17 @@ def made(monkeypatch):
 
     changed = []
     monkeypatch.setattr(training, "StudyTrainer", Recorder)
-    monkeypatch.setattr(training, "use_answer_loss", lambda model: changed.append(("loss", model)))
+    monkeypatch.setattr(training, "use_answer_loss", lambda model: changed.append(("loss", model)) or True)
+    monkeypatch.setattr(training, "keep_input_type", lambda model: changed.append(("input", model)))
     monkeypatch.setattr(training, "use_bit_dropout", lambda model: changed.append(("dropout", model)))
     monkeypatch.setattr(training, "device", lambda: torch.device("cpu"))
     model = SimpleNamespace(get_base_model=lambda: "base")
     tokenizer = SimpleNamespace(padding_side="left")
     validation = Dataset.from_dict({"input_ids": [[1] * n for n in (3, 1, 2)], "labels": [[1] * n for n in (3, 1, 2)]})
 
-    def make(**changes):
+    def make(arguments=WHOLE, **changes):
         changed.clear()
-        trainer = make_trainer(model, tokenizer, "train", validation, "arguments", SECTION | changes, 4, "energy")
+        trainer = make_trainer(model, tokenizer, "train", validation, arguments, SECTION | changes, 4, "energy")
         return trainer, model, tokenizer, list(changed)
 
     return make
@@ -472,14 +489,10 @@ def made(monkeypatch):
 def test_a_trainer_is_made_of_what_it_is_given(made):
     trainer, model, tokenizer, changed = made()
     told = trainer.told
-    assert (told["model"], told["args"], told["train_dataset"], told["energy"]) == (
-        model,
-        "arguments",
-        "train",
-        "energy",
-    )
+    assert (told["model"], told["train_dataset"], told["energy"]) == (model, "train", "energy")
+    assert told["args"] is WHOLE
     assert [len(ids) for ids in told["eval_dataset"]["input_ids"]] == [1, 2, 3]
-    assert (told["micro_batch_tokens"], told["packing"]) == (4 * 128, False)
+    assert (told["micro_batch_tokens"], told["packing"], told["answer_loss"]) == (4 * 128, False, True)
     assert told["processing_class"] is told["data_collator"].tokenizer is tokenizer
     assert told["data_collator"].pad_to_multiple_of == (None if CPU else 8)
     assert tokenizer.padding_side == "right"
@@ -498,6 +511,12 @@ def test_a_trainer_on_a_card_keeps_its_dropout_and_pads_to_eighths(made, monkeyp
     assert trainer.told["packing"] is True
     assert [type(callback) for callback in trainer.added] == [Supervisor, Patience]
     assert trainer.added[1].early_stopping_patience == 3
+
+
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+def test_under_autocast_adapters_take_their_input_as_it_is(made, kind):
+    _, model, _, changed = made(SimpleNamespace(**{"bf16": False, "fp16": False} | {kind: True}))
+    assert ("input", model) in changed
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers.integrations import sdpa_attention
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medscale.base.errors import UserError
@@ -56,7 +57,20 @@ def load_base(folder: Path, method: str, quantization: dict[str, Any], precision
         raise UserError(f"{folder}: cannot be loaded as a causal language model: {error}") from error
     if four_bit:
         _keep_four_bit_layers_differentiable(model)
+    if device().type == "cuda" and torch.cuda.get_device_capability(0) < (8, 0):
+        share_keys_by_copies()
     return model.requires_grad_(False)
+
+
+def share_keys_by_copies() -> None:
+    """Let grouped queries, which share keys and values, be attended to without the kernel's own way of sharing.
+
+    Where no row is padded, transformers leaves the sharing to the kernel. Of the kernels that can, only the one in
+    plain matrix products runs on a card without flash attention (before compute capability 8.0): it holds the whole
+    matrix of attention in float32. With copies of the keys, or the heads of a single query side by side, the
+    memory-efficient one runs.
+    """
+    sdpa_attention.use_gqa_in_sdpa = lambda *_: False
 
 
 def _keep_four_bit_layers_differentiable(model: PreTrainedModel) -> None:
