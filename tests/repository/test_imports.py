@@ -1,13 +1,14 @@
 """Jobs import what they use: scripts run for real on tiny inputs, and what they have imported at their end."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 import synthetic
-from medscale.base.files import write_json, write_jsonl
+from medscale.base.files import write_json, write_jsonl, write_text
 from noted_imports import SLOW, USES, noted, noting
 from places import ROOT, SCRIPTS
 from report_files import Study
@@ -21,12 +22,25 @@ SETTINGS = {
 
 
 @pytest.fixture
-def run(tmp_path):
+def notebook(tmp_path):
+    """The folder of a torchvision that was built for another torch, as an installation into a notebook's leaves it."""
+    folder = tmp_path / "notebook"
+    metadata = "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.27.1\n"
+    write_text(
+        folder / "torchvision" / "__init__.py", "raise RuntimeError('operator torchvision::nms does not exist')\n"
+    )
+    write_text(folder / "torchvision-0.27.1.dist-info" / "METADATA", metadata)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, notebook):
     """Return the function that runs a script and returns what it was and what it imported of `SLOW`."""
 
     def run_script(script: str, *arguments) -> tuple[str, set[str]]:
         folder = tmp_path / "noted"
         environment = noting(folder) | {"MEDSCALE_LOCK_DIR": str(tmp_path / "locks")}
+        environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(notebook)])
         command = [sys.executable, SCRIPTS / script, *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -34,6 +48,13 @@ def run(tmp_path):
         return job
 
     return run_script
+
+
+def test_the_broken_torchvision_breaks_what_imports_it(notebook):
+    code = "from transformers import AutoModelForCausalLM, Qwen2ForCausalLM"
+    environment = os.environ | {"PYTHONPATH": str(notebook)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "Could not import module" in done.stderr
 
 
 def test_every_script_has_its_entry():

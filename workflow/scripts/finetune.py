@@ -6,13 +6,12 @@ import json
 from medscale.base.arguments import add_source
 from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
-from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
+from medscale.base.imports import leave_out, needs_bitsandbytes
 
 
 def main() -> None:
     args = parse_arguments()
     args.largest = args.largest or args.method
-    leave_out(*UNUSED)
     if not needs_bitsandbytes(args.method, json.loads(args.settings)["training"]["optimizer"]):
         leave_out("bitsandbytes")  # which the Trainer's PEFT would import
     with leased_cards():

@@ -5,12 +5,10 @@ from pathlib import Path
 
 from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
-from medscale.base.imports import UNUSED, leave_out
 
 
 def main() -> None:
     args = parse_arguments()
-    leave_out(*UNUSED)
     with leased_cards():
         from medscale.plan.forecast import run  # torch is imported when one card is left to see
 

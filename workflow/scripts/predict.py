@@ -7,12 +7,11 @@ from pathlib import Path
 from medscale.base.arguments import add_source
 from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
-from medscale.base.imports import UNUSED, leave_out
+from medscale.base.imports import leave_out
 
 
 def main() -> None:
     args = parse_arguments()
-    leave_out(*UNUSED)
     if json.loads(args.settings)["evaluation"]["engine"] == "transformers" and args.method != "qlora":
         leave_out("bitsandbytes")  # which PEFT would import for LoRA, too
     with leased_cards():

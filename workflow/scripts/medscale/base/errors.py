@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from medscale.base.imports import UNUSED, leave_out
 from medscale.base.orphans import end_with_successor
 
 
@@ -14,9 +15,10 @@ def run_script(main: Callable[[], None]) -> None:
     """Call ``main`` and end the process: 0 on success, 1 with ``error: …`` and no traceback on a `UserError`.
 
     Any other exception is a defect of ours and keeps its traceback. Meanwhile the process watches whether the Snakemake
-    that started it was replaced; see `orphans`.
+    that started it was replaced, see `orphans`, and does without libraries that a job does not use, see `imports`.
     """
     end_with_successor()
+    leave_out(*UNUSED)
     try:
         main()
     except UserError as error:
