@@ -16,7 +16,7 @@ from medscale.model.hardware import EnergyMeter, MemoryMeter, device
 from medscale.model.loading import add_adapter, checkpoint_layers, trainable_parameters
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
-from medscale.plan.arithmetic import Step, TimeModel, batches, cut, saves
+from medscale.plan.arithmetic import Step, TimeModel, batches, cut, fit, saves
 from medscale.plan.lengths import Row
 from medscale.plan.random_model import blank_tokenizer, config_of, load_shape
 from medscale.plan.shapes import Shape
@@ -109,21 +109,22 @@ def measure_training(
         UserError: not even one row with gradient checkpointing in every layer fits.
     """
     notes: list[str] = []
-    fit, problem = choose(config_of(shape), method, settings["largest"], settings, settings["training"]["micro_batch"])
+    rows = settings["training"]["micro_batch"]
+    chosen, problem = choose(config_of(shape), method, settings["largest"], settings, rows)
     if problem:
         notes.append(problem)
     while True:
         try:
-            return _attempt(shape, method, settings, train, validation, seconds, fit, notes)
+            return _attempt(shape, method, settings, train, validation, seconds, chosen, notes)
         except torch.OutOfMemoryError as error:
-            message = f"out of memory with micro_batch {fit.rows}: {str(error).splitlines()[0]}"
+            message = f"out of memory with micro_batch {chosen.rows}: {str(error).splitlines()[0]}"
         gc.collect()
         torch.cuda.empty_cache()
         notes.append(message)
-        less = lower(fit.rows, fit.checkpointed, fit.layers)
+        less = lower(chosen.rows, chosen.checkpointed, chosen.layers)
         if less is None:
             raise UserError(f"{message}, with one row and gradient checkpointing in every layer")
-        fit = fit._replace(rows=less[0], checkpointed=less[1])
+        chosen = chosen._replace(rows=less[0], checkpointed=less[1])
 
 
 def _attempt(
@@ -133,7 +134,7 @@ def _attempt(
     train: list[Row],
     validation: list[Row],
     seconds: float,
-    fit: Fit,
+    chosen: Fit,
     notes: list[str],
 ) -> Measured:
     training, left_out = usable(settings["training"])
@@ -166,11 +167,11 @@ def _attempt(
             random_rows(judged, vocabulary),
             arguments,
             measured,
-            fit.rows,
+            chosen.rows,
             energy,
         )
         tokens = trainer.micro_batch_tokens
-        checkpoint_layers(model, fit.checkpointed)
+        checkpoint_layers(model, chosen.checkpointed)
         order = list(trainer._get_train_sampler())
         watch = Watch(seconds)
         trainer.add_callback(watch)
@@ -187,8 +188,8 @@ def _attempt(
         ]
         found = fit(sizes[WARM_UP : len(watch.steps)], watch.steps[WARM_UP:])
         return Measured(
-            micro_batch=fit.rows,
-            checkpointed_layers=fit.checkpointed,
+            micro_batch=chosen.rows,
+            checkpointed_layers=chosen.checkpointed,
             precision=kind,
             multiple=multiple,
             steps=len(watch.steps) - WARM_UP,
