@@ -22,17 +22,19 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+# The first rule is what a call without a target makes.
+rule all:
+    input:
+        f"{SUMMARY}/report.html",
+        of_every("eval.json", ROWS),
+        of_every("record.md", RUNS),
+
+
 include: "rules/fetch.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 include: "rules/plan.smk"
-
-
-rule all:
-    default_target: True
-    input:
-        f"{SUMMARY}/report.html",
-        of_every("eval.json", ROWS),
-        of_every("record.md", RUNS),

@@ -72,7 +72,7 @@ ROOMS = {
     "staleness": Room(
         (
             *("base/digest.py", "base/study.py", "base/config.py", "base/identity.py", "base/settings.py"),
-            *("fetch/hashes.py", "fetch/manifest.py", "fetch/sources.py"),
+            *("fetch/hashes.py", "fetch/manifest.py", "fetch/model_files.py", "fetch/sources.py"),
         ),
         (
             "tests/base/test_config.py",

@@ -114,6 +114,19 @@ def test_a_zombie_is_dead(records):
     process.wait()
 
 
+def test_a_lock_that_may_be_a_living_ones_is_settled_when_that_one_has_ended(records):
+    """Two calls for different results in one folder, of which the younger was killed."""
+    living = holder(records, "living", age=20, **me())
+    registration, path = holder(records, age=10), lock(records, age=5)
+    settle(records, "own")
+    assert path.exists()
+    assert successor_mark(registration).exists(), "its jobs on other machines must end"
+    living.unlink()
+    settle(records, "own")
+    assert not path.exists()
+    assert not registration.exists()
+
+
 def test_a_lock_without_a_registration_is_a_strangers(records, capfd):
     path = lock(records)
     settle(records, "own")

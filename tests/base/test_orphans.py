@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from medscale.base.orphans import VARIABLE, successor_mark
+from medscale.base.orphans import VARIABLE, replaced, successor_mark
 from places import SCRIPTS
 
 JOB = """
@@ -40,6 +41,24 @@ def test_a_job_ends_once_another_snakemake_goes_on(tmp_path):
     assert job.stderr.read() == (
         "error: the snakemake that started this job is gone and another goes on; this job ends\n"
     )
+
+
+def test_a_job_that_begins_after_that_does_nothing(tmp_path):
+    """As one that waited in a cluster's queue while another Snakemake has made what it would make."""
+    registration = tmp_path / "own.json"
+    successor_mark(registration).touch()
+    environment = {**os.environ, VARIABLE: str(registration), "PYTHONPATH": str(SCRIPTS)}
+    job = subprocess.run([sys.executable, "-c", JOB], env=environment, capture_output=True, text=True)
+    assert (job.returncode, job.stdout) == (1, "")
+    assert "another goes on" in job.stderr
+
+
+def test_a_drive_that_is_away_for_a_moment_ends_no_job(tmp_path, monkeypatch):
+    def away(path):
+        raise OSError(116, "Stale file handle", str(path))
+
+    monkeypatch.setattr(Path, "exists", away)
+    assert not replaced(tmp_path / "own.json")
 
 
 def test_without_another_a_job_goes_on(tmp_path):

@@ -1,6 +1,7 @@
 """What each rule is told: all that decides its result, and nothing that differs between machines."""
 
 import json
+import os
 
 import pytest
 
@@ -99,6 +100,8 @@ def test_the_encoder_is_named_only_where_bertscore_is_asked_for():
     assert settings.bertscore_model(resolve({"evaluation": evaluation})) is None
     evaluation |= {"extra_metrics": ["bertscore"]}
     assert settings.bertscore_model(resolve({"evaluation": evaluation})) == "bert"
+    evaluation["bertscore_model"] = "~/bert"
+    assert settings.bertscore_model(resolve({"evaluation": evaluation})) == os.path.expanduser("~/bert")
 
 
 @pytest.mark.parametrize(

@@ -360,7 +360,19 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(hashes, "sha256_file", refuse)
     with pytest.raises(UserError) as caught:
         Hashes(tmp_path / "sha256.json").sha256(file)
-    assert str(caught.value) == f"{file} may not be read or written; change its permissions"
+    assert str(caught.value) == f"{file} may not be read; change its permissions"
+
+
+def test_hashes_that_cannot_be_kept_are_computed_again(tmp_path, monkeypatch):
+    """A study on a disk that is mounted to be read only can be looked at."""
+
+    def refuse(path, value):
+        raise OSError(30, "Read-only file system", str(path))
+
+    (tmp_path / "a").write_text("x")
+    monkeypatch.setattr(hashes, "write_json", refuse)
+    for _ in range(2):
+        assert Hashes(tmp_path / "sha256.json").sha256(tmp_path / "a") == hashes.sha256_file(tmp_path / "a")
 
 
 @pytest.mark.parametrize(

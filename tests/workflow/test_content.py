@@ -205,7 +205,9 @@ def test_what_a_finished_study_was_made_with_may_be_deleted(study):
         shutil.rmtree(study.folder / "resources" / "models")
         assert study.plan() == {}
         (study.folder / "results/base/predictions.jsonl").unlink()
-        assert study.plan()["fetch_model"] == 1
+        plan = study.plan()
+        assert plan["fetch_model"] == plan["predict"] == 1
+        assert not {"encode", "finetune"} & set(plan), "the same bytes come again"
         study.run()
     study.configure()
 
@@ -223,8 +225,7 @@ def test_a_kill_while_another_model_is_fetched_loses_nothing(study):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     study.configure()
-    study.run("--unlock", "--cores", "1")
-    study.run("--rerun-incomplete", *RUN)
+    study.run(*RUN)
     training = study.training()
     assert training["resumed_from_step"] in (None, training["steps"])
     assert study.made() == before

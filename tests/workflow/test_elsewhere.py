@@ -92,6 +92,17 @@ def test_another_workflow_plans_the_demo_as_a_module(tmp_path, names, prefix):
     assert plan[f"{prefix}report"] == plan["mine"] == 1
 
 
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_another_workflow_keeps_its_own_first_rule(tmp_path, snakefile):
+    other, mine = MODULE.format(snakefile=str(ROOT / snakefile), names=" as med_*").split("rule mine:")
+    first = "rule first:\n    input:\n        'mine.txt',\n\n\n"
+    (tmp_path / "Snakefile").write_text(f"{first}{other}rule mine:{mine}")
+    demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(demo | {"paths": {"results": "results"}}), encoding="utf-8")
+    plan = job_counts(snakemake(tmp_path, "-n"))
+    assert plan["first"] == plan["mine"] == 1
+
+
 def test_another_workflow_runs_a_study_as_a_module(tmp_path):
     """In a folder whose name has a space, Chinese and an emoji."""
     folder = tmp_path / "别的 工作流 🧪"

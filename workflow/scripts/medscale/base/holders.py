@@ -4,7 +4,8 @@ Snakemake's lock, `.snakemake/locks/*.lock`, says which files it is about and no
 can tell whether somebody still works there. Hence each Snakemake of this workflow keeps a file of its own in
 `.snakemake/medscale-holders`, with its machine, its process and a number that rises while it lives. A newcomer reads
 the files of the others. A lock that was written in the life of one that is gone, and of none that lives, is removed. A
-lock that was written in the life of none is a stranger's (another workflow in the same folder) and is left alone.
+lock that was written in the life of none is a stranger's (another workflow in the same folder) and is left alone. (One
+that a stranger wrote meanwhile cannot be told from that of the dead: give another workflow another folder.)
 
 The jobs of one that was killed alone go on. The newcomer ends those on its own machine before it starts the same jobs;
 those on others end by themselves (`orphans`).
@@ -27,7 +28,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.base.events import now
 from medscale.base.files import write_json
-from medscale.base.orphans import VARIABLE, successor_mark
+from medscale.base.orphans import VARIABLE, end_with_successor, replaced, successor_mark
 from medscale.base.processes import UNKNOWN, end_processes, place, start_of
 from medscale.base.temporary import remove_leftovers, temporary_beside
 
@@ -36,6 +37,8 @@ FOLDER = "medscale-holders"
 BEAT = 10.0  # seconds: rare enough for a mounted drive that sends each change over the network
 PATIENCE = 6 * BEAT  # a holder on another machine is gone if no beat came for so long
 SLACK = 3 * BEAT  # a lock may be so much younger than the last beat of its holder
+JOB_SECONDS = 1.0  # between two looks of a cluster job's Snakemake: it must end before it cleans up after its job
+LEAVE_SECONDS = 10.0  # for which an ending process waits for a beat that hangs
 KEPT = 30 * 86400.0  # seconds for which it is told who was found dead, to jobs that still run elsewhere
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -84,7 +87,8 @@ def hold_folder(workflow: Any) -> None:
     """Register this Snakemake in the study's folder, after removing the lock of one that is gone.
 
     Called while the Snakefile is read, which is before Snakemake looks at its lock. The jobs of a cluster, which read
-    the Snakefile too, are no holders, and a dry run takes no lock and changes nothing. Other calls that take none
+    the Snakefile too, are no holders; one whose Snakemake was replaced ends here, before it removes what the other has
+    made. A dry run takes no lock and changes nothing. Other calls that take none
     (``--unlock``, ``--summary``, ``--lint``) cannot be told from a run at this time. They do no harm: no lock is older
     than who wrote it, so they stand in nobody's way. Snakemake's lock in a database (``--persistence-backend db``) is
     not looked at.
@@ -93,7 +97,10 @@ def hold_folder(workflow: Any) -> None:
     ----------
     workflow : Snakemake's workflow.
     """
-    if not workflow.is_main_process or workflow.output_settings.dryrun or VARIABLE in _held:
+    if not workflow.is_main_process:
+        end_with_successor(JOB_SECONDS)
+        return
+    if workflow.output_settings.dryrun or VARIABLE in _held:
         return
     try:
         registration = register(RECORDS.absolute())
@@ -147,7 +154,7 @@ def _write(path: Path, holder: Holder) -> int:
 
 def _beat(path: Path, holder: Holder, seconds: float, stop: threading.Event) -> None:
     while not stop.wait(seconds):
-        if successor_mark(path).exists():
+        if replaced(path):
             # It stood still for too long, as a computer that slept does. Were it to go on, it would end by removing the
             # lock of the other and what its own jobs had begun to write.
             print("medscale: another snakemake took this one for dead and goes on; this one ends", file=sys.stderr)
@@ -161,7 +168,7 @@ def _beat(path: Path, holder: Holder, seconds: float, stop: threading.Event) -> 
 def _leave(path: Path, pid: int, heart: threading.Thread, stop: threading.Event) -> None:
     if os.getpid() == pid:  # not in a child that was forked
         stop.set()
-        heart.join()
+        heart.join(LEAVE_SECONDS)
         path.unlink(missing_ok=True)
 
 
@@ -181,11 +188,15 @@ def settle(records: Path, own: str, patience: float = PATIENCE) -> None:
     others = [holder for holder in read_holders(records / FOLDER) if holder.id != own]
     dead, alive = judge(others, records / FOLDER, patience)
     ended = sum(_end_jobs(holder) for holder in dead)
-    removed = sum(
-        _remove(lock, temporary_beside(records / FOLDER / lock.path.name)) for lock in left_behind(locks, dead, alive)
-    )
+    theirs = left_behind(locks, dead, alive)
+    removed = sum(_remove(lock, temporary_beside(records / FOLDER / lock.path.name)) for lock in theirs)
     for holder in dead:
         path = records / FOLDER / f"{holder.id}.json"
+        if any(_in_life(lock, holder) for lock in locks if lock not in theirs):
+            successor_mark(
+                path
+            ).touch()  # a lock may be this one's or that of one who lives: whoever comes later will see
+            continue
         with suppress(FileNotFoundError):  # another newcomer was faster
             path.replace(successor_mark(path))
     _forget(records / FOLDER)
@@ -252,14 +263,19 @@ def judge(holders: Iterable[Holder], folder: Path, patience: float) -> tuple[lis
 def left_behind(locks: Iterable[Lock], dead: Iterable[Holder], alive: Iterable[Holder]) -> list[Lock]:
     """Return the locks that one of the dead can have written and none of the living can.
 
-    A life begins with the registration. That of a dead one ends with its last beat, or somewhat later.
+    A life begins with the registration.
     """
     return [
         lock
         for lock in locks
-        if any(holder.registered <= lock.written <= holder.last_beat + SLACK * 1e9 for holder in dead)
+        if any(_in_life(lock, holder) for holder in dead)
         and not any(holder.registered <= lock.written for holder in alive)
     ]
+
+
+def _in_life(lock: Lock, holder: Holder) -> bool:
+    """Return whether a dead holder can have written a lock: its life ended with its last beat, or somewhat later."""
+    return holder.registered <= lock.written <= holder.last_beat + SLACK * 1e9
 
 
 def _remove(lock: Lock, aside: Path) -> bool:

@@ -1,6 +1,7 @@
 """What each rule is told of the configuration: all that decides its result, and no more, or it were stale in vain."""
 
 import json
+import os
 import shlex
 from typing import Any
 
@@ -90,4 +91,4 @@ def run_options(run: Run | None, name: str) -> str:
 def bertscore_model(config: dict) -> str | None:
     """Return the folder of the encoder for BERTScore, or None where BERTScore is not asked for."""
     evaluation = config["evaluation"]
-    return evaluation["bertscore_model"] if "bertscore" in evaluation["extra_metrics"] else None
+    return os.path.expanduser(evaluation["bertscore_model"]) if "bertscore" in evaluation["extra_metrics"] else None

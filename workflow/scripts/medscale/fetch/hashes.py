@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from medscale.base.errors import UserError
@@ -38,9 +39,10 @@ class Hashes:
                 if facts.st_size >= LARGE:
                     print(f"reading {file} once, to know its content", file=sys.stderr, flush=True)
                 self._known[key] = sha256_file(file)
-                write_json(self.path, dict(list(self._known.items())[-KEPT:]))
+                with suppress(OSError):  # a study that may only be read: computed again the next time
+                    write_json(self.path, dict(list(self._known.items())[-KEPT:]))
         except PermissionError as error:
-            raise UserError(f"{error.filename} may not be read or written; change its permissions") from error
+            raise UserError(f"{error.filename} may not be read; change its permissions") from error
         return self._known[key]
 
     def _read(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from medscale.base.files import write_json
 from medscale.fetch.download import fetch
 from medscale.fetch.hub import Repository, prepare_client
 from medscale.fetch.manifest import content_of, is_current, read_manifest, remember, write_manifest
-from medscale.fetch.sources import request_of
+from medscale.fetch.sources import OWN, request_of
 
 Fetcher = Callable[[argparse.Namespace], None]
 
@@ -26,7 +26,8 @@ def run_fetcher(args: argparse.Namespace, section: str, fetchers: dict[str, Fetc
     if args.source not in fetchers:
         raise UserError(f"{section}.source: {args.source} is none of {', '.join(fetchers)}")
     request = request_of(section, vars(args), args.conditions)
-    if is_current(args.output, request):
+    # What the user has himself is looked at anew: the same words may mean another folder, as in a copied study.
+    if args.source not in OWN and is_current(args.output, request):
         print(f"{args.output}: already there, every file verified")
     else:
         fetchers[args.source](args)
