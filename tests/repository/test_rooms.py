@@ -14,7 +14,14 @@ HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes", "dataset
 # Modules that import the heavy libraries at their top. A module that is not here may be imported where there are none.
 MODELS = {
     *("model/hardware", "model/precision", "model/loading", "model/padding", "model/tiny"),
-    *("train/accelerations", "train/adapter_dropout", "train/answer_loss", "train/trainer"),
+    *(
+        "train/accelerations",
+        "train/adapter_dropout",
+        "train/answer_loss",
+        "train/trainer",
+        "train/fitting",
+        "train/simulation",
+    ),
     *("evaluate/generation", "evaluate/decoding", "evaluate/vllm_engine", "evaluate/bertscore"),
     *("plan/random_model", "plan/training", "plan/prediction", "plan/rows"),
 }

@@ -54,6 +54,11 @@ def micro_batch(config: dict, run: Run) -> int | str:
     return settings_for(config, run)["training"]["micro_batch"]
 
 
+def largest_method(config: dict) -> str:
+    """Return that of the study's methods which needs most memory: for it all runs are given the same settings."""
+    return max(config["study"]["methods"], key=("qlora", "lora").index)
+
+
 def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
     """Return all that decides the answers of a run, or of the base model, except weights and questions."""
     training = settings_for(config, run)["training"] if run else config["training"]

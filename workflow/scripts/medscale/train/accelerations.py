@@ -43,3 +43,14 @@ def usable(training: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         changed["optimizer"] = "adamw_torch"
         reasons.append("training.optimizer is adamw_torch: paged_adamw_8bit needs a CUDA device")
     return changed, reasons
+
+
+def keep_input_type(model: torch.nn.Module) -> None:
+    """Let adapters take their input in the precision it has; for training under autocast, which casts products itself.
+
+    PEFT casts it to the adapter's float32 first, which autocast then undoes: a copy of every input, read and written
+    for nothing and, without checkpointing, kept for the backward pass. The product is the same bit for bit.
+    """
+    for module in model.modules():
+        if hasattr(module, "cast_input_dtype_enabled"):
+            module.cast_input_dtype_enabled = False
