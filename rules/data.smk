@@ -3,7 +3,7 @@
 
 rule clean:
     input:
-        ancient(SOURCES["data"].copy),  # `content` says what is in it
+        SOURCES["data"].copy,
     output:
         clean=f"{DATA}/clean.parquet",
         rejected=f"{DATA}/rejected.parquet",
@@ -127,7 +127,7 @@ rule leak_check:
 
 rule encode:
     input:
-        ancient(SOURCES["model"].copy),
+        SOURCES["model"].copy,
         rows=f"{DATA}/{{part}}.jsonl",
     output:
         encoded=f"{DATA}/encoded/{{part}}.parquet",

@@ -3,7 +3,7 @@
 
 rule predict:
     input:
-        ancient(SOURCES["model"].copy),  # `content` says what is in it
+        SOURCES["model"].copy,
         test=f"{DATA}/test.jsonl",
         adapter=tuned_input("adapter"),
         training=tuned_input("training.json"),

@@ -3,7 +3,7 @@
 
 rule finetune:
     input:
-        ancient(SOURCES["model"].copy),  # `content` says what is in it
+        SOURCES["model"].copy,
         train=lambda wildcards: f"{DATA}/encoded/train_{RUNS[wildcards.tuned].size_label}.parquet",
         train_report=lambda wildcards: f"{DATA}/encoded/train_{RUNS[wildcards.tuned].size_label}.json",
         validation=f"{DATA}/encoded/validation.parquet",

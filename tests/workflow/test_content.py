@@ -205,9 +205,7 @@ def test_what_a_finished_study_was_made_with_may_be_deleted(study):
         shutil.rmtree(study.folder / "resources" / "models")
         assert study.plan() == {}
         (study.folder / "results/base/predictions.jsonl").unlink()
-        plan = study.plan()
-        assert plan["fetch_model"] == plan["predict"] == 1
-        assert not {"encode", "finetune"} & set(plan), "the same bytes come again"
+        assert study.plan()["fetch_model"] == 1
         study.run()
     study.configure()
 
