@@ -15,8 +15,8 @@ demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and networ
 	snakemake $(DEMO)
 	@cat logs/results/demo/aggregate.log
 
-plan: $(VENV)/.installed   ## what the study will take on this machine: make plan CONFIG=config/demo.yaml
-	snakemake plan --configfile $(CONFIG) --cores 2 --resources gpu=1
+plan: $(VENV)/.installed   ## what the study will take here, or on a card that is not here: make plan CARD=t4
+	snakemake plan --configfile $(CONFIG) --cores 2 --resources gpu=1 $(if $(CARD),--config plan='{cards: [$(CARD)]}')
 
 test: $(VENV)/.installed-dev   ## every test
 	$(BIN)/python -m pytest

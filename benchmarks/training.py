@@ -4,9 +4,10 @@ python benchmarks/training.py                          # a small Qwen2 with Qwen
 python benchmarks/training.py --size ci --output training.json
 python benchmarks/training.py --shape light-head --csv toyhom.csv
 python benchmarks/training.py --size cuda --methods lora qlora   # the true 3B shape, random weights
+python benchmarks/training.py --csv toyhom.csv --llamafactory ~/lf/bin/python   # beside LLaMA-Factory, on real text
 
-First every setting of TRL in `trials` is tried, twice and on some of the rows; the fastest is its best. Then all
-contenders train in turn, in several rounds, each time in a process of their own; medians are told.
+First every setting of TRL in `trials`, and of LLaMA-Factory, is tried, twice and on some of the rows; the fastest is
+the best. Then all contenders train in turn, in several rounds, each time in a process of their own; medians are told.
 """
 
 import argparse
@@ -19,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from circumstances import circumstances, load_average, median, told
+from medscale.base.config import resolve
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_json
-from training_rivals import EFFECTIVE_BATCH, best_of, contenders, trials
+from training_rivals import EFFECTIVE_BATCH, best_of, contenders, llamafactory, trials
 
+LORA = resolve({})["lora"]
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 WARM_UP = 4
@@ -35,10 +38,13 @@ SIZES = {
 
 def main() -> None:
     args = parse_arguments()
+    if args.llamafactory and not args.csv:
+        raise UserError("--llamafactory reads text, and made-up rows have none: give --csv")
     result = {"schema_version": 1, **circumstances(PACKAGES)}
     with tempfile.TemporaryDirectory(prefix="training-", dir=args.folder) as folder:
         inputs = make_inputs(args, folder)
-        result |= inputs | {"effective_batch": EFFECTIVE_BATCH, "max_length": args.max_length, "seed": args.seed}
+        result |= {name: value for name, value in inputs.items() if name not in ("lengths", "system_prompt")}
+        result |= {"effective_batch": EFFECTIVE_BATCH, "max_length": args.max_length, "seed": args.seed}
         result["methods"] = {method: measure_method(args, folder, inputs, method) for method in args.methods}
     result["load_average_after"] = load_average()
     print(table(result))
@@ -69,6 +75,8 @@ def measure_method(args: argparse.Namespace, folder: str, inputs: dict[str, Any]
     precision, cuda = inputs["precision"], inputs["hardware"]["device"] == "cuda"
     tried = try_settings(args, folder, inputs, method)
     field = contenders(precision, cuda) + best_of(tried, precision, cuda)
+    if args.llamafactory:
+        field.append(next(llamafactory(precision, cuda)) | {"name": "LLaMA-Factory, its example's settings"})
     for rival in field:
         rival["rounds"] = []
     for number in range(args.rounds or SIZES[args.size]["rounds"]):
@@ -91,6 +99,8 @@ def try_settings(args: argparse.Namespace, folder: str, inputs: dict[str, Any], 
     """Let TRL train with each of its settings on some of the rows; return them with the best speed of each."""
     size, cuda = SIZES[args.size], inputs["hardware"]["device"] == "cuda"
     tried = list(trials(inputs["precision"], cuda, 512 / inputs["rows"]["mean_tokens"]))[:: size["every_trial"]]
+    if args.llamafactory:
+        tried += llamafactory(inputs["precision"], cuda)
     for trial in tried:
         trial["results"] = []
     for number in range(size["passes"]):
@@ -125,10 +135,17 @@ def run(
         "max_length": args.max_length,
         "threads": args.threads,
         "seed": args.seed,
+        "lora": LORA,
+        "system_prompt": inputs["system_prompt"],
+        "lengths": inputs["lengths"],
+        "answer_tokens": inputs["rows"]["answer_tokens"],
     }
     write_json(Path(folder) / "job.json", job)
+    program = [sys.executable, HERE / "training_contender.py"]
+    if rival["kind"] == "llamafactory":
+        program = [args.llamafactory, HERE / "training_llamafactory.py"]
     done = subprocess.run(
-        [sys.executable, HERE / "training_contender.py", Path(folder) / "job.json"],
+        [*program, Path(folder) / "job.json"],
         env=os.environ | {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(args.threads)},
         cwd=folder,
         stdout=subprocess.DEVNULL,
@@ -180,7 +197,7 @@ def speedups(field: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def loss_differences(field: list[dict[str, Any]]) -> dict[str, float]:
     """Return how far MedScale's loss of one batch is from the rivals' in its own precision, in nats a token."""
     ours = field[0]
-    peers = [rival for rival in field if rival["medians"] and rival["kind"] != "medscale"]
+    peers = [rival for rival in field if rival["medians"] and rival["kind"] in ("trl", "plain")]
     peers = [rival for rival in peers if (rival["autocast"] or rival["weights"]) == ours["weights"]]
     if not ours["medians"] or not peers:
         return {}
@@ -230,6 +247,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=["lora", "qlora"], default=["lora"], help="(default: lora)")
     parser.add_argument("--max-length", type=int, default=512, help="longest row, tokens (default: %(default)s)")
     parser.add_argument("--csv", help="rows of this Toyhom CSV with Qwen's tokenizer, not made-up ones")
+    parser.add_argument("--llamafactory", help="Python of an environment with LLaMA-Factory; needs --csv")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, rows and order (default: %(default)s)")
     parser.add_argument("--folder", help="where the model is written (default: the system's folder for such)")

@@ -7,7 +7,6 @@ checkpoint. Before it, the loss of one batch is computed the contender's own way
 
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +195,7 @@ def probe(trainer: Trainer, rows: Dataset, count: int, all_tokens: bool) -> floa
     for row in rows.select(range(min(count, len(rows)))):
         labels = row["input_ids"] if all_tokens else row["labels"]
         batch = trainer.data_collator([{"input_ids": row["input_ids"], "labels": labels}])
-        with torch.no_grad(), trainer.compute_loss_context_manager() or nullcontext():
+        with torch.no_grad(), trainer.accelerator.autocast():
             loss = trainer.compute_loss(model, trainer._prepare_inputs(dict(batch)))
         labelled = sum(label != IGNORED for label in labels[1:])
         total, tokens = total + float(loss) * labelled, tokens + labelled

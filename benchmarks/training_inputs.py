@@ -68,7 +68,8 @@ def main() -> None:
     shape = SHAPES[args.shape]
     if args.csv:
         tokenizer = qwen_tokenizer()
-        rows = csv_rows(args.csv, Chat(tokenizer, SYSTEM_PROMPT), args.rows, args.max_length, args.seed)
+        rows, texts = csv_rows(args.csv, Chat(tokenizer, SYSTEM_PROMPT), args.rows, args.max_length, args.seed)
+        write_json(Path(args.folder) / "texts.json", texts)
     else:
         tokenizer = train_tokenizer(LETTERS, 400)
         rows = made_up_rows(args.rows, shape["vocab_size"], args.max_length, args.seed)
@@ -91,6 +92,8 @@ def main() -> None:
             "precision": kind,
             "peak_tflops": peak_tflops(facts["gpu_model"]),
             "shape": {"name": args.shape, **shape, "parameters": model.num_parameters()},
+            "system_prompt": SYSTEM_PROMPT,
+            "lengths": [len(ids) for ids in rows["input_ids"]],
             "head_share": round(head_share(shape), 3),
             "rows": {
                 "source": Path(args.csv).name if args.csv else "made up",
@@ -119,16 +122,18 @@ def made_up_rows(count: int, vocabulary: int, max_length: int, seed: int) -> Dat
     return Dataset.from_dict({"input_ids": ids, "labels": labels})
 
 
-def csv_rows(path: str, chat: Chat, count: int, max_length: int, seed: int) -> Dataset:
-    """Return rows of a CSV file in the Toyhom schema, as the workflow encodes them."""
+def csv_rows(path: str, chat: Chat, count: int, max_length: int, seed: int) -> tuple[Dataset, list[dict[str, str]]]:
+    """Return rows of a CSV file in the Toyhom schema as the workflow encodes them, and as texts."""
     with open(path, encoding=detect_encoding(path), newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row.get("ask") and row.get("answer")]
     if len(rows) < count:
         raise UserError(f"{path}: {len(rows)} rows with ask and answer, but --rows and the warm-up need {count}")
     rows = random.Random(seed).sample(rows, count)
     samples = chat.samples([row["ask"] for row in rows], [row["answer"] for row in rows], max_length)
-    kept = [sample for sample in samples if sample is not None]
-    return Dataset.from_dict({"input_ids": [s.input_ids for s in kept], "labels": [s.labels for s in kept]})
+    kept = [(sample, row) for sample, row in zip(samples, rows, strict=True) if sample is not None]
+    encoded = {"input_ids": [s.input_ids for s, _ in kept], "labels": [s.labels for s, _ in kept]}
+    texts = [{"instruction": row["ask"], "input": "", "output": row["answer"]} for _, row in kept]
+    return Dataset.from_dict(encoded), texts
 
 
 def parse_arguments() -> argparse.Namespace:

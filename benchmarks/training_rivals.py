@@ -12,7 +12,7 @@ def contender(name: str, kind: str, weights: str, autocast: str | None = None, *
 
     Args:
         name: what the table calls it.
-        kind: medscale, trl or plain.
+        kind: medscale, trl, llamafactory or plain.
         weights: precision of the frozen weights.
         autocast: precision of the Trainer's mixed precision, or None.
         arguments: of the trainer.
@@ -42,6 +42,18 @@ def contenders(precision: str, cuda: bool) -> list[dict[str, Any]]:
         contender("TRL's defaults", "trl", "fp32", "fp16" if mixed == "fp16" else "bf16", **batching(8)),
         contender("plain Trainer, padded, all tokens", "plain", precision, mixed, **batching(4)),
     ]
+
+
+def llamafactory(precision: str, cuda: bool) -> Iterator[dict[str, Any]]:
+    """Yield LLaMA-Factory's settings: those of its example for LoRA first, then other micro-batches.
+
+    The example has one row a micro-batch, bf16 and gradient checkpointing, which LLaMA-Factory turns on by itself.
+    """
+    half = "fp16" if precision == "fp16" else "bf16"
+    for autocast in (half,) if cuda else (half, None):
+        for rows in (1, 4, 16):
+            name = f"{rows} row{'s' * (rows > 1)}, autocast {autocast}"
+            yield contender(name, "llamafactory", "auto", autocast, **batching(rows))
 
 
 def trials(precision: str, cuda: bool, rows_a_pack: float) -> Iterator[dict[str, Any]]:
@@ -81,12 +93,14 @@ def trials(precision: str, cuda: bool, rows_a_pack: float) -> Iterator[dict[str,
 def best_of(tried: list[dict[str, Any]], precision: str, cuda: bool) -> list[dict[str, Any]]:
     """Return the fastest trial; on a CPU the fastest in MedScale's precision and the fastest in bf16."""
     ran = [trial for trial in tried if trial["samples_per_second"]]
-    groups = {"TRL's best": ran}
-    if not cuda:
-        groups = {
-            "TRL's best": [trial for trial in ran if trial["autocast"] is None],
-            "TRL's best in bf16": [trial for trial in ran if trial["autocast"] == "bf16"],
-        }
+    groups = {}
+    for title, kind in (("TRL's best", "trl"), ("LLaMA-Factory's best", "llamafactory")):
+        own = [trial for trial in ran if trial["kind"] == kind]
+        if cuda:
+            groups[title] = own
+        else:
+            groups[title] = [trial for trial in own if trial["autocast"] is None]
+            groups[f"{title} in bf16"] = [trial for trial in own if trial["autocast"] == "bf16"]
     best = []
     for name, group in groups.items():
         if group:

@@ -42,6 +42,7 @@ SECTION = {
     "effective_batch": 8,
     "max_length": 128,
     "eval_interval": 0.25,
+    "validation_rows": 200,
     "save_minutes": 2,
     "save_total_limit": 9,
     "early_stopping_patience": None,

@@ -44,6 +44,7 @@ TRAINING = {
     "effective_batch": 8,
     "max_length": 128,
     "eval_interval": 0.25,
+    "validation_rows": 200,
     "save_minutes": 15,
     "save_total_limit": 9,
     "early_stopping_patience": None,

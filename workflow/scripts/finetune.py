@@ -7,6 +7,7 @@ from medscale.base.arguments import add_source
 from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
 from medscale.base.imports import leave_out, needs_bitsandbytes
+from medscale.base.torchrun import own_card, run_here, started
 
 
 def main() -> None:
@@ -14,7 +15,11 @@ def main() -> None:
     args.largest = args.largest or args.method
     if not needs_bitsandbytes(args.method, json.loads(args.settings)["training"]["optimizer"]):
         leave_out("bitsandbytes")  # which the Trainer's PEFT would import
-    with leased_cards():
+    if args.gpus > 1 and not started():
+        with leased_cards(args.gpus):
+            run_here(args.gpus)
+        return
+    with own_card() if started() else leased_cards():
         from medscale.train.run import run  # torch is imported when one card is left to see
 
         run(args)
@@ -32,6 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--largest", choices=["lora", "qlora"], help="the study's method that needs most memory (default: this one)"
     )
+    parser.add_argument("--gpus", type=int, default=1, help="cards that share the run (default: %(default)s)")
     parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     add_source(parser, "model", "base model")

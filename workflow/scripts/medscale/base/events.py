@@ -19,10 +19,15 @@ def event(kind: str, message: str, action: str | None = None) -> dict[str, str |
 
 
 class EventLog:
-    """An append-only list of events in a JSON-lines file; each is on disk before the work goes on."""
+    """An append-only list of events in a JSON-lines file; each is on disk before the work goes on.
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+    Without a path nothing is kept or told: so is it in all but the first of several processes of a run.
+    """
+
+    def __init__(self, path: str | os.PathLike | None):
+        self.path = None if path is None else Path(path)
+        if self.path is None:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._drop_torn_line()
 
@@ -34,6 +39,8 @@ class EventLog:
             message: what happened.
             action: what was done about it, if anything was.
         """
+        if self.path is None:
+            return
         with open(self.path, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(event(kind, message, action), ensure_ascii=False) + "\n")
             handle.flush()
@@ -42,7 +49,7 @@ class EventLog:
 
     def all(self) -> list[dict]:
         """Return all events, oldest first."""
-        return list(read_jsonl(self.path)) if self.path.exists() else []
+        return list(read_jsonl(self.path)) if self.path and self.path.exists() else []
 
     def _drop_torn_line(self) -> None:
         """Cut off a last line that a kill left half-written."""

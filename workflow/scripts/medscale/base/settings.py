@@ -8,7 +8,7 @@ from typing import Any
 from medscale.base.study import Run
 
 PRIVATE = {
-    "training": ("micro_batch",),
+    "training": ("micro_batch", "gpus_per_run"),
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
@@ -43,15 +43,21 @@ def override_keys(run: Run) -> tuple[str, ...]:
 
 
 def training_settings(config: dict, run: Run) -> dict[str, Any]:
-    """Return all that decides the weights of a run, except its data. The micro-batch does not."""
+    """Return all that decides the weights of a run, except its data. Who computes which rows does not."""
     settings = settings_for(config, run)
-    settings["training"].pop("micro_batch")
+    for name in PRIVATE["training"]:
+        settings["training"].pop(name)
     return settings | {"quantization": config["quantization"], "chat": config["chat"]}
 
 
 def micro_batch(config: dict, run: Run) -> int | str:
     """Return how many samples a forward pass of a run takes: a number, or ``auto``."""
     return settings_for(config, run)["training"]["micro_batch"]
+
+
+def gpus(config: dict, run: Run) -> int:
+    """Return how many cards a run is trained on at once."""
+    return settings_for(config, run)["training"]["gpus_per_run"]
 
 
 def largest_method(config: dict) -> str:

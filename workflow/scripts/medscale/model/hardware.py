@@ -81,17 +81,6 @@ def free_gib() -> float:
     return (free + torch.cuda.memory_reserved()) / GIB
 
 
-def card_gib() -> float:
-    """Return all memory of the card in GiB."""
-    return torch.cuda.get_device_properties(0).total_memory / GIB
-
-
-def free_gib() -> float:
-    """Return what of the card's memory this process can have: what is free, and what it holds itself, in GiB."""
-    free, _ = torch.cuda.mem_get_info()
-    return (free + torch.cuda.memory_reserved()) / GIB
-
-
 def hardware() -> dict[str, Any]:
     """Return what the machine is, for provenance; null where there is no such thing."""
     properties = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None

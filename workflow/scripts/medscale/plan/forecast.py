@@ -1,4 +1,7 @@
-"""The forecast of the study on this machine: each kind of run is measured for a few dozen steps, and scaled up."""
+"""The forecast of the study: each kind of run is measured for a few dozen steps on this machine, and scaled up.
+
+For cards that are not here the same figures are computed instead; see `plan.computed`.
+"""
 
 import argparse
 import gc
@@ -23,14 +26,22 @@ from medscale.model.hardware import device, hardware, software
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
 from medscale.plan.arithmetic import Passes, totals
+from medscale.plan.cards import Card, card_of, known_card
+from medscale.plan.computed import compute, rates
 from medscale.plan.lengths import Lengths, Row, study_lengths
-from medscale.plan.random_model import weights_gib
-from medscale.plan.rows import Outcome, base_row, measured_facts, notes, planned_passes, run_row, session
+from medscale.plan.outcome import CPU_FLOPS, Machine, Outcome
+from medscale.plan.random_model import config_of, empty_model, weights_gib
+from medscale.plan.rows import base_row, measured_facts, notes, planned_passes, run_row, session
 from medscale.plan.shapes import Shape, shape_of
 from medscale.plan.table import plan_text
+from medscale.train.fitting import Needs
 
 SAME_SPEED = ("epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm")
 SAME_SPEED += ("eval_interval", "save_minutes", "early_stopping_patience")
+LONGEST_DAYS = 7.0
+"""A study whose trainings would take longer than this on the CPU that is here is not measured but computed."""
+COMPUTED_FOR = ["t4", "4090", "a100-80"]
+"""For these cards, where none is named: lent for nothing, to be had at home, and rented."""
 SUMS = ("train_seconds", "predict_seconds", "likelihood_seconds", "energy_kwh", "cost")
 
 
@@ -49,40 +60,121 @@ class Task(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do what the arguments of ``plan.py`` ask for, on the device that is visible."""
+    """Do what the arguments of ``plan.py`` ask for, on the device that is visible or for cards that are not here."""
     config = json.loads(args.config)
     torch.set_num_threads(args.threads)
     os.environ["TQDM_DISABLE"] = "1"
-    plan = forecast(config, shape_of(config["model"], args.model), args)
-    write_json(args.output / "plan.json", plan)
+    shape = shape_of(config["model"], args.model)
+    lengths = lengths_of(config, shape, args)
+    cards = config["plan"]["cards"]
+    if not cards and device().type == "cpu" and (days := cpu_days(config, shape, lengths)) > LONGEST_DAYS:
+        cards = COMPUTED_FOR
+        print(
+            f"There is no GPU here, and the trainings of this study would take about {days:,.0f} days on this CPU: so "
+            f"the plan is computed for {', '.join(cards)}. For others: make plan CARD=..., or plan.cards\n"
+        )
+    if not cards:
+        write_plan(args.output / "plan", forecast(config, shape, lengths, args))
+    memo: dict[str, Needs] = {}
+    for name in map(str, cards):
+        card = card_of(name, config["plan"]["own_cards"])
+        write_plan(args.output / f"plan_{name}", forecast(config, shape, lengths, args, card, memo))
+
+
+def write_plan(path: Path, plan: dict[str, Any]) -> None:
+    """Write a plan as JSON and as text, and print the text."""
+    write_json(path.with_name(f"{path.name}.json"), plan)
     text = plan_text(plan)
-    write_text(args.output / "plan.md", text)
+    write_text(path.with_name(f"{path.name}.md"), text)
     print(text)
 
 
-def forecast(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -> dict[str, Any]:
-    """Measure each kind of run, and return the content of plan.json."""
-    lengths = lengths_of(config, shape, args)
+def cpu_days(config: dict[str, Any], shape: Shape, lengths: Lengths) -> float:
+    """Return the days that the trainings would take on a CPU, roughly."""
+    rows = sum(sum(row.total for row in lengths.parts[f"train_{run.size_label}"]) for run in runs_of(config))
+    tokens = rows * config["training"]["epochs"]
+    return 6 * empty_model(config_of(shape)).num_parameters() * tokens / CPU_FLOPS / 86400
+
+
+def forecast(
+    config: dict[str, Any],
+    shape: Shape,
+    lengths: Lengths,
+    args: argparse.Namespace,
+    card: Card | None = None,
+    memo: dict[str, Needs] | None = None,
+) -> dict[str, Any]:
+    """Measure each kind of run, or compute it for a card, and return the content of plan.json.
+
+    What was simulated is kept in ``memo``, for other cards.
+    """
     runs, outcomes, rows = runs_of(config), {}, []
+    machine, memo = machine_of(config, card), {} if memo is None else memo
+
+    def outcome_of(task: Task) -> Outcome:
+        if card is None:
+            print(f"measuring {task.method}", flush=True)
+            return measure_apart(task)
+        return computed(task, card, memo)
+
     for run in sorted(runs, key=lambda run: -run.size):  # the largest first: its rows stand for its kind
         settings = settings_for(config, run)
         if kind_of(run, settings) not in outcomes:
             task = task_of(config, shape, run.method, settings, lengths.parts[f"train_{run.size_label}"], lengths, args)
-            print(f"measuring {run.method}, as in {run.name}", flush=True)
-            outcomes[kind_of(run, settings)] = measure_apart(task)
+            outcomes[kind_of(run, settings)] = outcome_of(task)
     for run in runs:
         settings = settings_for(config, run)
         outcome = outcomes[kind_of(run, settings)]
-        rows.append(run_row(config, run, settings, outcome, lengths))
+        rows.append(run_row(config, run, settings, outcome, lengths, machine))
     whole = [outcomes[kind_of(run, settings_for(config, run))] for run in runs if run.method == "lora"]
     base = {name: config[name] for name in ("training", "lora")}
     # The base model predicts as a merged LoRA does. But a process's resident peak on a CPU has the training in it.
-    if not whole or whole[0].prediction is None or device().type == "cpu":
-        print("measuring the base model", flush=True)
-        whole = [measure_apart(task_of(config, shape, "base", base, None, lengths, args))]
+    if not whole or whole[0].prediction is None or machine.device == "cpu":
+        whole = [outcome_of(task_of(config, shape, "base", base, None, lengths, args))]
         outcomes[json.dumps(["base"])] = whole[0]
-    rows.append(base_row(config, whole[0], lengths))
-    return assemble(config, shape, lengths, rows, outcomes)
+    rows.append(base_row(config, whole[0], lengths, machine))
+    plan = assemble(config, shape, lengths, rows, outcomes, machine)
+    if card is not None:
+        return plan | of_card(card, rows)
+    if (name := known_card(plan["hardware"]["gpu_model"])) is not None:
+        beside = forecast(config, shape, lengths, args, card_of(name, {}))
+        plan["beside"] = {"card": name, "runs": beside["runs"], "basis": beside["basis"]}
+    return plan
+
+
+def machine_of(config: dict[str, Any], card: Card | None) -> Machine:
+    """Return what the plan is for."""
+    price = config["recommendation"]["price_per_gpu_hour"]
+    if card is not None:
+        return Machine("cuda", card.memory_gib, card.price_per_hour if price is None else price, computed=True)
+    here = hardware()
+    if here["device"] == "cpu":
+        return Machine("cpu", here["memory_gib"], None)
+    return Machine("cuda", here["gpu_memory_gib"], price)
+
+
+def computed(task: Task, card: Card, memo: dict[str, Needs]) -> Outcome:
+    """Return what a kind of run takes on a card that is not here."""
+    return compute(config_of(task.shape), task.method, task.settings, card, task.train, task.passes, task.test, memo)
+
+
+def of_card(card: Card, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what plan.json says of a card that is not here, in the place of what it says of this machine."""
+    used = sorted({row["settings"]["precision"] for row in rows} - {None})
+    return {
+        "computed": True,
+        "measured_at": None,
+        "computed_at": now(),
+        "load_average": None,
+        "hardware": {
+            "device": "cuda",
+            "gpu_model": card.title,
+            "gpu_memory_gib": card.memory_gib,
+            "compute_capability": ".".join(map(str, card.capability)),
+        },
+        "rates": card._asdict() | {"used_precisions": used},
+        "basis": rates(card, used),
+    }
 
 
 def kind_of(run: Run, settings: dict[str, Any]) -> str:
@@ -169,7 +261,12 @@ def measure(task: Task) -> Outcome:
 
 
 def assemble(
-    config: dict[str, Any], shape: Shape, lengths: Lengths, rows: list[dict[str, Any]], outcomes: dict[str, Outcome]
+    config: dict[str, Any],
+    shape: Shape,
+    lengths: Lengths,
+    rows: list[dict[str, Any]],
+    outcomes: dict[str, Outcome],
+    machine: Machine,
 ) -> dict[str, Any]:
     """Return the content of plan.json."""
     recommendation = config["recommendation"]
@@ -179,14 +276,15 @@ def assemble(
         "measured_at": now(),
         "model": {"name": shape.name, "source": shape.source, "random_weights": shape.folder is None},
         "lengths": {"source": lengths.source, "mean_tokens": sum(tokens) / len(tokens)},
-        "hardware": hardware(),
+        "computed": False,
+        "hardware": None if machine.computed else hardware(),
         "software": software(),
         "load_average": os.getloadavg()[0],
-        "price_per_gpu_hour": recommendation["price_per_gpu_hour"],
+        "price_per_gpu_hour": machine.price_per_hour if machine.computed else recommendation["price_per_gpu_hour"],
         "currency": recommendation["currency"],
         "runs": rows,
         "totals": totals(rows, SUMS),
         "sessions": {name: session(limits, rows) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
-        "notes": notes(rows, outcomes, config["evaluation"]["engine"]),
+        "notes": notes(rows, outcomes, config["evaluation"]["engine"], machine),
     }

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -13,33 +13,13 @@ from medscale.model.loading import add_adapter
 from medscale.model.precision import precision
 from medscale.plan.arithmetic import Decoding, Passes
 from medscale.plan.lengths import Row
+from medscale.plan.outcome import CPU_FLOPS, Predicting
 from medscale.plan.random_model import blank_tokenizer, load_shape
 from medscale.plan.shapes import Shape
-from medscale.plan.training import CPU_FLOPS, STEP_SECONDS, spread
+from medscale.plan.training import STEP_SECONDS, spread
 
 FEW, SOME = 2, 8  # tokens of the two short measurements
 PAIRS = 32
-
-
-class Predicting(NamedTuple):
-    """What was measured of a prediction.
-
-    Attributes:
-        decoding: the measured batches.
-        likelihood: seconds a token of the references' likelihoods, which are not part of the time of the answers.
-        batch_size: evaluation.batch_size, halved as often as the memory asked for.
-        precision: of the weights, or in 4 bits of the computation.
-        allocated_gib, reserved_gib: peak; None where it is not measured.
-        watts: mean power; None where none was measured.
-    """
-
-    decoding: list[Decoding]
-    likelihood: float
-    batch_size: int
-    precision: str
-    allocated_gib: float
-    reserved_gib: float | None
-    watts: float | None
 
 
 class Lengthwise:

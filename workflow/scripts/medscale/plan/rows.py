@@ -2,25 +2,14 @@
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from medscale.base.study import Run
-from medscale.model.hardware import hardware
 from medscale.plan.arithmetic import Passes, answer_lengths, answer_passes, energy_kwh, fits, money, prediction_seconds
+from medscale.plan.cards import spread
 from medscale.plan.lengths import Lengths
+from medscale.plan.outcome import Machine, Outcome
 from medscale.plan.sessions import SET_UP_SECONDS, Job, Limit, pack
-
-if TYPE_CHECKING:  # a process that measures imports what it measures, and no more
-    from medscale.plan.prediction import Predicting
-    from medscale.plan.training import Measured
-
-
-class Outcome(NamedTuple):
-    """What a process measured; no training for the base model, neither of them where the memory does not suffice."""
-
-    training: "Measured | None"
-    prediction: "Predicting | None"
-    problem: str | None
 
 
 def planned_passes(config: dict[str, Any], lengths: Lengths, tuned: bool) -> Passes:
@@ -32,7 +21,7 @@ def planned_passes(config: dict[str, Any], lengths: Lengths, tuned: bool) -> Pas
 
 
 def run_row(
-    config: dict[str, Any], run: Run, settings: dict[str, Any], outcome: Outcome, lengths: Lengths
+    config: dict[str, Any], run: Run, settings: dict[str, Any], outcome: Outcome, lengths: Lengths, machine: Machine
 ) -> dict[str, Any]:
     """Return what plan.json says of a fine-tuned run."""
     from medscale.plan.training import training_seconds
@@ -59,10 +48,10 @@ def run_row(
     row = {"run": run.name, "method": run.method, "train_size": run.size, "seed": run.seed, "steps": steps}
     row |= {"train_seconds": train, "seconds_between_checkpoints": between, "peak_memory_gib": memory}
     energy = energy_kwh(train, measured.watts) if measured else None
-    return row | finish(config, outcome, lengths, row, energy, chosen)
+    return row | finish(config, outcome, lengths, row, energy, chosen, machine)
 
 
-def base_row(config: dict[str, Any], outcome: Outcome, lengths: Lengths) -> dict[str, Any]:
+def base_row(config: dict[str, Any], outcome: Outcome, lengths: Lengths, machine: Machine) -> dict[str, Any]:
     """Return what plan.json says of the base model, which is only asked."""
     prediction = outcome.prediction
     memory = {
@@ -72,7 +61,7 @@ def base_row(config: dict[str, Any], outcome: Outcome, lengths: Lengths) -> dict
     row = {"run": "base", "method": "base", "train_size": 0, "seed": None, "steps": None, "train_seconds": None}
     row |= {"seconds_between_checkpoints": None, "peak_memory_gib": memory}
     chosen = {"precision": prediction.precision if prediction else None}
-    return row | finish(config, outcome, lengths, row, 0.0, chosen)
+    return row | finish(config, outcome, lengths, row, 0.0, chosen, machine)
 
 
 def finish(
@@ -82,6 +71,7 @@ def finish(
     row: dict[str, Any],
     train_energy: float | None,
     chosen: dict[str, Any],
+    machine: Machine,
 ) -> dict[str, Any]:
     """Return the part of a row that base model and runs share: prediction, energy, money, settings."""
     prediction, answers, likelihood, energy = outcome.prediction, None, None, None
@@ -90,18 +80,20 @@ def finish(
         likelihood = prediction.likelihood * sum(row.total for row in lengths.parts["test"])
         asked = energy_kwh(answers + likelihood, prediction.watts)
         energy = None if asked is None or train_energy is None else train_energy + asked
-    machine, peak = hardware(), row["peak_memory_gib"]
-    room = machine["gpu_memory_gib"] or machine["memory_gib"]
-    fit = outcome.problem is None and fits(peak["reserved"] or peak["allocated"], room)
+    peak = row["peak_memory_gib"]
+    fit = outcome.problem is None and fits(peak["reserved"] or peak["allocated"], machine.memory_gib)
     total = (row["train_seconds"] or 0.0) + answers + likelihood if fit else None
-    price = config["recommendation"]["price_per_gpu_hour"] if machine["device"] == "cuda" else None
+    cost = money(total, machine.price_per_hour) if fit else None
+    ranges = {"train_seconds": row["train_seconds"], "predict_seconds": answers, "cost": cost}
     return {
+        "basis": "computed, not measured" if machine.computed else "measured",
         "predict_seconds": answers,
         "likelihood_seconds": likelihood,
         "fits": fit,
         "problem": outcome.problem,
         "energy_kwh": energy if fit else None,
-        "cost": money(total, price) if fit else None,
+        "cost": cost,
+        "ranges": {name: spread(value) for name, value in ranges.items()} if machine.computed else None,
         "settings": chosen | {"evaluation_batch_size": prediction.batch_size if prediction else None},
     }
 
@@ -139,7 +131,7 @@ def measured_facts(kind: str, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str) -> list[str]:
+def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str, machine: Machine) -> list[str]:
     """Return what a reader should know of how the figures came about."""
     found = [
         "Training time counts as training.json does: steps, validations and checkpoints, without loading the model. "
@@ -148,12 +140,12 @@ def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str)
         "evaluation.max_new_tokens as every answer of the base model is taken to.",
         f"A session is taken to need {SET_UP_SECONDS / 60:g} minutes before work goes on.",
     ]
-    if hardware()["device"] == "cpu":
+    if machine.device == "cpu":
         found.append("On a CPU, the memory is the resident peak of the process, and there is no price and no energy.")
-    if (load := os.getloadavg()[0]) > (os.cpu_count() or 1) + 1:
+    if not machine.computed and (load := os.getloadavg()[0]) > (os.cpu_count() or 1) + 1:
         found.append(f"The machine was busy with other work (load average {load:.1f}): the times are too long.")
     if engine == "vllm":
-        found.append("Answers are measured with transformers; what vLLM takes, in time and memory, is not measured.")
+        found.append("The answers' time and memory are those of transformers; what vLLM takes is not known.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
     found += [f"{row['run']} does not fit: {row['problem']}" for row in rows if not row["fits"]]
     return found

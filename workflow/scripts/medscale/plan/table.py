@@ -1,6 +1,9 @@
 """The plan as a table to read."""
 
+from collections.abc import Callable
 from typing import Any
+
+from medscale.plan.cards import spread
 
 
 def plan_text(plan: dict[str, Any]) -> str:
@@ -9,20 +12,11 @@ def plan_text(plan: dict[str, Any]) -> str:
     Args:
         plan: the content of plan.json.
     """
-    hardware, model = plan["hardware"], plan["model"]
-    machine = hardware["gpu_model"] or f"{hardware['cpu']}, {hardware['cores']} cores"
-    memory = hardware["gpu_memory_gib"] or hardware["memory_gib"]
-    price = plan["price_per_gpu_hour"]
     lines = [
-        "# Plan",
-        "",
-        f"Measured {plan['measured_at']} on {machine}, {memory:.0f} GiB; model: {model['name']} ({model['source']}).",
+        *_head(plan),
         f"Lengths of the rows: {plan['lengths']['source']}; on average {plan['lengths']['mean_tokens']:.0f} tokens.",
         "",
-        *table(
-            ["run", "steps", "training", "prediction", "peak memory, GiB", "fits", "energy, kWh", _money_title(plan)],
-            [_row(run) for run in plan["runs"]] + [_total(plan)],
-        ),
+        *_runs(plan),
         "",
         "## Settings it would choose",
         "",
@@ -38,16 +32,47 @@ def plan_text(plan: dict[str, Any]) -> str:
             [_session(name, found) for name, found in plan["sessions"].items()],
         ),
         "",
-        "A session that ends cuts a training off at its last checkpoint, from which the same command goes on. The "
-        "figures hold for this machine: make the plan where the study will run.",
+        "A session that ends cuts a training off at its last checkpoint, from which the same command goes on. "
+        + (
+            "The sessions are those of the middle of each range."
+            if plan["computed"]
+            else "The figures hold for this machine: make the plan where the study will run."
+        ),
         "",
         "## What the figures rest on",
         "",
-        *(f"* {note}" for note in plan["notes"]),
+        *(f"* {note}" for note in [*plan.get("basis", []), *plan["notes"]]),
     ]
-    if price is None:
+    if plan["price_per_gpu_hour"] is None:
         lines.append("* No price: set `recommendation.price_per_gpu_hour` for the money.")
     return "\n".join(lines) + "\n"
+
+
+def _head(plan: dict[str, Any]) -> list[str]:
+    """Return title and machine."""
+    hardware, model = plan["hardware"], plan["model"]
+    machine = hardware["gpu_model"] or f"{hardware['cpu']}, {hardware['cores']} cores"
+    memory = hardware["gpu_memory_gib"] or hardware["memory_gib"]
+    about = f"{machine}, {memory:.0f} GiB; model: {model['name']} ({model['source']})."
+    if plan["computed"]:
+        return [
+            f"# Plan for {machine}: computed, not measured",
+            "",
+            f"Computed {plan['computed_at']} without the card, for {about}",
+        ]
+    return ["# Plan", "", f"Measured {plan['measured_at']} on {about}"]
+
+
+def _runs(plan: dict[str, Any]) -> list[str]:
+    """Return the table of the runs; of a card whose figures can be computed, those beside the measured ones."""
+    columns = ["run", "steps", "training", "prediction", "peak memory, GiB", "fits", "energy, kWh", _money_title(plan)]
+    basis = ["basis"] if plan["computed"] else []
+    rows = [[*_row(run), *([run["basis"]] if basis else [])] for run in plan["runs"]]
+    lines = table([*columns, *basis], [*rows, [*_total(plan), *(["computed, not measured"] if basis else [])]])
+    if beside := plan.get("beside"):
+        lines += ["", f"Computed for this card ({beside['card']}) from declared rates, not measured:", ""]
+        lines += table(columns, [_row(run) for run in beside["runs"]])
+    return lines
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -89,30 +114,39 @@ def _row(run: dict[str, Any]) -> list[str]:
     reserved = run["peak_memory_gib"]["reserved"]
     memory = number(run["peak_memory_gib"]["allocated"])
     memory += f" / {reserved:.2f} reserved" if reserved is not None else ""
+    ranges = run["ranges"] or {}
     return [
         run["run"],
         "–" if run["steps"] is None else f"{run['steps']:,}",
-        duration(run["train_seconds"]),
-        duration(run["predict_seconds"]),
+        _ranged(run["train_seconds"], ranges.get("train_seconds"), duration),
+        _ranged(run["predict_seconds"], ranges.get("predict_seconds"), duration),
         memory,
         "yes" if run["fits"] else "NO",
         number(run["energy_kwh"], 3),
-        number(run["cost"]),
+        _ranged(run["cost"], ranges.get("cost"), number),
     ]
 
 
 def _total(plan: dict[str, Any]) -> list[str]:
-    sums = plan["totals"]
+    sums, ranges = plan["totals"], {}
+    for name in ("train_seconds", "predict_seconds", "cost"):
+        if plan["computed"] and sums[name] is not None:
+            ranges[name] = spread(sums[name])
     return [
         "all",
         "",
-        duration(sums["train_seconds"]),
-        duration(sums["predict_seconds"]),
+        _ranged(sums["train_seconds"], ranges.get("train_seconds"), duration),
+        _ranged(sums["predict_seconds"], ranges.get("predict_seconds"), duration),
         "",
         "yes" if all(run["fits"] for run in plan["runs"]) else "NO",
         number(sums["energy_kwh"], 3),
-        number(sums["cost"]),
+        _ranged(sums["cost"], ranges.get("cost"), number),
     ]
+
+
+def _ranged(value: float | None, ends: list[float] | None, form: Callable[[float | None], str]) -> str:
+    """Return a figure, of a computed one its range alone."""
+    return form(value) if ends is None else f"{form(ends[0])} to {form(ends[1])}"
 
 
 def _settings(run: dict[str, Any]) -> list[str]:

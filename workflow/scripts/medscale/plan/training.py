@@ -4,7 +4,7 @@ import gc
 import statistics
 import tempfile
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -16,45 +16,28 @@ from medscale.model.hardware import EnergyMeter, MemoryMeter, device
 from medscale.model.loading import add_adapter, checkpoint_layers, trainable_parameters
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
-from medscale.plan.arithmetic import Step, TimeModel, batches, cut, fit, saves
+from medscale.plan.arithmetic import Step, batches, cut, fit, saves
 from medscale.plan.lengths import Row
+from medscale.plan.outcome import CPU_FLOPS, Measured
 from medscale.plan.random_model import blank_tokenizer, config_of, load_shape
 from medscale.plan.shapes import Shape
 from medscale.train.accelerations import usable
 from medscale.train.fitting import Fit, choose, lower
-from medscale.train.trainer import EpochOrder, StudyTrainer, make_trainer, planned_steps, trainer_arguments
+from medscale.train.trainer import (
+    EpochOrder,
+    StudyTrainer,
+    make_trainer,
+    planned_steps,
+    trainer_arguments,
+    validation_places,
+)
 
 WARM_UP = 4
 STEPS = 32  # measured; the order sorts so many batches by length together, so the longest rows meet
 LEAST = 4
 VALIDATION_ROWS = 64
-CPU_FLOPS = 5e10  # a cautious guess for two cores, to see beforehand that a step would take minutes
 STEP_SECONDS = 10.0
 ROUGH = "A whole batch would take minutes here: steps of {rows} rows were measured and scaled up, which is rough."
-
-
-class Measured(NamedTuple):
-    """What was measured of a training; seconds, GiB and watts, None where there is no such thing.
-
-    ``startup`` is what the first steps took more than later ones, ``validation`` is (constant, a token).
-    """
-
-    micro_batch: int
-    checkpointed_layers: int
-    precision: str
-    multiple: int
-    steps: int
-    model: TimeModel
-    startup: float
-    validation: tuple[float, float]
-    checkpoint: float
-    end: float
-    load_gib: float
-    allocated_gib: float
-    reserved_gib: float | None
-    watts: float | None
-    trainable_parameters: int
-    notes: list[str]
 
 
 class Watch(TrainerCallback):
@@ -285,6 +268,8 @@ def training_seconds(
     seconds = measured.model.seconds(sizes[:count])
     validations, checkpoints = saves(count, training["eval_interval"], training["save_minutes"], seconds)
     constant, token = measured.validation
-    one = constant + token * validation_tokens([row.total for row in validation], effective)
+    judged = [row.total for row in validation]
+    judged = [judged[place] for place in validation_places(judged, training["validation_rows"])]
+    one = constant + token * validation_tokens(judged, effective)
     seconds += measured.startup + measured.end + validations * one + checkpoints * measured.checkpoint
     return count, seconds, seconds / checkpoints

@@ -144,8 +144,20 @@ def cost_table(inputs: Inputs) -> dict[str, Any]:
     return {
         "columns": [columns[place][0] for place in kept],
         "rows": rows,
-        "notes": [say("costs.memory_kind", kind=kind) for kind in sorted(map(str, kinds))],
+        "notes": [say("costs.memory_kind", kind=kind) for kind in sorted(map(str, kinds))] + _meaning(runs),
     }
+
+
+def _meaning(runs: dict[str, Any]) -> list[Text]:
+    """Return a sentence on what the peaks of the trainings tell; none where the records do not say how they trained."""
+    found = {
+        (training["checkpointed_layers"], training["micro_batch"])
+        for each in runs.values()
+        if (training := each.get("training")) and training.get("checkpointed_layers") is not None
+    }
+    if len(found) > 1:
+        return [say("costs.memory_differs")]
+    return [say("costs.memory_meaning", layers=layers, rows=rows) for layers, rows in found]
 
 
 def _at(evaluation: dict[str, Any], section: str, key: str) -> float | None:

@@ -18,6 +18,7 @@ from medscale.base.errors import UserError
 from medscale.base.events import EventLog, now
 from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 from medscale.base.identity import trained_fingerprint
+from medscale.base.torchrun import rank, world
 from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
 from medscale.model.hardware import EnergyMeter, MemoryMeter, device, hardware, software
 from medscale.model.loading import add_adapter, checkpoint_layers, load_base, trainable_parameters
@@ -25,6 +26,7 @@ from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train.accelerations import usable
 from medscale.train.checkpoints import newest_checkpoint, slim
+from medscale.train.distributed import gathered
 from medscale.train.fitting import Fit, choose, lower
 from medscale.train.trainer import StudyTrainer, logged, make_trainer, trainer_arguments
 
@@ -45,10 +47,12 @@ class Study(NamedTuple):
 
 def run(args: argparse.Namespace) -> None:
     """Do what the arguments of ``finetune.py`` ask for, on the device that is visible."""
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(max(1, args.threads // world()))
     with EnergyMeter() as energy:
         study = prepare(args, energy)
         trainer, facts = finetune(study)
+        if rank() > 0:
+            return
         study.events.add("finished", f"{trainer.state.global_step} steps")
         write_outputs(study, trainer, facts)
         slim(study.folder, trainer.state.best_model_checkpoint)
@@ -74,7 +78,7 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     )
     provenance = {"fingerprint": fingerprint, **provenance}
     folder = Path(args.adapter).parent / "checkpoints" / provenance["fingerprint"]
-    events = EventLog(folder / "events.jsonl")
+    events = EventLog(folder / "events.jsonl" if rank() == 0 else None)
     train, validation = read_encoded(args.train), read_encoded(args.validation)
     study = Study(args, settings, train, validation, provenance, folder, events, MemoryMeter(), energy)
     if any(event["kind"] == "started" for event in events.all()):
@@ -111,6 +115,8 @@ def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
             return attempt(study, model, load_peak, fit)
         except torch.OutOfMemoryError as error:
             message = f"out of memory with micro_batch {fit.rows}: {str(error).splitlines()[0]}"
+        if world() > 1:  # the others wait for this process, and cannot be told
+            raise UserError(f"{message}; lower training.micro_batch, or set training.gradient_checkpointing to true")
         del model
         gc.collect()
         torch.cuda.empty_cache()
@@ -175,7 +181,8 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
             "more memory and time than for other models",
         )
     checkpoint_layers(model, fit.checkpointed)
-    checkpoint, resumed_from = resume_point(study)
+    with arguments.main_process_first():  # which sets aside what is torn
+        checkpoint, resumed_from = resume_point(study)
     study.memory.restart()
     trainer.train(resume_from_checkpoint=checkpoint)
     if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
@@ -187,6 +194,7 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
     return trainer, {
         "resumed_from_step": resumed_from,
         "micro_batch": fit.rows,
+        "gpus": world(),
         "precision": kind,
         "gradient_checkpointing": fit.checkpointed > 0,
         "checkpointed_layers": fit.checkpointed,
@@ -202,8 +210,12 @@ def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
     A run that resumes at its last step trains nothing, so what it takes says nothing of training.
     """
     note = study.folder / "peak_memory.json"
-    before = read_json(note) if note.is_file() else {}
     now = {"load": load_peak, "train_allocated": study.memory.allocated(), "train_reserved": study.memory.reserved()}
+    parts = gathered(now)  # of several cards, that of the fullest
+    now = {name: max(part[name] for part in parts) if now[name] is not None else None for name in now}
+    if rank() > 0:
+        return now
+    before = read_json(note) if note.is_file() else {}
     peaks = {name: max(filter(None, (before.get(name), value)), default=value) for name, value in now.items()}
     write_json(note, peaks)
     return peaks | {"kind": study.memory.kind}

@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 from transformers import (
     DataCollatorForSeq2Seq,
@@ -23,12 +24,14 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from medscale.base.errors import UserError
+from medscale.base.torchrun import rank, world
 from medscale.model.chat import IGNORED
 from medscale.model.hardware import EnergyMeter, device
 from medscale.train.accelerations import LIGER, keep_input_type
 from medscale.train.adapter_dropout import use_bit_dropout
 from medscale.train.answer_loss import answer_positions, use_answer_loss
 from medscale.train.checkpoints import mark_complete
+from medscale.train.distributed import gathered, share, total
 
 GROUP = 32  # effective batches whose rows are sorted by length together
 
@@ -131,15 +134,38 @@ class StudyTrainer(Trainer):
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Add up the gradients of the micro-batches; each loss is a sum over the answer tokens of the whole batch."""
-        inputs = self._prepare_inputs(inputs)
+        """Add up the gradients of the micro-batches; each loss is a sum over the answer tokens of the whole batch.
+
+        Where several processes share the batch, the mean over them is taken once, at the last micro-batch.
+        """
+        inputs = share(self._prepare_inputs(inputs))
         parts = micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1)
         if self.packing:
             parts = map(packed, parts)
         if self.answer_loss:
             # All at once, before the device has work: to count them it must have done what it was given.
             parts = [part | {"answers": answer_positions(part["labels"])} for part in parts]
-        return sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
+        parts = list(parts)
+        if world() > 1:
+            num_items_in_batch = num_items_in_batch / world()
+        loss = 0.0
+        for place, part in enumerate(parts):
+            with self.accelerator.no_sync(model) if place < len(parts) - 1 else nullcontext():
+                loss = loss + super().training_step(model, part, num_items_in_batch)
+        return loss
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return whole effective batches, for each process all of them; `training_step` takes its share."""
+        return _whole(super().get_train_dataloader())
+
+    def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
+        """Return whole batches, for each process all of them; `prediction_step` takes its share."""
+        return _whole(super().get_eval_dataloader(eval_dataset))
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        if world() > 1:  # what all processes count is added up
+            inputs = {name: values[rank() :: world()] for name, values in inputs.items()}
+        super()._track_num_input_tokens(inputs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         rows = self.train_dataset if train_dataset is None else train_dataset
@@ -156,13 +182,16 @@ class StudyTrainer(Trainer):
         """
         self._nll, self._tokens = 0.0, 0
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        output.metrics[f"{metric_key_prefix}_loss"] = self._nll / self._tokens
+        output.metrics[f"{metric_key_prefix}_loss"] = total(self._nll) / total(self._tokens)
         return output
 
     def prediction_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
         """Add the batch, micro-batch by micro-batch, to the sums of the validation loss."""
-        inputs = self._prepare_inputs(inputs)
+        inputs = share(self._prepare_inputs(inputs))
+        loss = torch.zeros((), device=inputs["labels"].device)
         for part in micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1):
+            if world() > 1 and not (part["labels"] != IGNORED).any():
+                continue
             loss, _, _ = super().prediction_step(model, part, *args, **kwargs)
             tokens = int((part["labels"][:, 1:] != IGNORED).sum())
             self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
@@ -177,10 +206,18 @@ class StudyTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to each entry of the log the seconds and the energy so far; steps lost to a kill are not counted."""
         logs["seconds"] = round((self._before["seconds"] or 0.0) + time.perf_counter() - self._began, 3)
-        used = self.energy.so_far()
+        used = total(self.energy.so_far())
         if used is not None and (self._fresh or self._before["energy_kwh"] is not None):
             logs["energy_kwh"] = round((self._before["energy_kwh"] or 0.0) + used, 6)
         super().log(logs, start_time)
+
+
+def _whole(loader: DataLoader) -> DataLoader:
+    """Return a loader that gives this process every batch; it would be given each second one of two processes."""
+    if world() > 1:
+        shard = loader.batch_sampler
+        shard.num_processes, shard.process_index, shard.even_batches = 1, 0, False
+    return loader
 
 
 def logged(history: list[dict[str, float]], name: str) -> float | None:
@@ -206,12 +243,15 @@ class Supervisor(TrainerCallback):
         self.bar.update(state.global_step - self.bar.n)
         if state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = True
-        elif time.monotonic() - self.saved_at > self.save_seconds:
+        elif gathered(time.monotonic() - self.saved_at > self.save_seconds)[0]:  # all save, or none
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.saved_at = time.monotonic()
-        mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        gathered(None)  # each process has written its part
+        if rank() == 0:
+            mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        gathered(None)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
@@ -252,6 +292,21 @@ def planned_steps(rows: int, training: dict[str, Any]) -> int:
     return max(1, math.ceil(training["epochs"] * math.ceil(rows / training["effective_batch"])))
 
 
+def validation_places(lengths: list[int], count: int) -> list[int]:
+    """Return the places of the rows on which checkpoints are compared, from the shortest to the longest.
+
+    They are drawn evenly from all rows in the order of their lengths, the same ones at each validation: what differs
+    between two checkpoints is then told by few rows.
+
+    Args:
+        lengths: tokens of each row.
+        count: most rows; all are taken where there are no more.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    count = min(count, len(order))
+    return [order[(2 * place + 1) * len(order) // (2 * count)] for place in range(count)]
+
+
 def trainer_arguments(
     folder: Path, training: dict[str, Any], rows: int, precision: str, seed: int
 ) -> TrainingArguments:
@@ -281,6 +336,9 @@ def trainer_arguments(
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=not torch.cuda.is_available(),
+        average_tokens_across_devices=False,  # each process knows the tokens of the whole batch
+        ddp_find_unused_parameters=False if world() > 1 else None,
+        ddp_backend=None if world() == 1 or torch.cuda.is_available() else "gloo",
         eval_strategy="steps",
         eval_steps=interval,
         save_strategy="steps",
@@ -335,7 +393,8 @@ def make_trainer(
         use_bit_dropout(model)
     if arguments.bf16 or arguments.fp16:
         keep_input_type(model)
-    validation = validation.select(sorted(range(len(validation)), key=lambda i: len(validation[i]["input_ids"])))
+    lengths = [len(ids) for ids in validation["input_ids"]]
+    validation = validation.select(validation_places(lengths, training["validation_rows"]))
     tokenizer.padding_side = "right"
     trainer = StudyTrainer(
         model=model,

@@ -1,0 +1,182 @@
+"""The plan for a card that is not here: its arithmetic by hand, what fits, and what it says of itself."""
+
+import json
+
+import pytest
+from transformers import AutoConfig
+
+from medscale.base.config import resolve
+from medscale.base.errors import UserError
+from medscale.base.study import Run
+from medscale.model.counting import Work
+from medscale.plan import forecast as plan
+from medscale.plan.cards import BANDWIDTH_SHARE, CARDS, LAUNCH_SECONDS, card_of, known_card, spread
+from medscale.plan.computed import compute, seconds_of
+from medscale.plan.lengths import Lengths, default_rows
+from medscale.plan.rows import planned_passes, run_row
+from medscale.plan.shapes import SHAPES, Shape, shape_of
+from medscale.plan.table import plan_text
+
+T4 = CARDS["t4"]
+
+
+def model(name="Qwen/Qwen2.5-3B"):
+    fields = dict(SHAPES[name])
+    return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
+def outcome(card, method="lora", config=None, **sections):
+    """Return what one kind of run of the default study takes."""
+    config = resolve(sections) if config is None else config
+    rows = default_rows(400, 512)
+    parts = {"train_20k": rows, "validation": rows, "test": rows[:300]}
+    settings = {name: config[name] for name in ("training", "lora", "quantization", "evaluation")} | {"largest": "lora"}
+    passes = planned_passes(config, Lengths(parts, ""), tuned=True)
+    return compute(model(), method, settings, card, rows, passes, parts["test"])
+
+
+@pytest.fixture(scope="module")
+def on_t4():
+    return {method: outcome(T4, method) for method in ("lora", "qlora")}
+
+
+def test_products_traffic_and_launches_decide_in_turn():
+    rate, bandwidth = T4.sustained * T4.peak["fp16"], BANDWIDTH_SHARE * T4.bandwidth
+    arithmetic = Work(flops=rate, bytes=2 * bandwidth, product_bytes=0.5 * bandwidth, launches=10)
+    assert seconds_of(arithmetic, T4, "fp16") == pytest.approx(1 + 1.5)
+    traffic = arithmetic._replace(product_bytes=2 * bandwidth)
+    assert seconds_of(traffic, T4, "fp16") == pytest.approx(2)
+    launched = arithmetic._replace(launches=4 / LAUNCH_SECONDS)
+    assert seconds_of(launched, T4, "fp16") == pytest.approx(4)
+
+
+def test_the_default_study_fits_a_t4_with_every_layer_checkpointed(on_t4):
+    lora, qlora = on_t4["lora"].training, on_t4["qlora"].training
+    assert lora.checkpointed_layers == qlora.checkpointed_layers == 36
+    assert lora.micro_batch == qlora.micro_batch == 4
+    assert lora.precision == qlora.precision == "fp16"
+    assert lora.allocated_gib <= 7.2
+    assert qlora.allocated_gib <= 3.2
+
+
+def test_a_t4_takes_hours_for_20_000_rows(on_t4):
+    config = resolve({})
+    rows = default_rows(20_000, 512)
+    lengths = Lengths({"train_20k": rows, "validation": rows[:1000], "test": rows[:2000]}, "")
+    run = Run("lora_20k", "lora", 20_000, "20k", 42)
+    machine = plan.machine_of(config, T4)
+    settings = {name: config[name] for name in ("training", "lora")}
+    row = run_row(config, run, settings, on_t4["lora"], lengths, machine)
+    assert row["steps"] == 1250
+    # 20,000 rows of 176 tokens, 3.1e9 weights of which 2 · 3 operations a token and weight; 24 TFLOP/s and the traffic.
+    assert 1.0 < row["train_seconds"] / 3600 < 2.2
+    assert row["basis"] == "computed, not measured"
+    assert row["ranges"]["train_seconds"] == spread(row["train_seconds"])
+    assert row["energy_kwh"] is None
+
+
+def test_a_faster_card_takes_less_and_a_small_one_does_not_fit(on_t4):
+    assert outcome(CARDS["a100-80"]).training.model.token < on_t4["lora"].training.model.token / 4
+    small = T4._replace(memory_gib=4.0)
+    assert "training takes" in outcome(small).problem
+    assert outcome(small, "qlora").problem is None
+
+
+def test_fewer_questions_are_answered_at_once_where_the_cache_does_not_fit():
+    found = outcome(T4._replace(memory_gib=8.2), evaluation={"batch_size": 2048}).prediction
+    assert found.batch_size < 2048
+    assert found.allocated_gib <= 0.9 * 8.2
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("t4", "Tesla T4"), ("T4", "Tesla T4"), ("A100-80", "A100 80 GB"), ("a100 80", "A100 80 GB"), ("4090", None)],
+)
+def test_a_card_is_found_however_it_is_written(name, expected):
+    assert card_of(name, {}).title == (expected or "GeForce RTX 4090")
+
+
+def test_an_unknown_card_is_told_with_the_known_ones_and_ones_own():
+    with pytest.raises(UserError, match=r"'t5' is no known card. Known are mine, t4, p100.*plan.own_cards"):
+        card_of("t5", {"mine": {}})
+
+
+def test_a_card_of_ones_own_is_described_in_the_configuration():
+    own = {"memory_gib": 47.5, "bandwidth_gb_per_second": 864, "compute_capability": 8.9, "price_per_hour": 7}
+    config = resolve({"plan": {"own_cards": {"L40S": own | {"tflops": {"fp16": 362, "bf16": 362, "fp32": 91}}}}})
+    card = card_of("l40s", config["plan"]["own_cards"])
+    assert card.capability == (8, 9)
+    assert card.bandwidth == 864e9
+    assert card.peak["bf16"] == 362e12
+    assert plan.machine_of(config, card).price_per_hour == 7
+    assert card.precision("auto") == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("Tesla T4", "t4"),
+        ("Tesla P100-PCIE-16GB", "p100"),
+        ("Tesla V100-SXM2-16GB", "v100"),
+        ("NVIDIA GeForce RTX 3090", "3090"),
+        ("NVIDIA GeForce RTX 3090 Ti", None),
+        ("NVIDIA GeForce RTX 4090", "4090"),
+        ("NVIDIA GeForce RTX 4090 D", None),
+        ("NVIDIA A10", "a10"),
+        ("NVIDIA L4", "l4"),
+        ("NVIDIA L40S", None),
+        ("NVIDIA A100-PCIE-40GB", "a100-40"),
+        ("NVIDIA A100 80GB PCIe", "a100-80"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        (None, None),
+    ],
+)
+def test_the_driver_s_name_of_a_card_finds_it(model, name):
+    assert known_card(model) == name
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The plan of a small study for two cards, as the script writes it."""
+    from argparse import Namespace
+
+    folder = tmp_path_factory.mktemp("plan")
+    config = resolve(
+        {"plan": {"cards": ["t4", 4090]}, "study": {"sizes": [1000], "test_size": 100}, "paths": {"results": "none"}}
+    )
+    missing = folder / "missing.json"
+    args = Namespace(
+        config=json.dumps(config), model=missing, corpus=missing, threads=2, seconds=1, output=folder / "out"
+    )
+    (folder / "out").mkdir()
+    plan.run(args)
+    return folder / "out"
+
+
+def test_the_plan_of_a_card_says_in_every_line_that_nothing_was_measured(written):
+    assert {path.name for path in written.iterdir()} == {
+        *("plan_t4.json", "plan_t4.md", "plan_4090.json", "plan_4090.md")
+    }
+    text = (written / "plan_t4.md").read_text(encoding="utf-8")
+    assert text.startswith("# Plan for Tesla T4: computed, not measured\n")
+    runs = [line for line in text.splitlines() if line.startswith(("| lora", "| qlora", "| base", "| all"))]
+    times = [line for line in runs if "computed, not measured" in line]
+    assert len(times) == 4, "two runs, the base model, and all together"
+    assert all(" to " in line for line in times)
+    assert "24" in text or "37%" in text
+    assert "assumed" in text
+    facts = json.loads((written / "plan_t4.json").read_text(encoding="utf-8"))
+    assert facts["computed"] is True
+    assert facts["measured_at"] is None
+    assert facts["hardware"]["gpu_model"] == "Tesla T4"
+    assert all(row["fits"] for row in facts["runs"])
+    assert plan_text(facts) == text
+
+
+def test_a_study_that_a_cpu_cannot_do_is_computed(tmp_path, capsys):
+    config = resolve({})
+    shape = shape_of(config["model"], tmp_path / "missing.json")
+    rows = default_rows(100, 512)
+    lengths = Lengths({f"train_{size}": rows for size in ("20k", "50k", "100k")}, "")
+    assert plan.cpu_days(config, shape, lengths) > 0.05
+    assert isinstance(shape, Shape)

@@ -1,0 +1,221 @@
+"""The plan for a card that is not here: its figures follow from counted work and declared rates, and none is measured.
+
+A training step and a pass of prediction are run on fake tensors at the study's shape (`train.simulation`,
+`evaluate.simulation`). Of each, the floating-point operations of matrix products, the bytes that everything reads and
+writes, and the kernels that are launched are divided by the card's rates. The steps and passes of a run are those that
+the measured plan counts, so both plans differ in these coefficients alone.
+"""
+
+import json
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from medscale.evaluate.simulation import simulate as simulate_prediction
+from medscale.model.blank import Step
+from medscale.model.counting import Work
+from medscale.model.hardware import ROOM
+from medscale.plan.arithmetic import Decoding, Passes, TimeModel
+from medscale.plan.cards import BANDWIDTH_SHARE, DISK_BYTES, LAUNCH_SECONDS, SPREAD, Card
+from medscale.plan.lengths import Row
+from medscale.plan.outcome import Measured, Outcome, Predicting
+from medscale.train.fitting import ROWS, Fit, Needs, fitted
+
+MULTIPLE = 8  # what a card's rows are padded to
+ADAM_BYTES = 12  # of a trained parameter in a checkpoint: the weight and two moments in float32
+
+
+def seconds_of(work: Work, card: Card, precision: str) -> float:
+    """Return how long a card takes for some work.
+
+    Products take the longer of arithmetic and traffic, everything else its traffic; and where launching all kernels
+    takes longer than that, the card waits for them.
+
+    Args:
+        work: what is done.
+        card: where.
+        precision: of the products.
+    """
+    bandwidth = BANDWIDTH_SHARE * card.bandwidth
+    products = max(work.flops / (card.sustained * card.peak[precision]), work.product_bytes / bandwidth)
+    others = (work.bytes - work.product_bytes) / bandwidth
+    return max(products + others, LAUNCH_SECONDS * work.launches)
+
+
+def compute(
+    config: PreTrainedConfig,
+    method: str,
+    settings: dict[str, Any],
+    card: Card,
+    train: list[Row] | None,
+    passes: Passes,
+    test: list[Row],
+    memo: dict[str, Needs] | None = None,
+) -> Outcome:
+    """Return what one kind of run takes on a card, in the form that `measure` returns.
+
+    Args:
+        config: of the model.
+        method: lora, qlora, or base.
+        settings: sections training, lora, quantization, evaluation, and the study's ``largest`` method.
+        card: the card.
+        train: lengths of the training rows; None for the base model.
+        passes: the passes over the model in which the test questions are answered.
+        test: lengths of the test items.
+        memo: what was simulated for other runs and cards, and is not simulated again.
+    """
+    kind = card.precision(settings["training"]["precision"])
+    training, memo = None, {} if memo is None else memo
+    if train is not None:
+        own, most = (_needs(config, name, settings, card, kind, memo) for name in (method, settings["largest"]))
+        fit = _fit(own, most, settings["training"], card)
+        if fit.gib > ROOM * card.memory_gib:
+            return Outcome(None, None, f"training takes {fit.gib:.1f} GiB of {card.memory_gib:.1f}, as simulated")
+        training = compute_training(own, fit, settings, card, kind, train)
+    prediction = compute_prediction(config, method, settings, card, kind, passes, test)
+    if prediction.allocated_gib > ROOM * card.memory_gib:
+        message = f"prediction takes {prediction.allocated_gib:.1f} GiB of {card.memory_gib:.1f}, as simulated"
+        return Outcome(training, None, message)
+    return Outcome(training, prediction, None)
+
+
+def _needs(
+    config: PreTrainedConfig, method: str, settings: dict[str, Any], card: Card, kind: str, memo: dict[str, Needs]
+) -> Needs:
+    sections = settings["lora"], settings["quantization"]
+    step = Step(method, kind, *sections, ROWS, settings["training"]["max_length"], flash=card.flash)
+    return memo.setdefault(json.dumps(step), Needs(config, step))
+
+
+def _fit(own: Needs, largest: Needs, training: dict[str, Any], card: Card) -> Fit:
+    asked, rows = training["gradient_checkpointing"], training["micro_batch"]
+    return fitted(
+        own,
+        largest,
+        card.memory_gib,
+        ROOM * card.memory_gib,
+        training["effective_batch"],
+        None if rows == "auto" else int(rows),
+        None if asked == "auto" else asked,
+    )
+
+
+def compute_training(
+    needs: Needs, fit: Fit, settings: dict[str, Any], card: Card, kind: str, train: list[Row]
+) -> Measured:
+    """Return the coefficients of a training's time, from two micro-batches of rows of the mean length."""
+    training = settings["training"]
+    width = _padded(sum(row.total for row in train) / len(train))
+    answers = sum(row.answer for row in train) / sum(row.total for row in train)
+    rows = max(1, min(fit.rows * training["max_length"] // width, training["effective_batch"]))
+    few = max(1, rows // 2)
+    step = needs.step._replace(width=width, answers=answers)
+
+    def passed(count: int) -> Any:
+        return Needs(needs.config, step).simulated(count, fit.checkpointed)
+
+    whole = passed(rows)
+    seconds = {rows: seconds_of(whole.micro_batch, card, kind)}
+    if few < rows:
+        seconds[few] = seconds_of(passed(few).micro_batch, card, kind)
+    micro_batch, token = _line({count * width: value for count, value in seconds.items()})
+    forward = {
+        count * width: seconds_of(
+            simulate_prediction(needs.config, step._replace(rows=count), 1, True, round(answers * width)).prefill.work,
+            card,
+            kind,
+        )
+        for count in seconds
+    }
+    a_pass, a_token = _line(forward)
+    return Measured(
+        micro_batch=fit.rows,
+        checkpointed_layers=fit.checkpointed,
+        precision=kind,
+        multiple=MULTIPLE,
+        steps=0,
+        model=TimeModel(seconds_of(whole.optimiser, card, kind), micro_batch, token),
+        startup=0.0,
+        validation=(0.0, a_token + a_pass / (rows * width)),
+        checkpoint=ADAM_BYTES * whole.trainable / DISK_BYTES,
+        end=0.0,
+        load_gib=whole.weights_gib,
+        allocated_gib=fit.gib,
+        reserved_gib=None,
+        watts=None,
+        trainable_parameters=whole.trainable,
+        notes=[],
+    )
+
+
+def compute_prediction(
+    config: PreTrainedConfig,
+    method: str,
+    settings: dict[str, Any],
+    card: Card,
+    kind: str,
+    passes: Passes,
+    test: list[Row],
+) -> Predicting:
+    """Return the seconds of prediction's passes; the batch size halves where the cache does not fit."""
+    evaluation, apart = settings["evaluation"], method == "qlora"
+    width, longest = passes.prefills[0].width, evaluation["max_new_tokens"]
+    form = "qlora" if apart else "lora"
+    step = Step(form, kind, settings["lora"], settings["quantization"], 1, width, flash=card.flash)
+    largest, halved = passes.prefills[0].rows, 0
+    while True:
+        whole = simulate_prediction(config, step._replace(rows=largest), longest, apart)
+        peak = max(whole.prefill.peak_gib, whole.step.peak_gib)
+        if peak <= ROOM * card.memory_gib or largest == 1:
+            break
+        largest, halved = largest // 2, halved + 1
+    decoding = []
+    for count in sorted({max(1, largest // 8), largest}):
+        # The cache of half an answer: what is read of it grows evenly up to the end.
+        half = simulate_prediction(config, step._replace(rows=count), max(2, longest // 2), apart)
+        prefill, following = (seconds_of(part.work, card, kind) for part in (half.prefill, half.step))
+        decoding.append(Decoding(count, count * width, prefill, following))
+    mean = _padded(sum(row.total for row in test) / len(test))
+    answer = max(1, round(sum(row.answer for row in test) / len(test)))
+    rows = max(1, 2048 // mean)
+    pairs = simulate_prediction(config, step._replace(rows=rows, width=mean), 1, apart, answer)
+    return Predicting(
+        decoding,
+        seconds_of(pairs.prefill.work, card, kind) / (rows * mean),
+        evaluation["batch_size"] >> halved,
+        kind,
+        peak,
+        None,
+        None,
+    )
+
+
+def rates(card: Card, precisions: list[str]) -> list[str]:
+    """Return in words which rates were taken, and what each rests on."""
+    return [
+        f"{card.title}: {card.memory_gib:g} GiB, {card.bandwidth / 1e9:g} GB/s peak, of which {BANDWIDTH_SHARE:.0%} "
+        f"are taken to be sustained (assumed); source: {card.source}.",
+        *(
+            f"Matrix products in {kind}: {card.peak[kind] / 1e12:g} TFLOP/s peak, of which {card.sustained:.0%} are "
+            f"taken to be sustained ({card.why})."
+            for kind in precisions
+        ),
+        f"{1e6 * LAUNCH_SECONDS:g} µs to launch a kernel, and {DISK_BYTES / 1e6:g} MB/s to write a checkpoint "
+        "(assumed).",
+        f"A range takes all rates together to be up to {SPREAD:.0%} off (assumed).",
+        "Peak memory is simulated on fake tensors; the CUDA context, workspaces and fragmentation come to it, for "
+        f"which {1 - ROOM:.0%} of the card are left.",
+    ]
+
+
+def _line(points: dict[int, float]) -> tuple[float, float]:
+    """Return constant and slope of the seconds over the tokens of one or two passes, neither of them negative."""
+    (x0, y0), (x1, y1) = min(points.items()), max(points.items())
+    slope = y1 / x1 if x0 == x1 else max(0.0, (y1 - y0) / (x1 - x0))
+    if y1 - slope * x1 < 0:
+        return 0.0, y1 / x1
+    return y1 - slope * x1, slope
+
+
+def _padded(tokens: float) -> int:
+    return -(-round(tokens) // MULTIPLE) * MULTIPLE
