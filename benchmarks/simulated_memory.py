@@ -4,7 +4,9 @@ python benchmarks/simulated_memory.py                      # a few minutes on on
 python benchmarks/simulated_memory.py --output benchmarks/results/simulated_memory.json
 
 For LoRA and QLoRA, without gradient checkpointing, as the study chooses it, and in every layer: the peak of the memory,
-and for a micro-batch the floating-point operations, the bytes read and written, and the kernels launched.
+and for a micro-batch the floating-point operations, the bytes read and written, and the kernels launched. The same
+without what was changed to save them: with the adapters' inputs in float32, as PEFT casts them. And what share of the
+arithmetic of a training on 20,000 rows its validations are, of all 1,000 rows and of those that are taken.
 """
 
 import argparse
@@ -12,21 +14,25 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from transformers import AutoConfig
 
-from circumstances import circumstances, told
+from circumstances import circumstances, load_average, told
 from medscale.base.config import resolve
 from medscale.base.errors import run_script
 from medscale.base.files import write_json
+from medscale.evaluate.simulation import simulate as simulate_prediction
+from medscale.model.blank import Step
 from medscale.plan.shapes import SHAPES
 from medscale.train.fitting import ROWS, Needs, fitted
-from medscale.train.simulation import Step
+from medscale.train.simulation import Simulated, simulate
 
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
 MODEL = "Qwen/Qwen2.5-3B"
+TRAIN_ROWS = 20_000
 
 
 class Kind(NamedTuple):
@@ -54,18 +60,7 @@ def main() -> None:
     }
     for name, card in CARDS.items():
         needs = {
-            method: Needs(
-                config,
-                Step(
-                    method,
-                    card.precision,
-                    defaults["lora"],
-                    defaults["quantization"],
-                    rows=ROWS,
-                    width=training["max_length"],
-                    flash=card.flash,
-                ),
-            )
+            method: Needs(config, step_of(method, card, defaults, ROWS, training["max_length"]))
             for method in ("lora", "qlora")
         }
         for method, own in needs.items():
@@ -91,10 +86,61 @@ def main() -> None:
                     }
                 )
                 print(line(rows[-1]), flush=True)
+    result |= {"float32_inputs": float32_inputs(config, defaults), "validations": validations(config, defaults)}
     result |= {"steps": rows, "seconds": round(time.perf_counter() - began, 1)}
-    print(told(result))
+    print(told(result | {"load_average_after": load_average()}))
     if args.output:
         write_json(args.output, result)
+
+
+def step_of(method: str, card: Kind, defaults: dict[str, Any], rows: int, width: int, answers: float = 1.0) -> Step:
+    """Return what a step works on."""
+    sections = defaults["lora"], defaults["quantization"]
+    return Step(method, card.precision, *sections, rows, width, answers, flash=card.flash)
+
+
+def float32_inputs(config: Any, defaults: dict[str, Any]) -> list[dict[str, Any]]:
+    """Count a LoRA step with adapters that take their input as it is, and with those that cast it to float32."""
+    rows = []
+    for name, card in CARDS.items():
+        step = step_of("lora", card, defaults, ROWS, defaults["training"]["max_length"])
+        for checkpointed in (0, config.num_hidden_layers):
+            after = simulate(config, step, checkpointed)
+            with patch("medscale.train.simulation.keep_input_type", lambda model: None):
+                before = simulate(config, step, checkpointed)
+            rows.append({"card": name, "checkpointed_layers": checkpointed} | compared(before, after))
+            print(f"{name}, LoRA, {checkpointed} layers checkpointed, before and after: {rows[-1]}", flush=True)
+    return rows
+
+
+def compared(before: Simulated, after: Simulated) -> dict[str, list[float]]:
+    """Return figures before and after."""
+    figures = {
+        "peak_gib": lambda found: round(found.peak_gib, 2),
+        "tflop": lambda found: round(found.micro_batch.flops / 1e12, 2),
+        "gigabytes_moved": lambda found: round(found.micro_batch.bytes / 1e9, 1),
+        "gigabytes_outside_products": lambda found: round(
+            (found.micro_batch.bytes - found.micro_batch.product_bytes) / 1e9, 1
+        ),
+        "launches": lambda found: round(found.micro_batch.launches),
+    }
+    return {name: [figure(before), figure(after)] for name, figure in figures.items()}
+
+
+def validations(config: Any, defaults: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the share of the arithmetic of a training that its validations are, rows of the mean length all along."""
+    training, found = defaults["training"], []
+    width, answers = 176, 0.57
+    step = step_of("lora", CARDS["T4"], defaults, 11, width, answers)
+    forward = simulate_prediction(config, step, 1, True, round(answers * width)).prefill.work.flops
+    for checkpointed in (0, config.num_hidden_layers):
+        pass_flops = simulate(config, step, checkpointed).micro_batch.flops
+        for rows in (defaults["study"]["validation_size"], training["validation_rows"]):
+            validated = rows / training["eval_interval"] * forward
+            share = validated / (validated + TRAIN_ROWS * pass_flops)
+            found.append({"checkpointed_layers": checkpointed, "rows": rows, "share": round(share, 4)})
+            print(f"validations of {rows} rows, {checkpointed} layers checkpointed: {share:.1%}", flush=True)
+    return found
 
 
 def line(row: dict[str, Any]) -> str:

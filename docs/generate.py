@@ -182,6 +182,8 @@ def kind(part: dict) -> str:
         return f"`{part['const']}`"
     if part["type"] == "array":
         return "list of " + kind(part["items"])
+    if part["type"] == "object" and "properties" not in part:
+        return f"name: {kind(part['additionalProperties'])}"
     if part["type"] == "object":
         return "{" + ", ".join(f"{key}: {kind(item)}" for key, item in part["properties"].items()) + "}"
     names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}

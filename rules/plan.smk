@@ -20,7 +20,7 @@ rule plan:
         model=SOURCES["model"].manifest,
         output=f"{RESULTS}/plan",
     message:
-        "Measuring a few steps to forecast the study"
+        "Forecasting what the study will take"
     shell:
         "python {params.script:q} --config {params.config:q} --corpus {params.corpus:q} --model {params.model:q} --threads {threads}"
         " --output {params.output:q} 2>&1 | tee {log:q}"

@@ -13,7 +13,15 @@ PACKAGE = SCRIPTS / "medscale"
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "vllm"}
 # Modules that import the heavy libraries at their top. A module that is not here may be imported where there are none.
 MODELS = {
-    *("model/hardware", "model/precision", "model/loading", "model/padding", "model/tiny"),
+    *(
+        "model/hardware",
+        "model/precision",
+        "model/loading",
+        "model/padding",
+        "model/tiny",
+        "model/blank",
+        "model/counting",
+    ),
     *(
         "train/accelerations",
         "train/adapter_dropout",
@@ -22,9 +30,17 @@ MODELS = {
         "train/run",
         "train/fitting",
         "train/simulation",
+        "train/distributed",
     ),
-    *("evaluate/generation", "evaluate/decoding", "evaluate/vllm_engine", "evaluate/bertscore", "evaluate/run"),
-    *("plan/random_model", "plan/training", "plan/prediction", "plan/rows", "plan/forecast"),
+    *(
+        "evaluate/generation",
+        "evaluate/decoding",
+        "evaluate/vllm_engine",
+        "evaluate/bertscore",
+        "evaluate/run",
+        "evaluate/simulation",
+    ),
+    *("plan/random_model", "plan/training", "plan/prediction", "plan/forecast", "plan/computed"),
 }
 
 

@@ -1,6 +1,7 @@
 """Errors a user can act on, and the one place where a script turns them into a message and an exit code."""
 
 import sys
+import warnings
 from collections.abc import Callable
 
 from medscale.base.imports import UNUSED, leave_out
@@ -19,6 +20,8 @@ def run_script(main: Callable[[], None]) -> None:
     """
     end_with_successor()
     leave_out(*UNUSED)
+    # What will be removed from these libraries is for us to mend, and no news to who runs a study.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
     try:
         main()
     except UserError as error:

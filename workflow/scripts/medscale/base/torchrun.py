@@ -15,7 +15,15 @@ def run_here(count: int) -> None:
     Raises:
         SystemExit: one of them failed; it has told why.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "--", *sys.argv]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={count}",
+        "--",
+        *sys.argv,
+    ]
     # Each process sets its own number of threads; without this, torchrun warns of it.
     done = subprocess.run(command, env={"OMP_NUM_THREADS": "1"} | os.environ, check=False)
     if done.returncode:

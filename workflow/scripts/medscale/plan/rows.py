@@ -44,6 +44,7 @@ def run_row(
     memory = {
         "allocated": max((part.allocated_gib for part in peaks), default=None),
         "reserved": max((part.reserved_gib for part in peaks if part.reserved_gib), default=None),
+        "training": measured.allocated_gib if measured else None,
     }
     row = {"run": run.name, "method": run.method, "train_size": run.size, "seed": run.seed, "steps": steps}
     row |= {"train_seconds": train, "seconds_between_checkpoints": between, "peak_memory_gib": memory}

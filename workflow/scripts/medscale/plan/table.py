@@ -113,6 +113,8 @@ def _money_title(plan: dict[str, Any]) -> str:
 def _row(run: dict[str, Any]) -> list[str]:
     reserved = run["peak_memory_gib"]["reserved"]
     memory = number(run["peak_memory_gib"]["allocated"])
+    if run["ranges"] is not None and (training := run["peak_memory_gib"].get("training")):
+        memory += f" (training {training:.2f})"
     memory += f" / {reserved:.2f} reserved" if reserved is not None else ""
     ranges = run["ranges"] or {}
     return [

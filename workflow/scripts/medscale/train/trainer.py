@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +144,13 @@ class StudyTrainer(Trainer):
         if self.answer_loss:
             # All at once, before the device has work: to count them it must have done what it was given.
             parts = [part | {"answers": answer_positions(part["labels"])} for part in parts]
-        parts = list(parts)
-        if world() > 1:
-            num_items_in_batch = num_items_in_batch / world()
-        loss = 0.0
-        for place, part in enumerate(parts):
-            with self.accelerator.no_sync(model) if place < len(parts) - 1 else nullcontext():
-                loss = loss + super().training_step(model, part, num_items_in_batch)
-        return loss
+        if world() == 1:
+            return sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
+        *first, last = parts
+        items = num_items_in_batch / world()  # the mean over the processes divides once more
+        with self.accelerator.no_sync(model):
+            loss = sum(super(StudyTrainer, self).training_step(model, part, items) for part in first)
+        return loss + super().training_step(model, last, items)
 
     def get_train_dataloader(self) -> DataLoader:
         """Return whole effective batches, for each process all of them; `training_step` takes its share."""
