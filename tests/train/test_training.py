@@ -1,7 +1,9 @@
 """The training step: accumulation, resumes, the order of the data, both methods, and what stops a run."""
 
+import json
 import math
 import re
+import shutil
 
 import pytest
 import torch
@@ -13,10 +15,11 @@ from transformers import TrainerCallback
 
 from conftest import TEXTS
 from medscale.base.errors import UserError
-from medscale.fetch.manifest import verify
+from medscale.evaluate.generation import generate
+from medscale.fetch.manifest import verify, write_manifest
 from medscale.model.chat import Chat
 from medscale.model.hardware import EnergyMeter, supported
-from medscale.model.loading import add_adapter, checkpoint_layers, decoder_layers, load_base
+from medscale.model.loading import add_adapter, checkpoint_layers, decoder_layers, load_adapter, load_base
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train import trainer as training
 from medscale.train.accelerations import usable
@@ -387,3 +390,24 @@ def test_the_order_groups_lengths():
     order = list(EpochOrder(lengths, 8, 1, lambda: 0))
     padded = sum(8 * max(lengths[i] for i in order[start : start + 8]) for start in range(0, 4000, 8))
     assert padded / sum(lengths) < 1.05
+
+
+def test_a_base_with_several_ends_is_trained_as_one_with_one(tiny_model, rows, tmp_path):
+    """Instruction models list the end of a turn and of a text in config.json."""
+    folder = tmp_path / "several"
+    shutil.copytree(tiny_model.parent, folder)
+    for name in ("config.json", "generation_config.json"):
+        facts = json.loads((folder / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(json.dumps(facts | {"eos_token_id": [facts["eos_token_id"], 5]}), encoding="utf-8")
+    several = write_manifest(folder, kind="model", source="tiny")
+    one = trainer_for(tiny_model, rows, tmp_path / "a", epochs=1)
+    one.train()
+    two = trainer_for(several, rows, tmp_path / "b", epochs=1)
+    two.train()
+    assert losses(one) == losses(two)
+    two.model.save_pretrained(tmp_path / "adapter")
+    model = load_adapter(load_base(folder, "lora", NF4, "fp32"), tmp_path / "adapter", merge=True)
+    chat = Chat(load_tokenizer(several), None)
+    answers = generate(model, chat, ["头痛怎么办？"], 12, 2, "test").answers
+    model = load_adapter(load_base(verify(tiny_model), "lora", NF4, "fp32"), tmp_path / "adapter", merge=True)
+    assert generate(model, chat, ["头痛怎么办？"], 12, 2, "test").answers == answers
