@@ -104,7 +104,7 @@ def settings(**training):
     ],
 )
 def test_a_cpu_keeps_everything_and_takes_one_row(rows, asked, expected):
-    assert choose(config(), "lora", "lora", settings(gradient_checkpointing=asked), rows) == (Fit(*expected, 36), None)
+    assert choose(config(), "lora", "lora", settings(gradient_checkpointing=asked), rows) == (expected, None)
 
 
 @pytest.fixture
