@@ -35,7 +35,7 @@ def usable(training: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return changed, reasons
 
 
-def keep_input_type(model: torch.nn.Module) -> None:
+def keep_input_type(model: torch.nn.Module, keep: bool = True) -> None:
     """Let adapters take their input in the precision it has; for training under autocast, which casts products itself.
 
     PEFT casts it to the adapter's float32 first, which autocast then undoes: a copy of every input, read and written
@@ -43,4 +43,4 @@ def keep_input_type(model: torch.nn.Module) -> None:
     """
     for module in model.modules():
         if hasattr(module, "cast_input_dtype_enabled"):
-            module.cast_input_dtype_enabled = False
+            module.cast_input_dtype_enabled = not keep

@@ -386,11 +386,11 @@ def make_trainer(
         micro_batch: rows of full length in a forward pass; of shorter rows, as many more as make as many tokens.
         energy: a meter that runs.
     """
+    keep_input_type(model, keep=False)  # outside of autocast, as the loss is tried, the adapters need their own type
     answer_loss = use_answer_loss(model.get_base_model())
     if device().type == "cpu":
         use_bit_dropout(model)
-    if arguments.bf16 or arguments.fp16:
-        keep_input_type(model)
+    keep_input_type(model, keep=arguments.bf16 or arguments.fp16)
     lengths = [len(ids) for ids in validation["input_ids"]]
     validation = validation.select(validation_places(lengths, training["validation_rows"]))
     tokenizer.padding_side = "right"
