@@ -180,3 +180,26 @@ def test_a_study_that_a_cpu_cannot_do_is_computed(tmp_path, capsys):
     lengths = Lengths({f"train_{size}": rows for size in ("20k", "50k", "100k")}, "")
     assert plan.cpu_days(config, shape, lengths) > 0.05
     assert isinstance(shape, Shape)
+
+
+def test_computed_figures_stand_beside_measured_ones_on_a_known_card(tmp_path, monkeypatch):
+    """With a card that is only claimed to be here, and a measurement that is only claimed to have been made."""
+    from argparse import Namespace
+
+    card = {"device": "cuda", "gpu_model": "Tesla T4", "gpu_memory_gib": 14.56, "cpu": "", "cores": 2}
+    made = outcome(T4)
+    monkeypatch.setattr(plan, "hardware", lambda: card | {"memory_gib": 16.0})
+    monkeypatch.setattr(plan, "measure_apart", lambda task: made)
+    config = resolve({"study": {"methods": ["lora"], "sizes": [1000]}, "paths": {"results": str(tmp_path)}})
+    missing = tmp_path / "missing.json"
+    args = Namespace(model=missing, corpus=missing, threads=2, seconds=1)
+    shape = shape_of(config["model"], missing)
+    found = plan.forecast(config, shape, plan.lengths_of(config, shape, args), args)
+    assert found["computed"] is False
+    assert found["beside"]["card"] == "t4"
+    measured, computed = found["runs"][0], found["beside"]["runs"][0]
+    assert (measured["basis"], computed["basis"]) == ("measured", "computed, not measured")
+    assert computed["train_seconds"] == pytest.approx(measured["train_seconds"], rel=0.1)
+    text = plan_text(found)
+    assert text.startswith("# Plan\n")
+    assert "Computed for this card (t4) from declared rates, not measured:" in text

@@ -27,6 +27,7 @@ from medscale.train.trainer import (
     packed,
     planned_steps,
     trainer_arguments,
+    validation_places,
 )
 
 WHOLE = SimpleNamespace(bf16=False, fp16=False)  # the Trainer's arguments without autocast
@@ -472,7 +473,7 @@ def made(monkeypatch):
     changed = []
     monkeypatch.setattr(training, "StudyTrainer", Recorder)
     monkeypatch.setattr(training, "use_answer_loss", lambda model: changed.append(("loss", model)) or True)
-    monkeypatch.setattr(training, "keep_input_type", lambda model: changed.append(("input", model)))
+    monkeypatch.setattr(training, "keep_input_type", lambda model, keep: changed.append((keep, model)))
     monkeypatch.setattr(training, "use_bit_dropout", lambda model: changed.append(("dropout", model)))
     monkeypatch.setattr(training, "device", lambda: torch.device("cpu"))
     model = SimpleNamespace(get_base_model=lambda: "base")
@@ -497,7 +498,7 @@ def test_a_trainer_is_made_of_what_it_is_given(made):
     assert told["processing_class"] is told["data_collator"].tokenizer is tokenizer
     assert told["data_collator"].pad_to_multiple_of == (None if CPU else 8)
     assert tokenizer.padding_side == "right"
-    assert changed == [("loss", "base"), ("dropout", model)]
+    assert changed == [(False, model), ("loss", "base"), ("dropout", model), (False, model)]
     assert trainer.removed == [PrinterCallback]
     (supervisor,) = trainer.added
     assert (supervisor.trainer, supervisor.save_seconds, supervisor.bar) == (trainer, 120, None)
@@ -506,8 +507,8 @@ def test_a_trainer_is_made_of_what_it_is_given(made):
 def test_a_trainer_on_a_card_keeps_its_dropout_and_pads_to_eighths(made, monkeypatch):
     monkeypatch.setattr(training, "device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    trainer, _, _, changed = made(packing=True, early_stopping_patience=3)
-    assert changed == [("loss", "base")]
+    trainer, model, _, changed = made(packing=True, early_stopping_patience=3)
+    assert changed == [(False, model), ("loss", "base"), (False, model)]
     assert trainer.told["data_collator"].pad_to_multiple_of == 8
     assert trainer.told["packing"] is True
     assert [type(callback) for callback in trainer.added] == [Supervisor, Patience]
@@ -516,8 +517,10 @@ def test_a_trainer_on_a_card_keeps_its_dropout_and_pads_to_eighths(made, monkeyp
 
 @pytest.mark.parametrize("kind", ["bf16", "fp16"])
 def test_under_autocast_adapters_take_their_input_as_it_is(made, kind):
+    """But for the trial of the loss, which is outside of it."""
     _, model, _, changed = made(SimpleNamespace(**{"bf16": False, "fp16": False} | {kind: True}))
-    assert ("input", model) in changed
+    assert changed[:2] == [(False, model), ("loss", "base")]
+    assert changed[-1] == (True, model)
 
 
 @pytest.mark.parametrize(
@@ -577,3 +580,17 @@ def test_a_run_resumes_from_the_newest_whole_checkpoint(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == names
     assert newest_checkpoint(tmp_path) == (checkpoint, [])
     assert {path.name for path in tmp_path.iterdir()} == names
+
+
+@pytest.mark.parametrize(
+    ("lengths", "count", "expected"),
+    [
+        ([5, 3, 9, 1], 4, [3, 1, 0, 2]),
+        ([5, 3, 9, 1], 200, [3, 1, 0, 2]),
+        ([5, 3, 9, 1], 2, [1, 2]),
+        ([5, 3, 9, 1], 1, [0]),
+        (list(range(1000)), 4, [125, 375, 625, 875]),
+    ],
+)
+def test_checkpoints_are_compared_on_rows_of_every_length(lengths, count, expected):
+    assert validation_places(lengths, count) == expected
