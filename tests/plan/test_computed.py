@@ -11,7 +11,7 @@ from medscale.base.study import Run
 from medscale.model.counting import Work
 from medscale.plan import forecast as plan
 from medscale.plan.cards import BANDWIDTH_SHARE, CARDS, LAUNCH_SECONDS, card_of, known_card, spread
-from medscale.plan.computed import compute, seconds_of
+from medscale.plan.computed import Simulations, compute, seconds_of
 from medscale.plan.lengths import Lengths, default_rows
 from medscale.plan.rows import planned_passes, run_row
 from medscale.plan.shapes import SHAPES, Shape, shape_of
@@ -25,6 +25,9 @@ def model(name="Qwen/Qwen2.5-3B"):
     return AutoConfig.for_model(fields.pop("model_type"), **fields)
 
 
+SIMULATIONS = Simulations(model())
+
+
 def outcome(card, method="lora", config=None, **sections):
     """Return what one kind of run of the default study takes."""
     config = resolve(sections) if config is None else config
@@ -32,7 +35,7 @@ def outcome(card, method="lora", config=None, **sections):
     parts = {"train_20k": rows, "validation": rows, "test": rows[:300]}
     settings = {name: config[name] for name in ("training", "lora", "quantization", "evaluation")} | {"largest": "lora"}
     passes = planned_passes(config, Lengths(parts, ""), tuned=True)
-    return compute(model(), method, settings, card, rows, passes, parts["test"])
+    return compute(SIMULATIONS, method, settings, card, rows, passes, parts["test"])
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from medscale.evaluate.generation import ITEM_TOKENS
+from medscale.evaluate.simulation import Simulated as Prediction
 from medscale.evaluate.simulation import simulate as simulate_prediction
 from medscale.model.blank import Step
 from medscale.model.counting import Work
@@ -23,6 +25,26 @@ from medscale.train.fitting import ROWS, Fit, Needs, fitted
 
 MULTIPLE = 8  # what a card's rows are padded to
 ADAM_BYTES = 12  # of a trained parameter in a checkpoint: the weight and two moments in float32
+
+
+class Simulations:
+    """Steps and passes of a model, each of which is simulated once, for whichever run and card it is asked for."""
+
+    def __init__(self, config: PreTrainedConfig):
+        self.config = config
+        self._needs: dict[str, Needs] = {}
+        self._predictions: dict[str, Prediction] = {}
+
+    def needs(self, step: Step) -> Needs:
+        """Return what trainings of this kind need."""
+        return self._needs.setdefault(json.dumps(step), Needs(self.config, step))
+
+    def prediction(self, step: Step, new_tokens: int, adapter: bool, kept: int = 1) -> Prediction:
+        """Return what answers take; see `evaluate.simulation.simulate`."""
+        key = json.dumps([step, new_tokens, adapter, kept])
+        if key not in self._predictions:
+            self._predictions[key] = simulate_prediction(self.config, step, new_tokens, adapter, kept)
+        return self._predictions[key]
 
 
 def seconds_of(work: Work, card: Card, precision: str) -> float:
@@ -43,48 +65,43 @@ def seconds_of(work: Work, card: Card, precision: str) -> float:
 
 
 def compute(
-    config: PreTrainedConfig,
+    simulations: Simulations,
     method: str,
     settings: dict[str, Any],
     card: Card,
     train: list[Row] | None,
     passes: Passes,
     test: list[Row],
-    memo: dict[str, Needs] | None = None,
 ) -> Outcome:
     """Return what one kind of run takes on a card, in the form that `measure` returns.
 
     Args:
-        config: of the model.
+        simulations: of the model.
         method: lora, qlora, or base.
         settings: sections training, lora, quantization, evaluation, and the study's ``largest`` method.
         card: the card.
         train: lengths of the training rows; None for the base model.
         passes: the passes over the model in which the test questions are answered.
         test: lengths of the test items.
-        memo: what was simulated for other runs and cards, and is not simulated again.
     """
     kind = card.precision(settings["training"]["precision"])
-    training, memo = None, {} if memo is None else memo
+    training = None
     if train is not None:
-        own, most = (_needs(config, name, settings, card, kind, memo) for name in (method, settings["largest"]))
+        own, most = (simulations.needs(_step(name, settings, card, kind)) for name in (method, settings["largest"]))
         fit = _fit(own, most, settings["training"], card)
         if fit.gib > ROOM * card.memory_gib:
             return Outcome(None, None, f"training takes {fit.gib:.1f} GiB of {card.memory_gib:.1f}, as simulated")
-        training = compute_training(own, fit, settings, card, kind, train)
-    prediction = compute_prediction(config, method, settings, card, kind, passes, test)
+        training = compute_training(simulations, own.step, fit, settings, card, train)
+    prediction = compute_prediction(simulations, method, settings, card, passes, test)
     if prediction.allocated_gib > ROOM * card.memory_gib:
         message = f"prediction takes {prediction.allocated_gib:.1f} GiB of {card.memory_gib:.1f}, as simulated"
         return Outcome(training, None, message)
     return Outcome(training, prediction, None)
 
 
-def _needs(
-    config: PreTrainedConfig, method: str, settings: dict[str, Any], card: Card, kind: str, memo: dict[str, Needs]
-) -> Needs:
+def _step(method: str, settings: dict[str, Any], card: Card, kind: str) -> Step:
     sections = settings["lora"], settings["quantization"]
-    step = Step(method, kind, *sections, ROWS, settings["training"]["max_length"], flash=card.flash)
-    return memo.setdefault(json.dumps(step), Needs(config, step))
+    return Step(method, kind, *sections, ROWS, settings["training"]["max_length"], flash=card.flash)
 
 
 def _fit(own: Needs, largest: Needs, training: dict[str, Any], card: Card) -> Fit:
@@ -101,33 +118,23 @@ def _fit(own: Needs, largest: Needs, training: dict[str, Any], card: Card) -> Fi
 
 
 def compute_training(
-    needs: Needs, fit: Fit, settings: dict[str, Any], card: Card, kind: str, train: list[Row]
+    simulations: Simulations, form: Step, fit: Fit, settings: dict[str, Any], card: Card, train: list[Row]
 ) -> Measured:
     """Return the coefficients of a training's time, from two micro-batches of rows of the mean length."""
-    training = settings["training"]
+    training, kind = settings["training"], form.precision
     width = _padded(sum(row.total for row in train) / len(train))
     answers = sum(row.answer for row in train) / sum(row.total for row in train)
     rows = max(1, min(fit.rows * training["max_length"] // width, training["effective_batch"]))
-    few = max(1, rows // 2)
-    step = needs.step._replace(width=width, answers=answers)
-
-    def passed(count: int) -> Any:
-        return Needs(needs.config, step).simulated(count, fit.checkpointed)
-
-    whole = passed(rows)
-    seconds = {rows: seconds_of(whole.micro_batch, card, kind)}
-    if few < rows:
-        seconds[few] = seconds_of(passed(few).micro_batch, card, kind)
-    micro_batch, token = _line({count * width: value for count, value in seconds.items()})
-    forward = {
-        count * width: seconds_of(
-            simulate_prediction(needs.config, step._replace(rows=count), 1, True, round(answers * width)).prefill.work,
-            card,
-            kind,
-        )
-        for count in seconds
+    counts = sorted({max(1, rows // 2), rows})
+    step = form._replace(width=width, answers=answers)
+    passed = {count: simulations.needs(step).simulated(count, fit.checkpointed) for count in counts}
+    judged = {
+        count: simulations.prediction(step._replace(rows=count), 1, True, max(1, round(answers * width))).prefill
+        for count in counts
     }
-    a_pass, a_token = _line(forward)
+    micro_batch, token = _line({count * width: seconds_of(passed[count].micro_batch, card, kind) for count in counts})
+    a_pass, a_token = _line({count * width: seconds_of(judged[count].work, card, kind) for count in counts})
+    whole = passed[rows]
     return Measured(
         micro_batch=fit.rows,
         checkpointed_layers=fit.checkpointed,
@@ -149,22 +156,16 @@ def compute_training(
 
 
 def compute_prediction(
-    config: PreTrainedConfig,
-    method: str,
-    settings: dict[str, Any],
-    card: Card,
-    kind: str,
-    passes: Passes,
-    test: list[Row],
+    simulations: Simulations, method: str, settings: dict[str, Any], card: Card, passes: Passes, test: list[Row]
 ) -> Predicting:
     """Return the seconds of prediction's passes; the batch size halves where the cache does not fit."""
     evaluation, apart = settings["evaluation"], method == "qlora"
+    kind = card.precision(settings["training"]["precision"])
     width, longest = passes.prefills[0].width, evaluation["max_new_tokens"]
-    form = "qlora" if apart else "lora"
-    step = Step(form, kind, settings["lora"], settings["quantization"], 1, width, flash=card.flash)
+    step = _step("qlora" if apart else "lora", settings, card, kind)._replace(width=width)
     largest, halved = passes.prefills[0].rows, 0
     while True:
-        whole = simulate_prediction(config, step._replace(rows=largest), longest, apart)
+        whole = simulations.prediction(step._replace(rows=largest), longest, apart)
         peak = max(whole.prefill.peak_gib, whole.step.peak_gib)
         if peak <= ROOM * card.memory_gib or largest == 1:
             break
@@ -172,13 +173,13 @@ def compute_prediction(
     decoding = []
     for count in sorted({max(1, largest // 8), largest}):
         # The cache of half an answer: what is read of it grows evenly up to the end.
-        half = simulate_prediction(config, step._replace(rows=count), max(2, longest // 2), apart)
+        half = simulations.prediction(step._replace(rows=count), max(2, longest // 2), apart)
         prefill, following = (seconds_of(part.work, card, kind) for part in (half.prefill, half.step))
         decoding.append(Decoding(count, count * width, prefill, following))
     mean = _padded(sum(row.total for row in test) / len(test))
     answer = max(1, round(sum(row.answer for row in test) / len(test)))
-    rows = max(1, 2048 // mean)
-    pairs = simulate_prediction(config, step._replace(rows=rows, width=mean), 1, apart, answer)
+    rows = max(1, ITEM_TOKENS // mean)
+    pairs = simulations.prediction(step._replace(rows=rows, width=mean), 1, apart, answer)
     return Predicting(
         decoding,
         seconds_of(pairs.prefill.work, card, kind) / (rows * mean),

@@ -27,14 +27,13 @@ from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
 from medscale.plan.arithmetic import Passes, totals
 from medscale.plan.cards import Card, card_of, known_card
-from medscale.plan.computed import compute, rates
+from medscale.plan.computed import Simulations, compute, rates
 from medscale.plan.lengths import Lengths, Row, study_lengths
 from medscale.plan.outcome import CPU_FLOPS, Machine, Outcome
 from medscale.plan.random_model import config_of, empty_model, weights_gib
 from medscale.plan.rows import base_row, measured_facts, notes, planned_passes, run_row, session
 from medscale.plan.shapes import Shape, shape_of
 from medscale.plan.table import plan_text
-from medscale.train.fitting import Needs
 
 SAME_SPEED = ("epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm")
 SAME_SPEED += ("eval_interval", "save_minutes", "early_stopping_patience")
@@ -75,10 +74,10 @@ def run(args: argparse.Namespace) -> None:
         )
     if not cards:
         write_plan(args.output / "plan", forecast(config, shape, lengths, args))
-    memo: dict[str, Needs] = {}
+    simulations = Simulations(config_of(shape))
     for name in map(str, cards):
         card = card_of(name, config["plan"]["own_cards"])
-        write_plan(args.output / f"plan_{name}", forecast(config, shape, lengths, args, card, memo))
+        write_plan(args.output / f"plan_{name}", forecast(config, shape, lengths, args, card, simulations))
 
 
 def write_plan(path: Path, plan: dict[str, Any]) -> None:
@@ -102,20 +101,20 @@ def forecast(
     lengths: Lengths,
     args: argparse.Namespace,
     card: Card | None = None,
-    memo: dict[str, Needs] | None = None,
+    simulations: Simulations | None = None,
 ) -> dict[str, Any]:
     """Measure each kind of run, or compute it for a card, and return the content of plan.json.
 
-    What was simulated is kept in ``memo``, for other cards.
+    ``simulations`` of the model may be handed over, so that several cards share them.
     """
     runs, outcomes, rows = runs_of(config), {}, []
-    machine, memo = machine_of(config, card), {} if memo is None else memo
+    machine, simulations = machine_of(config, card), simulations or Simulations(config_of(shape))
 
     def outcome_of(task: Task) -> Outcome:
         if card is None:
             print(f"measuring {task.method}", flush=True)
             return measure_apart(task)
-        return computed(task, card, memo)
+        return computed(task, card, simulations)
 
     for run in sorted(runs, key=lambda run: -run.size):  # the largest first: its rows stand for its kind
         settings = settings_for(config, run)
@@ -153,9 +152,9 @@ def machine_of(config: dict[str, Any], card: Card | None) -> Machine:
     return Machine("cuda", here["gpu_memory_gib"], price)
 
 
-def computed(task: Task, card: Card, memo: dict[str, Needs]) -> Outcome:
+def computed(task: Task, card: Card, simulations: Simulations) -> Outcome:
     """Return what a kind of run takes on a card that is not here."""
-    return compute(config_of(task.shape), task.method, task.settings, card, task.train, task.passes, task.test, memo)
+    return compute(simulations, task.method, task.settings, card, task.train, task.passes, task.test)
 
 
 def of_card(card: Card, rows: list[dict[str, Any]]) -> dict[str, Any]:
