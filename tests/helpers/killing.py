@@ -17,7 +17,8 @@ from workflow_runner import Copy
 
 # A study of 14 jobs, every stage among them, in the order in which they can begin.
 STUDY = {"study": {"methods": ["lora"], "sizes": [16]}, "evaluation": {"floors": []}}
-TARGETS = ("results/base/eval.json", "results/lora_16/eval.json", "--cores", "2", "--resources", "gpu=1")
+RESOURCES = ("--cores", "2", "--resources", "gpu=1")
+TARGETS = ("results/base/eval.json", "results/lora_16/eval.json", *RESOURCES)
 STAGES = ("fetch_model", "fetch_data", "clean", "split", "subset", "encode", "finetune", "predict", "score", "evaluate")
 LOCKED = "Directory cannot be locked"
 
@@ -57,6 +58,8 @@ class Running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # Where the tests were started in the background of a shell, they ignore Ctrl+C, and so would this.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def __enter__(self) -> "Running":
@@ -137,13 +140,15 @@ def end_all(numbers: Iterable[int]) -> None:
     assert not psutil.wait_procs(found, timeout=30)[1]
 
 
-def killed_call(copy: Copy, stage: str | None, seconds: float, alone: bool = False) -> Call:
+def killed_call(
+    copy: Copy, stage: str | None, seconds: float, alone: bool = False, arguments: Iterable[str] = TARGETS
+) -> Call:
     """Call the study and kill everything, or Snakemake alone, ``seconds`` after a job of ``stage`` began.
 
     Where the job ends before that, it is killed right then: what has ended may not be noted yet. Without a stage the
     time counts from the call. A study that ended before that instant is returned as it ended.
     """
-    with Running(copy) as running:
+    with Running(copy, arguments) as running:
         running.wait(seconds, running.wait_for(stage) if stage else ())
         if running.process.poll() is not None:
             return Call(False, (), running.process.returncode, running.output)
