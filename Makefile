@@ -18,8 +18,8 @@ demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and networ
 plan: $(VENV)/.installed   ## what the study will take here, or on a card that is not here: make plan CARD=t4
 	snakemake plan --configfile $(CONFIG) --cores 2 --resources gpu=1 $(if $(CARD),--config plan='{cards: [$(CARD)]}')
 
-test: $(VENV)/.installed-dev   ## every test
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev   ## every test, the files of them side by side in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/.installed-dev   ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not workflow and not slow"

@@ -58,8 +58,7 @@ class Running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # Where the tests were started in the background of a shell, they ignore Ctrl+C, and so would this.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=mind_signals,
             )
 
     def __enter__(self) -> "Running":
@@ -118,6 +117,12 @@ class Running:
         end_all(everything)
         self.process.wait()
         return jobs
+
+
+def mind_signals() -> None:
+    """Mind what ends a program, also where the tests were started in the background of a shell, which ignores some."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def descendants(pid: int) -> list[psutil.Process]:
