@@ -5,27 +5,32 @@ python benchmarks/simulated_memory.py --output benchmarks/results/simulated_memo
 
 For LoRA and QLoRA, without gradient checkpointing, as the study chooses it, and in every layer: the peak of the memory,
 and for a micro-batch the floating-point operations, the bytes read and written, and the kernels launched. The same
-without what was changed to save them: with the adapters' inputs in float32, as PEFT casts them. And what share of the
-arithmetic of a training on 20,000 rows its validations are, of all 1,000 rows and of those that are taken.
+without what was changed to save them: with the adapters' inputs in float32, as PEFT casts them, and with attention in
+plain products for rows of one length. And what share of the arithmetic of a training on 20,000 rows its validations
+are, of all 1,000 rows and of those that are taken.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+import torch
 from transformers import AutoConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from circumstances import circumstances, load_average, told
 from medscale.base.config import resolve
 from medscale.base.errors import run_script
 from medscale.base.files import write_json
 from medscale.evaluate.simulation import simulate as simulate_prediction
-from medscale.model.blank import Step
+from medscale.model.blank import ATTENTION, Step, kernels
 from medscale.plan.shapes import SHAPES
 from medscale.train.fitting import ROWS, Needs, fitted
 from medscale.train.simulation import Simulated, simulate
@@ -86,6 +91,7 @@ def main() -> None:
                     }
                 )
                 print(line(rows[-1]), flush=True)
+    result["plain_attention"] = plain_attention(config, defaults)
     result |= {"float32_inputs": float32_inputs(config, defaults), "validations": validations(config, defaults)}
     result |= {"steps": rows, "seconds": round(time.perf_counter() - began, 1)}
     print(told(result | {"load_average_after": load_average()}))
@@ -110,6 +116,35 @@ def float32_inputs(config: Any, defaults: dict[str, Any]) -> list[dict[str, Any]
                 before = simulate(config, step, checkpointed)
             rows.append({"card": name, "checkpointed_layers": checkpointed} | compared(before, after))
             print(f"{name}, LoRA, {checkpointed} layers checkpointed, before and after: {rows[-1]}", flush=True)
+    return rows
+
+
+def plain_attention(config: Any, defaults: dict[str, Any]) -> list[dict[str, Any]]:
+    """Count a LoRA step on rows of one length on a T4, with attention in plain products and with the efficient one.
+
+    Rows of one length need no mask; the kernel that shares keys by itself is then, without flash attention, the one in
+    plain products.
+    """
+
+    @contextmanager
+    def products(step: Step) -> Iterator[None]:
+        with kernels(step):
+            ALL_ATTENTION_FUNCTIONS.register(ATTENTION, in_products)
+            yield
+
+    def in_products(module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: Any = None, **_: Any) -> Any:
+        named = {"is_causal": True, "scale": scaling, "enable_gqa": True}
+        found = torch.ops.aten._scaled_dot_product_attention_math(query, key, value, **named)[0]
+        return found.transpose(1, 2).contiguous(), None
+
+    step = step_of("lora", CARDS["T4"], defaults, ROWS, defaults["training"]["max_length"])._replace(padded=False)
+    rows = []
+    for checkpointed in (0, config.num_hidden_layers):
+        after = simulate(config, step, checkpointed)
+        with patch("medscale.train.simulation.kernels", products):
+            before = simulate(config, step, checkpointed)
+        rows.append({"card": "T4", "checkpointed_layers": checkpointed} | compared(before, after))
+        print(f"T4, LoRA, rows of one length, {checkpointed} layers checkpointed, before and after: {rows[-1]}")
     return rows
 
 
