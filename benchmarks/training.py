@@ -76,7 +76,10 @@ def measure_method(args: argparse.Namespace, folder: str, inputs: dict[str, Any]
     tried = try_settings(args, folder, inputs, method)
     field = contenders(precision, cuda) + best_of(tried, precision, cuda)
     if args.llamafactory:
-        field.append(next(llamafactory(precision, cuda)) | {"name": "LLaMA-Factory, its example's settings"})
+        example = next(rival for rival in llamafactory(precision, cuda) if allowed(args, rival))
+        kind = example["autocast"] or "fp32"
+        field.append(example | {"name": f"LLaMA-Factory, its example's settings, {kind}"})
+    field = [rival for rival in field if allowed(args, rival)]
     for rival in field:
         rival["rounds"] = []
     for number in range(args.rounds or SIZES[args.size]["rounds"]):
@@ -101,6 +104,7 @@ def try_settings(args: argparse.Namespace, folder: str, inputs: dict[str, Any], 
     tried = list(trials(inputs["precision"], cuda, 512 / inputs["rows"]["mean_tokens"]))[:: size["every_trial"]]
     if args.llamafactory:
         tried += llamafactory(inputs["precision"], cuda)
+    tried = [trial for trial in tried if allowed(args, trial)]
     for trial in tried:
         trial["results"] = []
     for number in range(size["passes"]):
@@ -110,6 +114,11 @@ def try_settings(args: argparse.Namespace, folder: str, inputs: dict[str, Any], 
     for trial in tried:
         trial["samples_per_second"] = max(result.get("samples_per_second", 0) for result in trial["results"])
     return tried
+
+
+def allowed(args: argparse.Namespace, rival: dict[str, Any]) -> bool:
+    """Return whether a contender takes part: not in bf16 where that is left out."""
+    return not args.without_bf16 or "bf16" not in (rival["weights"], rival["autocast"])
 
 
 def run(
@@ -248,6 +257,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-length", type=int, default=512, help="longest row, tokens (default: %(default)s)")
     parser.add_argument("--csv", help="rows of this Toyhom CSV with Qwen's tokenizer, not made-up ones")
     parser.add_argument("--llamafactory", help="Python of an environment with LLaMA-Factory; needs --csv")
+    parser.add_argument(
+        "--without-bf16", action="store_true", help="leave out bf16: a CPU without instructions for it takes minutes"
+    )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, rows and order (default: %(default)s)")
     parser.add_argument("--folder", help="where the model is written (default: the system's folder for such)")

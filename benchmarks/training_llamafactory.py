@@ -94,6 +94,7 @@ def settings(job: dict[str, Any], dataset: str) -> dict[str, Any]:
         "preprocessing_num_workers": 1,
         "dataloader_num_workers": 0,
         "output_dir": str(folder / f"llamafactory_{dataset}"),
+        "overwrite_output_dir": True,
         "save_strategy": "no",
         "report_to": "none",
         "logging_steps": 1,
