@@ -25,6 +25,7 @@ rule finetune:
         mem_mb=16000,
         runtime=1440,
         micro_batch=lambda wildcards: settings.micro_batch(CONFIG, RUNS[wildcards.tuned]),
+        gpus_asked=lambda wildcards: settings.gpus(CONFIG, RUNS[wildcards.tuned]),
         largest=settings.largest_method(CONFIG),
     params:
         code=code("finetune.py"),
@@ -39,7 +40,7 @@ rule finetune:
         "Fine-tuning {wildcards.tuned}"
     shell:
         "python {params.script:q} --run {wildcards.tuned} --method {params.method} --seed {params.seed}"
-        " --settings {params.settings:q} --micro-batch {resources.micro_batch} --largest {resources.largest} --gpus {resources.gpu} --fingerprint {params.fingerprint}"
+        " --settings {params.settings:q} --micro-batch {resources.micro_batch} --largest {resources.largest} --gpus {resources.gpus_asked} --granted {resources.gpu} --fingerprint {params.fingerprint}"
         " --threads {threads} --model {params.manifest:q} --content {params.content} --train {input.train:q} --train-report {input.train_report:q}"
         " --validation {input.validation:q} --test {input.test:q} --adapter {output.adapter:q}"
         " --training {output.training:q} --train-log {output.train_log:q} --tensorboard {output.tensorboard:q}"

@@ -567,3 +567,14 @@ def test_a_single_item_bounds_no_difference():
     found = candidate(result, "lora_20k")
     assert (found["difference_to_best"], found["lo_difference"], found["not_worse"]) == (-1.0, None, False)
     assert candidate(result, "lora_50k")["not_worse"] is True
+
+
+def test_a_run_on_two_cards_takes_the_hours_of_both():
+    resampled, evaluations, comparisons = study()
+    for each in evaluations:
+        if each["run"] == "lora_50k":
+            each["training"]["gpus"] = 2
+    settings = Settings(margin=0.02, price_per_gpu_hour=8.0)
+    found = candidate(recommend(resampled, evaluations, comparisons, PASSED, settings), "lora_50k")
+    assert found["gpu_hours"] == pytest.approx(2 * found["train_seconds"] / 3600, abs=1e-6)
+    assert found["cost"] == pytest.approx(8 * found["gpu_hours"], abs=0.01)

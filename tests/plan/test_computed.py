@@ -13,8 +13,8 @@ from medscale.plan import forecast as plan
 from medscale.plan.cards import BANDWIDTH_SHARE, CARDS, LAUNCH_SECONDS, card_of, known_card, spread
 from medscale.plan.computed import Simulations, compute, seconds_of
 from medscale.plan.lengths import Lengths, default_rows
-from medscale.plan.rows import planned_passes, run_row
-from medscale.plan.shapes import SHAPES, Shape, shape_of
+from medscale.plan.rows import notes, planned_passes, run_row
+from medscale.plan.shapes import SHAPES, shape_of
 from medscale.plan.table import plan_text
 
 T4 = CARDS["t4"]
@@ -131,11 +131,55 @@ def test_a_card_of_ones_own_is_described_in_the_configuration():
         ("NVIDIA A100-PCIE-40GB", "a100-40"),
         ("NVIDIA A100 80GB PCIe", "a100-80"),
         ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA H100 PCIe", None),
+        ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", None),
+        ("GRID T4-8Q", None),
         (None, None),
     ],
 )
 def test_the_driver_s_name_of_a_card_finds_it(model, name):
     assert known_card(model) == name
+
+
+def test_a_card_with_other_memory_is_another_one():
+    assert known_card("Tesla V100-SXM2-16GB", 15.77) == "v100"
+    assert known_card("Tesla V100-SXM2-32GB", 31.7) is None
+    assert known_card("Tesla T4", 14.74) == "t4"
+
+
+def test_a_card_s_own_price_comes_before_the_general_one():
+    config = resolve({"recommendation": {"price_per_gpu_hour": 2}})
+    assert plan.machine_of(config, T4).price_per_hour == 2
+    assert plan.machine_of(config, T4._replace(price_per_hour=7.0)).price_per_hour == 7
+
+
+def test_a_model_that_cannot_be_simulated_is_told(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("its mask has another form")
+
+    monkeypatch.setattr("medscale.plan.computed._fit", fail)
+    found = outcome(T4)
+    assert (found.training, found.prediction) == (None, None)
+    assert found.problem == "this model cannot be simulated (RuntimeError: its mask has another form)"
+
+
+def test_what_is_not_computed_is_told():
+    training = {"optimizer": "adafactor", "packing": True, "gpus_per_run": 2}
+    config = resolve({"training": training, "overrides": {"lora": {"training": {"liger_kernel": True}}}})
+    told = " ".join(notes(config, [], {}, plan.machine_of(config, T4)))
+    assert "training.gpus_per_run is not counted: the times are those of one card." in told
+    for key in ("optimizer", "packing", "liger_kernel"):
+        assert f"training.{key} is not counted" in told
+    config = resolve({})
+    assert "not counted" not in " ".join(notes(config, [], {}, plan.machine_of(config, T4)))
+
+
+def test_a_study_of_few_steps_is_one_for_a_cpu(tmp_path):
+    few = resolve({"training": {"max_steps": 5}})
+    shape = shape_of(few["model"], tmp_path / "missing.json")
+    rows = default_rows(20_000, 512)
+    lengths = Lengths(dict.fromkeys(("train_20k", "train_50k", "train_100k"), rows), "")
+    assert plan.cpu_days(few, shape, lengths) < plan.LONGEST_DAYS < plan.cpu_days(resolve({}), shape, lengths)
 
 
 @pytest.fixture(scope="module")
@@ -174,15 +218,6 @@ def test_the_plan_of_a_card_says_in_every_line_that_nothing_was_measured(written
     assert facts["hardware"]["gpu_model"] == "Tesla T4"
     assert all(row["fits"] for row in facts["runs"])
     assert plan_text(facts) == text
-
-
-def test_a_study_that_a_cpu_cannot_do_is_computed(tmp_path, capsys):
-    config = resolve({})
-    shape = shape_of(config["model"], tmp_path / "missing.json")
-    rows = default_rows(100, 512)
-    lengths = Lengths({f"train_{size}": rows for size in ("20k", "50k", "100k")}, "")
-    assert plan.cpu_days(config, shape, lengths) > 0.05
-    assert isinstance(shape, Shape)
 
 
 def test_computed_figures_stand_beside_measured_ones_on_a_known_card(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ def evaluation(method, layers=36, rows=4):
         "train_size": 20_000,
         "seed": 42,
         "arm": "main",
+        "hardware": {"device": "cuda"},
         "training": training | {"peak_memory_gib": {"train_allocated": 6.9, "kind": "CUDA allocator"}},
     }
 
@@ -30,7 +31,7 @@ def test_runs_with_the_same_settings_differ_in_memory_by_their_method():
     told = notes(evaluation("lora"), evaluation("qlora"))
     assert len(told) == 2
     assert told[0] == "Memory measured as: CUDA allocator."
-    assert "the same 36 decoder layers" in told[1]
+    assert "36 decoder layers recomputed" in told[1]
     assert "4 rows of full length at once" in told[1]
 
 
@@ -41,6 +42,8 @@ def test_runs_with_other_settings_are_told_apart(other):
 
 
 def test_a_record_without_these_settings_is_left_without_the_sentence():
+    here = evaluation("lora") | {"hardware": {"device": "cpu"}}
+    assert notes(here) == ["Memory measured as: CUDA allocator."], "a CPU is given no such settings"
     old = evaluation("lora")
     del old["training"]["checkpointed_layers"]
     assert notes(old) == ["Memory measured as: CUDA allocator."]

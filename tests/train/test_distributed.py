@@ -18,6 +18,7 @@ from medscale.base.config import resolve
 from medscale.base.files import write_json
 from medscale.base.settings import training_settings
 from medscale.base.study import Run
+from medscale.base.torchrun import LAUNCHER
 from medscale.fetch.manifest import content_of, read_manifest
 from medscale.model.chat import IGNORED, Chat
 from medscale.model.tokenizer import load_tokenizer
@@ -37,6 +38,7 @@ def batch(*lengths):
 @pytest.mark.parametrize(("world", "lengths"), [(2, (3, 9, 5, 7, 1)), (3, (4, 4)), (2, (6,))])
 def test_every_row_is_computed_once(monkeypatch, world, lengths):
     seen = []
+    monkeypatch.setenv(LAUNCHER, "1")
     monkeypatch.setenv("WORLD_SIZE", str(world))
     for rank in range(world):
         monkeypatch.setenv("RANK", str(rank))
@@ -48,6 +50,7 @@ def test_every_row_is_computed_once(monkeypatch, world, lengths):
 
 
 def test_the_long_rows_are_dealt_out(monkeypatch):
+    monkeypatch.setenv(LAUNCHER, "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     sums = []
     for rank in range(2):
@@ -81,7 +84,7 @@ def train(tiny_model, tmp_path_factory):
     )
     settings = training_settings(config, Run("lora_25", "lora", ROWS, "25", 42))
 
-    def call(processes: int, method: str = "lora") -> Path:
+    def call(processes: int, method: str = "lora", granted: int | None = None, told: str | None = None) -> Path:
         folder = tmp_path_factory.mktemp(f"{method}_{processes}")
         options = {
             "run": "lora_25",
@@ -101,7 +104,7 @@ def train(tiny_model, tmp_path_factory):
             "training": folder / "training.json",
             "train-log": folder / "train_log.csv",
             "tensorboard": folder / "tensorboard",
-        }
+        } | ({} if granted is None else {"granted": granted})
         words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
         done = subprocess.run(
             [sys.executable, SCRIPT, *words],
@@ -109,7 +112,8 @@ def train(tiny_model, tmp_path_factory):
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        assert done.returncode == (told is not None), done.stdout[-2000:] + done.stderr[-4000:]
+        assert told is None or told in done.stderr
         return folder
 
     return call
@@ -141,3 +145,10 @@ def test_two_processes_train_what_one_trains(train, method):
         assert torch.allclose(weight, weights[1][name], atol=1e-4), name
     kinds = [event["kind"] for event in json.loads((two / "training.json").read_text(encoding="utf-8"))["events"]]
     assert kinds.count("started") == kinds.count("finished") == 1
+
+
+@pytest.mark.slow
+def test_fewer_cards_than_were_asked_for_are_an_error_and_not_a_longer_run(train):
+    """Snakemake lowers what a job asks for to the limit of the call, without a word."""
+    message = "error: training.gpus_per_run = 2, and Snakemake gives a job 1: call it with --resources gpu=2"
+    train(2, granted=1, told=message)

@@ -5,7 +5,7 @@ import json
 
 from medscale.base.arguments import add_source
 from medscale.base.cards import leased_cards
-from medscale.base.errors import run_script
+from medscale.base.errors import UserError, run_script
 from medscale.base.imports import leave_out, needs_bitsandbytes
 from medscale.base.torchrun import own_card, run_here, started
 
@@ -15,6 +15,11 @@ def main() -> None:
     args.largest = args.largest or args.method
     if not needs_bitsandbytes(args.method, json.loads(args.settings)["training"]["optimizer"]):
         leave_out("bitsandbytes")  # which the Trainer's PEFT would import
+    if args.granted is not None and args.granted < args.gpus:
+        raise UserError(
+            f"training.gpus_per_run = {args.gpus}, and Snakemake gives a job {args.granted}: call it with --resources "
+            f"gpu={args.gpus}, or raise the limit of gpu in the profile"
+        )
     if args.gpus > 1 and not started():
         with leased_cards(args.gpus):
             run_here(args.gpus)
@@ -38,6 +43,7 @@ def parse_arguments() -> argparse.Namespace:
         "--largest", choices=["lora", "qlora"], help="the study's method that needs most memory (default: this one)"
     )
     parser.add_argument("--gpus", type=int, default=1, help="cards that share the run (default: %(default)s)")
+    parser.add_argument("--granted", type=int, help="cards that Snakemake gives this job (default: as many)")
     parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     add_source(parser, "model", "base model")

@@ -113,7 +113,8 @@ def costs(configuration: Configuration, by_run: Mapping[str, Mapping], price: fl
     seconds = _mean(training.get("seconds") for training in trainings)
     memory = [(training.get("peak_memory_gib") or {}).get("train_allocated") for training in trainings]
     on_gpu = all((by_run[run]["hardware"] or {}).get("device") != "cpu" for run in configuration.runs)
-    hours = None if seconds is None else seconds / 3600
+    busy = [None if (value := each.get("seconds")) is None else value * (each.get("gpus") or 1) for each in trainings]
+    hours = None if (all_cards := _mean(busy)) is None else all_cards / 3600
     return {
         "train_seconds": _rounded(seconds),
         "gpu_hours": _rounded(hours),

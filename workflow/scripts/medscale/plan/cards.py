@@ -113,8 +113,9 @@ CARDS = {
 """Cards by the name that one types."""
 
 
-OTHERS = {"ti", "d", "laptop", "mobile"}
-"""Words in the name of a card that is slower or faster than the one of the table."""
+OTHERS = {"ti", "d", "laptop", "mobile", "super", "mig", "grid", "nvl"}
+"""Words in the name of a card that is another one than that of the table, or a slice of it."""
+SAME_MEMORY = 0.06
 
 
 def card_of(name: str, own: dict[str, Any]) -> Card:
@@ -140,18 +141,24 @@ def card_of(name: str, own: dict[str, Any]) -> Card:
     return known[key]
 
 
-def known_card(model: str | None) -> str | None:
+def known_card(model: str | None, memory_gib: float | None = None) -> str | None:
     """Return the name of the card that the driver calls ``model``; None for one that is not in the table.
+
+    A slice of a card is not in it, nor one with other memory than the table's, if ``memory_gib`` says how much it has.
 
     >>> known_card("NVIDIA A100-SXM4-80GB"), known_card("Tesla T4"), known_card("NVIDIA GeForce RTX 4090 D")
     ('a100-80', 't4', None)
     """
     words = re.findall("[a-z0-9]+", (model or "").lower())
-    if not OTHERS.isdisjoint(words):
+    if not OTHERS.isdisjoint(words) or {"h100", "pcie"} <= set(words):
         return None
     if "a100" in words:
-        return next((name for name, size in (("a100-40", "40gb"), ("a100-80", "80gb")) if size in words), None)
-    return next((name for name in CARDS if name in words), None)
+        name = next((name for name, size in (("a100-40", "40gb"), ("a100-80", "80gb")) if size in words), None)
+    else:
+        name = next((name for name in CARDS if name in words), None)
+    if name and memory_gib and abs(memory_gib / CARDS[name].memory_gib - 1) > SAME_MEMORY:
+        return None
+    return name
 
 
 def spread(value: float | None) -> list[float] | None:

@@ -21,7 +21,7 @@ from medscale.plan.arithmetic import Decoding, Passes, TimeModel
 from medscale.plan.cards import BANDWIDTH_SHARE, DISK_BYTES, LAUNCH_SECONDS, SPREAD, Card
 from medscale.plan.lengths import Row
 from medscale.plan.outcome import Measured, Outcome, Predicting
-from medscale.train.fitting import ROWS, Fit, Needs, fitted
+from medscale.train.fitting import CANNOT_SIMULATE, ROWS, Fit, Needs, fitted
 
 MULTIPLE = 8  # what a card's rows are padded to
 ADAM_BYTES = 12  # of a trained parameter in a checkpoint: the weight and two moments in float32
@@ -84,6 +84,21 @@ def compute(
         passes: the passes over the model in which the test questions are answered.
         test: lengths of the test items.
     """
+    try:
+        return _compute(simulations, method, settings, card, train, passes, test)
+    except CANNOT_SIMULATE as error:
+        return Outcome(None, None, f"this model cannot be simulated ({type(error).__name__}: {error})")
+
+
+def _compute(
+    simulations: Simulations,
+    method: str,
+    settings: dict[str, Any],
+    card: Card,
+    train: list[Row] | None,
+    passes: Passes,
+    test: list[Row],
+) -> Outcome:
     kind = card.precision(settings["training"]["precision"])
     training = None
     if train is not None:

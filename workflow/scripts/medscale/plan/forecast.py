@@ -34,6 +34,7 @@ from medscale.plan.random_model import config_of, empty_model, weights_gib
 from medscale.plan.rows import base_row, measured_facts, notes, planned_passes, run_row, session
 from medscale.plan.shapes import Shape, shape_of
 from medscale.plan.table import plan_text
+from medscale.train.trainer import planned_steps
 
 SAME_SPEED = ("epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm")
 SAME_SPEED += ("eval_interval", "save_minutes", "early_stopping_patience")
@@ -90,8 +91,11 @@ def write_plan(path: Path, plan: dict[str, Any]) -> None:
 
 def cpu_days(config: dict[str, Any], shape: Shape, lengths: Lengths) -> float:
     """Return the days that the trainings would take on a CPU, roughly."""
-    rows = sum(sum(row.total for row in lengths.parts[f"train_{run.size_label}"]) for run in runs_of(config))
-    tokens = rows * config["training"]["epochs"]
+    tokens = 0.0
+    for run in runs_of(config):
+        training, rows = settings_for(config, run)["training"], lengths.parts[f"train_{run.size_label}"]
+        mean = sum(row.total for row in rows) / len(rows)
+        tokens += planned_steps(len(rows), training) * training["effective_batch"] * mean
     return 6 * empty_model(config_of(shape)).num_parameters() * tokens / CPU_FLOPS / 86400
 
 
@@ -135,7 +139,7 @@ def forecast(
     plan = assemble(config, shape, lengths, rows, outcomes, machine)
     if card is not None:
         return plan | of_card(card, rows)
-    if (name := known_card(plan["hardware"]["gpu_model"])) is not None:
+    if (name := known_card(plan["hardware"]["gpu_model"], machine.memory_gib)) is not None:
         beside = forecast(config, shape, lengths, args, card_of(name, {}))
         plan["beside"] = {"card": name, "runs": beside["runs"], "basis": beside["basis"]}
     return plan
@@ -145,7 +149,9 @@ def machine_of(config: dict[str, Any], card: Card | None) -> Machine:
     """Return what the plan is for."""
     price = config["recommendation"]["price_per_gpu_hour"]
     if card is not None:
-        return Machine("cuda", card.memory_gib, card.price_per_hour if price is None else price, computed=True)
+        return Machine(
+            "cuda", card.memory_gib, price if card.price_per_hour is None else card.price_per_hour, computed=True
+        )
     here = hardware()
     if here["device"] == "cpu":
         return Machine("cpu", here["memory_gib"], None)
@@ -285,5 +291,5 @@ def assemble(
         "totals": totals(rows, SUMS),
         "sessions": {name: session(limits, rows) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
-        "notes": notes(rows, outcomes, config["evaluation"]["engine"], machine),
+        "notes": notes(config, rows, outcomes, machine),
     }

@@ -4,12 +4,16 @@ import json
 import os
 from typing import Any
 
-from medscale.base.study import Run
+from medscale.base.settings import settings_for
+from medscale.base.study import Run, runs_of
 from medscale.plan.arithmetic import Passes, answer_lengths, answer_passes, energy_kwh, fits, money, prediction_seconds
 from medscale.plan.cards import spread
 from medscale.plan.lengths import Lengths
 from medscale.plan.outcome import Machine, Outcome
 from medscale.plan.sessions import SET_UP_SECONDS, Job, Limit, pack
+
+COMPUTED = {"optimizer": ("adamw_torch", "adamw_torch_fused"), "packing": (False,), "liger_kernel": (False,)}
+"""The values for which a plan is computed."""
 
 
 def planned_passes(config: dict[str, Any], lengths: Lengths, tuned: bool) -> Passes:
@@ -30,7 +34,8 @@ def run_row(
     if measured:
         steps, train, between = training_seconds(
             measured,
-            settings["training"],
+            # Computed are padded passes.
+            settings["training"] | ({"packing": False} if machine.computed else {}),
             lengths.parts[f"train_{run.size_label}"],
             lengths.parts["validation"],
             run.seed,
@@ -132,7 +137,9 @@ def measured_facts(kind: str, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str, machine: Machine) -> list[str]:
+def notes(
+    config: dict[str, Any], rows: list[dict[str, Any]], outcomes: dict[str, Outcome], machine: Machine
+) -> list[str]:
     """Return what a reader should know of how the figures came about."""
     found = [
         "Training time counts as training.json does: steps, validations and checkpoints, without loading the model. "
@@ -145,7 +152,16 @@ def notes(rows: list[dict[str, Any]], outcomes: dict[str, Outcome], engine: str,
         found.append("On a CPU, the memory is the resident peak of the process, and there is no price and no energy.")
     if not machine.computed and (load := os.getloadavg()[0]) > (os.cpu_count() or 1) + 1:
         found.append(f"The machine was busy with other work (load average {load:.1f}): the times are too long.")
-    if engine == "vllm":
+    trainings = [settings_for(config, run)["training"] for run in runs_of(config)]
+    if any(training["gpus_per_run"] > 1 for training in trainings):
+        found.append("training.gpus_per_run is not counted: the times are those of one card.")
+    if machine.computed:
+        found += [
+            f"training.{key} is not counted: the figures are those of {json.dumps(values[0])}."
+            for key, values in COMPUTED.items()
+            if any(training[key] not in values for training in trainings)
+        ]
+    if config["evaluation"]["engine"] == "vllm":
         found.append("The answers' time and memory are those of transformers; what vLLM takes is not known.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
     found += [f"{row['run']} does not fit: {row['problem']}" for row in rows if not row["fits"]]

@@ -139,7 +139,7 @@ def _attempt(
     }
     whole = effective == training["effective_batch"]
     rows = spread(train, effective * (WARM_UP + (STEPS if whole else LEAST)))
-    judged = spread(validation, min(len(validation), VALIDATION_ROWS if whole else 2))
+    judged = spread(validation, min(len(validation), training["validation_rows"], VALIDATION_ROWS if whole else 2))
     tokenizer = load_tokenizer(shape.manifest) if shape.manifest else blank_tokenizer(min(vocabulary, 1000))
     with tempfile.TemporaryDirectory() as folder, EnergyMeter() as energy:
         arguments = trainer_arguments(folder, measured, len(rows), kind, seed=0)

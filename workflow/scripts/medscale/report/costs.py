@@ -149,11 +149,13 @@ def cost_table(inputs: Inputs) -> dict[str, Any]:
 
 
 def _meaning(runs: dict[str, Any]) -> list[Text]:
-    """Return a sentence on what the peaks of the trainings tell; none where the records do not say how they trained."""
+    """Return a sentence on what the peaks of the trainings tell; none on a CPU, which is given no such settings."""
     found = {
         (training["checkpointed_layers"], training["micro_batch"])
         for each in runs.values()
-        if (training := each.get("training")) and training.get("checkpointed_layers") is not None
+        if (each.get("hardware") or {}).get("device") == "cuda"
+        and (training := each.get("training"))
+        and training.get("checkpointed_layers") is not None
     }
     if len(found) > 1:
         return [say("costs.memory_differs")]

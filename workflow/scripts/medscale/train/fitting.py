@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedConfig
 
+from medscale.base.torchrun import world
 from medscale.model.hardware import ROOM, card_gib, device, free_gib
 from medscale.model.precision import precision
 from medscale.train.simulation import Simulated, Step, patterns, run
@@ -19,6 +20,9 @@ SMALL_GIB = 20.0
 """Below this every layer is checkpointed: what is sold as a card of 24 GB tells of 22 to 24 GiB."""
 ROWS = 4
 """Rows of full length that keep a card busy; more are taken where they cost no checkpointing."""
+
+CANNOT_SIMULATE = (NotImplementedError, RuntimeError, TypeError, ValueError, AttributeError, KeyError)
+"""What models raise whose code reads values, or takes other masks than those of full attention."""
 
 
 class Fit(NamedTuple):
@@ -112,8 +116,8 @@ def choose(
     own = Needs(config, step)
     most = own if largest == method else Needs(config, step._replace(method=largest))
     try:
-        return fitted(own, most, card_gib(), free_gib(), training["effective_batch"], rows, asked), None
-    except (NotImplementedError, RuntimeError, TypeError, ValueError, AttributeError, KeyError) as error:
+        return fitted(own, most, card_gib(), free_gib(), -(-training["effective_batch"] // world()), rows, asked), None
+    except CANNOT_SIMULATE as error:
         problem = f"the memory of this model cannot be simulated ({type(error).__name__}: {error})"
         return Fit(rows or ROWS, 0 if asked is False else layers, layers), problem
 

@@ -181,7 +181,7 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
             "more memory and time than for other models",
         )
     checkpoint_layers(model, fit.checkpointed)
-    with arguments.main_process_first():  # which sets aside what is torn
+    with arguments.main_process_first(local=False):  # which sets aside what is torn
         checkpoint, resumed_from = resume_point(study)
     study.memory.restart()
     trainer.train(resume_from_checkpoint=checkpoint)

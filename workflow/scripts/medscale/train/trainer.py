@@ -234,7 +234,13 @@ class Supervisor(TrainerCallback):
         self.trainer.start_clock()
         self.saved_at = time.monotonic()
         self.bar = tqdm(
-            total=state.max_steps, initial=state.global_step, desc="fine-tuning", unit="step", mininterval=2, ncols=100
+            total=state.max_steps,
+            initial=state.global_step,
+            desc="fine-tuning",
+            unit="step",
+            mininterval=2,
+            ncols=100,
+            **({"disable": True} if rank() else {}),
         )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
