@@ -11,9 +11,9 @@ from medscale.base.study import Run
 from medscale.model.counting import Work
 from medscale.plan import forecast as plan
 from medscale.plan.cards import BANDWIDTH_SHARE, CARDS, LAUNCH_SECONDS, card_of, known_card, spread
-from medscale.plan.computed import Simulations, compute, seconds_of
+from medscale.plan.computed import Simulations, compute, rates, seconds_of
 from medscale.plan.lengths import Lengths, default_rows
-from medscale.plan.rows import notes, planned_passes, run_row
+from medscale.plan.rows import notes, planned_passes, run_row, session
 from medscale.plan.shapes import SHAPES, shape_of
 from medscale.plan.table import plan_text
 
@@ -81,7 +81,7 @@ def test_a_t4_takes_hours_for_20_000_rows(on_t4):
 def test_a_faster_card_takes_less_and_a_small_one_does_not_fit(on_t4):
     assert outcome(CARDS["a100-80"]).training.model.token < on_t4["lora"].training.model.token / 4
     small = T4._replace(memory_gib=4.0)
-    assert "training takes" in outcome(small).problem
+    assert "training takes 6.5 GiB, as simulated, of 3.6 that are planned for" in outcome(small).problem
     assert outcome(small, "qlora").problem is None
 
 
@@ -163,6 +163,22 @@ def test_a_model_that_cannot_be_simulated_is_told(monkeypatch):
     assert found.problem == "this model cannot be simulated (RuntimeError: its mask has another form)"
 
 
+def test_a_precision_that_a_card_emulates_is_told():
+    assert any("no units for bf16" in line for line in rates(T4, ["bf16"]))
+    assert not any("no units for bf16" in line for line in [*rates(T4, ["fp16"]), *rates(CARDS["l4"], ["bf16"])])
+
+
+def test_sessions_are_packed_at_both_ends_of_a_computed_time():
+    row = {"run": "lora_20k", "fits": True, "train_seconds": 10 * 3600, "seconds_between_checkpoints": 900}
+    rows = [row | {"predict_seconds": 1800, "likelihood_seconds": 300}]
+    machine = plan.machine_of(resolve({}), T4)
+    found = session({"hours": 12}, rows, machine)
+    assert (found["study"]["sessions"], found["study_at_most"]["sessions"]) == (1, 2)
+    measured = session({"hours": 12}, rows, machine._replace(computed=False))
+    assert measured["study"]["sessions"] == 1
+    assert measured["study_at_most"] is None
+
+
 def test_what_is_not_computed_is_told():
     training = {"optimizer": "adafactor", "packing": True, "gpus_per_run": 2}
     config = resolve({"training": training, "overrides": {"lora": {"training": {"liger_kernel": True}}}})
@@ -214,6 +230,9 @@ def test_the_plan_of_a_card_says_in_every_line_that_nothing_was_measured(written
     assert "assumed" in text
     facts = json.loads((written / "plan_t4.json").read_text(encoding="utf-8"))
     assert facts["computed"] is True
+    assert facts["measured"] == []
+    assert facts["coefficients"][0]["training"]["model"]["token"] > 0
+    assert "## Sessions, computed" in text
     assert facts["measured_at"] is None
     assert facts["hardware"]["gpu_model"] == "Tesla T4"
     assert all(row["fits"] for row in facts["runs"])

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from medscale.base.cards import VISIBLE, leased_cards
 from medscale.base.errors import run_script
+from medscale.plan.cards import card_of
 
 
 def main() -> None:
     args = parse_arguments()
-    elsewhere = bool(json.loads(args.config)["plan"]["cards"])
+    plan = json.loads(args.config)["plan"]
+    for name in plan["cards"]:
+        card_of(str(name), plan["own_cards"])  # an unknown one is told before seconds of imports
+    elsewhere = bool(plan["cards"])
     if elsewhere:
         os.environ[VISIBLE] = ""  # what is computed for other cards needs none
     with nullcontext() if elsewhere else leased_cards():

@@ -46,7 +46,8 @@ def resolve(config: dict) -> dict:
         resolved["paths"] = {key: _expanded(path) for key, path in resolved["paths"].items()}
         problems = list(_contradictions(resolved))
     if problems:
-        raise ConfigError("the configuration is not usable:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        told = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
+        raise ConfigError(f"the configuration is not usable:\n{told}")
     return resolved
 
 

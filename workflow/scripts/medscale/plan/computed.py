@@ -105,13 +105,19 @@ def _compute(
         own, most = (simulations.needs(_step(name, settings, card, kind)) for name in (method, settings["largest"]))
         fit = _fit(own, most, settings["training"], card)
         if fit.gib > ROOM * card.memory_gib:
-            return Outcome(None, None, f"training takes {fit.gib:.1f} GiB of {card.memory_gib:.1f}, as simulated")
+            return Outcome(None, None, f"training takes {_of(fit.gib, card)}")
         training = compute_training(simulations, own.step, fit, settings, card, train)
     prediction = compute_prediction(simulations, method, settings, card, passes, test)
     if prediction.allocated_gib > ROOM * card.memory_gib:
-        message = f"prediction takes {prediction.allocated_gib:.1f} GiB of {card.memory_gib:.1f}, as simulated"
-        return Outcome(training, None, message)
+        return Outcome(training, None, f"prediction takes {_of(prediction.allocated_gib, card)}")
     return Outcome(training, prediction, None)
+
+
+def _of(gib: float, card: Card) -> str:
+    return (
+        f"{gib:.1f} GiB, as simulated, of {ROOM * card.memory_gib:.1f} that are planned for (the card has "
+        f"{card.memory_gib:.1f}, and {1 - ROOM:.0%} are left for what is not simulated)"
+    )
 
 
 def _step(method: str, settings: dict[str, Any], card: Card, kind: str) -> Step:
@@ -208,6 +214,7 @@ def compute_prediction(
 
 def rates(card: Card, precisions: list[str]) -> list[str]:
     """Return in words which rates were taken, and what each rests on."""
+    emulated = "bf16" in precisions and card.capability < (8, 0)
     return [
         f"{card.title}: {card.memory_gib:g} GiB, {card.bandwidth / 1e9:g} GB/s peak, of which {BANDWIDTH_SHARE:.0%} "
         f"are taken to be sustained (assumed); source: {card.source}.",
@@ -216,6 +223,7 @@ def rates(card: Card, precisions: list[str]) -> list[str]:
             f"taken to be sustained ({card.why})."
             for kind in precisions
         ),
+        *([f"{card.title} has no units for bf16 and emulates it; `auto` is fp16 there."] if emulated else []),
         f"{1e6 * LAUNCH_SECONDS:g} µs to launch a kernel, and {DISK_BYTES / 1e6:g} MB/s to write a checkpoint "
         "(assumed).",
         f"A range takes all rates together to be up to {SPREAD:.0%} off (assumed).",

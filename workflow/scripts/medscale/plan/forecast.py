@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     simulations = Simulations(config_of(shape))
     for name in map(str, cards):
         card = card_of(name, config["plan"]["own_cards"])
-        write_plan(args.output / f"plan_{name}", forecast(config, shape, lengths, args, card, simulations))
+        write_plan(args.output / f"plan_{name.lower()}", forecast(config, shape, lengths, args, card, simulations))
 
 
 def write_plan(path: Path, plan: dict[str, Any]) -> None:
@@ -138,7 +138,7 @@ def forecast(
     rows.append(base_row(config, whole[0], lengths, machine))
     plan = assemble(config, shape, lengths, rows, outcomes, machine)
     if card is not None:
-        return plan | of_card(card, rows)
+        return plan | {"coefficients": plan["measured"]} | of_card(card, rows)
     if (name := known_card(plan["hardware"]["gpu_model"], machine.memory_gib)) is not None:
         beside = forecast(config, shape, lengths, args, card_of(name, {}))
         plan["beside"] = {"card": name, "runs": beside["runs"], "basis": beside["basis"]}
@@ -170,6 +170,7 @@ def of_card(card: Card, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "computed": True,
         "measured_at": None,
         "computed_at": now(),
+        "measured": [],
         "load_average": None,
         "hardware": {
             "device": "cuda",
@@ -289,7 +290,7 @@ def assemble(
         "currency": recommendation["currency"],
         "runs": rows,
         "totals": totals(rows, SUMS),
-        "sessions": {name: session(limits, rows) for name, limits in config["sessions"].items()},
+        "sessions": {name: session(limits, rows, machine) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
         "notes": notes(config, rows, outcomes, machine),
     }

@@ -11,6 +11,7 @@ from medscale.plan.cards import spread
 from medscale.plan.lengths import Lengths
 from medscale.plan.outcome import Machine, Outcome
 from medscale.plan.sessions import SET_UP_SECONDS, Job, Limit, pack
+from medscale.plan.table import duration
 
 COMPUTED = {"optimizer": ("adamw_torch", "adamw_torch_fused"), "packing": (False,), "liger_kernel": (False,)}
 """The values for which a plan is computed."""
@@ -104,24 +105,32 @@ def finish(
     }
 
 
-def session(limits: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return how the study, and its longest run alone, fit the sessions of a service."""
+def session(limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine) -> dict[str, Any]:
+    """Return how the study, and its longest run alone, fit the sessions of a service.
+
+    Of computed times both ends are packed: ``study`` and ``longest_run`` are the least, ``…_at_most`` the most.
+    """
     limit = Limit(limits["hours"], limits.get("hours_per_week"))
-    found = {"hours": limit.hours, "hours_per_week": limit.hours_per_week, "study": None, "longest_run": None}
+    parts = ("study", "longest_run", "study_at_most", "longest_run_at_most")
+    found = {"hours": limit.hours, "hours_per_week": limit.hours_per_week} | dict.fromkeys(parts)
     if not all(row["fits"] for row in rows):
         return found
     longest = max(rows, key=lambda row: row["train_seconds"] or 0.0)
-    found["study"] = pack([job for row in rows for job in jobs(row)], limit)._asdict()
-    found["longest_run"] = pack(jobs(longest), limit)._asdict()
+    ends = dict(zip(("", "_at_most"), spread(1.0), strict=True)) if machine.computed else {"": 1.0}
+    for end, factor in ends.items():
+        found[f"study{end}"] = pack([job for row in rows for job in jobs(row, factor)], limit)._asdict()
+        found[f"longest_run{end}"] = pack(jobs(longest, factor), limit)._asdict()
     return found
 
 
-def jobs(row: dict[str, Any]) -> list[Job]:
-    """Return the training, which resumes, and the prediction, which begins anew."""
-    predict = Job(f"prediction of {row['run']}", row["predict_seconds"] + row["likelihood_seconds"])
+def jobs(row: dict[str, Any], factor: float = 1.0) -> list[Job]:
+    """Return the training, which resumes, and the prediction, which begins anew; the times ``factor`` times as long."""
+    seconds = factor * (row["predict_seconds"] + row["likelihood_seconds"])
+    predict = Job(f"prediction of {row['run']}", seconds)
     if row["train_seconds"] is None:
         return [predict]
-    return [Job(f"training of {row['run']}", row["train_seconds"], row["seconds_between_checkpoints"]), predict]
+    between = row["seconds_between_checkpoints"]
+    return [Job(f"training of {row['run']}", factor * row["train_seconds"], factor * between), predict]
 
 
 def measured_facts(kind: str, outcome: Outcome) -> dict[str, Any]:
@@ -146,6 +155,7 @@ def notes(
         "Prediction time counts as inference.json does: the answers alone.",
         "An answer of a tuned model is taken to be as long as its reference, but for one in 38, which goes on to "
         "evaluation.max_new_tokens as every answer of the base model is taken to.",
+        *_likelihoods(rows),
         f"A session is taken to need {SET_UP_SECONDS / 60:g} minutes before work goes on.",
     ]
     if machine.device == "cpu":
@@ -166,3 +176,13 @@ def notes(
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
     found += [f"{row['run']} does not fit: {row['problem']}" for row in rows if not row["fits"]]
     return found
+
+
+def _likelihoods(rows: list[dict[str, Any]]) -> list[str]:
+    known = [row["likelihood_seconds"] for row in rows if row["likelihood_seconds"]]
+    if not known:
+        return []
+    return [
+        f"The likelihoods of the references take {duration(sum(known))} in all: they are in money and sessions, and in "
+        "no column of the table."
+    ]

@@ -12,20 +12,21 @@ def plan_text(plan: dict[str, Any]) -> str:
     Args:
         plan: the content of plan.json.
     """
+    computed = ", computed" if plan["computed"] else ""
     lines = [
         *_head(plan),
         f"Lengths of the rows: {plan['lengths']['source']}; on average {plan['lengths']['mean_tokens']:.0f} tokens.",
         "",
         *_runs(plan),
         "",
-        "## Settings it would choose",
+        f"## Settings it would choose{computed}",
         "",
         *table(
             ["run", "micro_batch", "checkpointed layers", "precision", "evaluation.batch_size"],
             [_settings(run) for run in plan["runs"]],
         ),
         "",
-        "## Sessions",
+        f"## Sessions{computed}",
         "",
         *table(
             ["service", "hours a session", "hours a week", "the whole study", "the longest run alone"],
@@ -34,7 +35,7 @@ def plan_text(plan: dict[str, Any]) -> str:
         "",
         "A session that ends cuts a training off at its last checkpoint, from which the same command goes on. "
         + (
-            "The sessions are those of the middle of each range."
+            "The sessions are those of both ends of the range."
             if plan["computed"]
             else "The figures hold for this machine: make the plan where the study will run."
         ),
@@ -163,9 +164,13 @@ def _session(name: str, found: dict[str, Any]) -> list[str]:
         name,
         f"{found['hours']:g}",
         "–" if week is None else f"{week:g}",
-        _packing(found["study"], week is not None),
-        _packing(found["longest_run"], week is not None),
+        *(_packings(found[part], found.get(f"{part}_at_most"), week is not None) for part in ("study", "longest_run")),
     ]
+
+
+def _packings(least: dict[str, Any] | None, most: dict[str, Any] | None, weekly: bool) -> str:
+    texts = dict.fromkeys(_packing(packing, weekly) for packing in (least, most) if packing or least is None)
+    return " to ".join(texts)
 
 
 def _packing(packing: dict[str, Any] | None, weekly: bool) -> str:
