@@ -107,7 +107,7 @@ def try_settings(args: argparse.Namespace, folder: str, inputs: dict[str, Any], 
     tried = [trial for trial in tried if allowed(args, trial)]
     for trial in tried:
         trial["results"] = []
-    for number in range(size["passes"]):
+    for number in range(args.passes or size["passes"]):
         for trial in tried if number % 2 == 0 else reversed(tried):
             trial["results"].append(run(args, folder, inputs, method, trial, size["trial_rows"]))
             show(trial | {"result": trial["results"][-1]})
@@ -253,6 +253,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--shape", help="another model than that of the size, by its name in training_inputs.py")
     parser.add_argument("--rows", type=int, help="other rows than those of the size")
     parser.add_argument("--rounds", type=int, help="other rounds than those of the size")
+    parser.add_argument("--passes", type=int, help="trials of each setting, if other than those of the size")
     parser.add_argument("--methods", nargs="+", choices=["lora", "qlora"], default=["lora"], help="(default: lora)")
     parser.add_argument("--max-length", type=int, default=512, help="longest row, tokens (default: %(default)s)")
     parser.add_argument("--csv", help="rows of this Toyhom CSV with Qwen's tokenizer, not made-up ones")
