@@ -233,3 +233,13 @@ def test_a_folder_without_a_model_is_told(tmp_path):
     message = str(caught.value)
     assert message.startswith(f"evaluation.bertscore_model: {tmp_path}: cannot be loaded (")
     assert message.endswith("); download the model's directory once more")
+
+
+def test_the_encoder_takes_no_memory_of_a_card(bert, monkeypatch):
+    """Scoring runs beside a training, without a lease of its card."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    bertscore._load.cache_clear()
+    assert bertscore.bertscore([("高血压", "高血压")], bert) == pytest.approx([100.0], abs=1e-3)
+    assert bertscore._load(bert)[1].device.type == "cpu"

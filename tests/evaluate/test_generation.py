@@ -229,3 +229,17 @@ def test_a_merged_adapter_answers_as_an_unmerged_one(wild_model, chat, tmp_path)
     assert values[0] == pytest.approx(values[1], rel=1e-5)
     base = likelihoods(load_base(wild_model, "base", NF4, "fp32").eval(), chat, pairs, 512).likelihoods
     assert abs(values[0][0] - base[0].nll_sum) > 0.1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_likelihood_that_overflows_is_told_with_the_remedy(model, chat, value):
+    """As fp16 does for a model whose values are larger than 65,504."""
+    head = model.get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, inputs, logits: logits * value)
+    try:
+        with pytest.raises(
+            UserError, match=r"likelihood of an answer is nan in float32.*set training.precision to bf16"
+        ):
+            likelihoods(model, chat, [("头痛", "多喝水")], 100)
+    finally:
+        handle.remove()

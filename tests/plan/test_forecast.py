@@ -1,8 +1,10 @@
 """The forecast: its arithmetic, the shapes it knows, sessions, and one real plan of a small study."""
 
+import gc
 import json
 import math
 import random
+import weakref
 from collections import Counter
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from medscale.base.errors import UserError
 from medscale.evaluate import generation
+from medscale.plan import forecast
 from medscale.plan.arithmetic import (
     Decoding,
     Passes,
@@ -278,3 +281,34 @@ def test_a_plan_of_a_small_study_fetches_nothing_and_tells_each_run(tmp_path):
     assert not (copy.folder / "results" / "data").exists()
     assert copy.plan("plan") == {"plan": 1}  # it measures anew at each call
     assert "plan" not in copy.plan()
+
+
+def test_the_trained_model_is_gone_when_prediction_is_measured(monkeypatch):
+    """The Trainer and its callbacks hold each other: without a search for such circles its memory would count twice."""
+
+    class Circle:
+        def __init__(self):
+            self.itself = self
+
+    kept = []
+
+    def training(*_):
+        circle = Circle()
+        kept.append(weakref.ref(circle))
+        return "training"
+
+    def prediction(*_):
+        assert kept[0]() is None
+        return "prediction"
+
+    monkeypatch.setattr(forecast, "leave_out", lambda *_: None)
+    monkeypatch.setattr("medscale.plan.training.measure_training", training)
+    monkeypatch.setattr("medscale.plan.prediction.measure_prediction", prediction)
+    settings = {"training": {"optimizer": "adamw_torch"}}
+    task = forecast.Task(None, "lora", settings, [], [], None, [], torch.get_num_threads(), 1.0)
+    gc.disable()
+    try:
+        found = forecast.measure(task)
+    finally:
+        gc.enable()
+    assert found[:2] == ("training", "prediction")

@@ -1,5 +1,6 @@
 """Out of memory is a fallback and not a crash: what is tried, in which order, and what the record says."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -70,3 +71,29 @@ def test_a_model_that_does_not_fit_is_not_tried_again(study, monkeypatch):
     with pytest.raises(UserError, match="the model alone does not fit"):
         run.finetune(study)
     assert not study.events.all()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_model_that_keeps_its_own_loss_is_told(study, monkeypatch, fast):
+    trainer = SimpleNamespace(answer_loss=fast, train=lambda **_: None)
+    study.settings = {"training": {"precision": "fp32", "early_stopping_patience": None}, "lora": {}}
+    study.args.seed, study.folder, study.train, study.validation, study.energy = 1, None, [], [], None
+    arguments = SimpleNamespace(main_process_first=lambda local: nullcontext())
+    fakes = {
+        "usable": lambda training: (training, []),
+        "add_adapter": lambda model, lora, seed: model,
+        "trainer_arguments": lambda *_: arguments,
+        "make_trainer": lambda *_: trainer,
+        "load_tokenizer": lambda manifest: None,
+        "checkpoint_layers": lambda model, count: None,
+        "resume_point": lambda study: (None, None),
+        "trainable_parameters": lambda model: 7,
+        "peak_memory": lambda study, load_peak: {},
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(run, name, fake)
+    _, facts = run.attempt(study, SimpleNamespace(), 1.0, Fit(4, 2, 36, 6.8764))
+    assert [event["kind"] for event in study.events.all()] == ([] if fast else ["warning"])
+    assert fast or "computes the logits of every token" in study.events.all()[0]["message"]
+    names = ("micro_batch", "gpus", "gradient_checkpointing", "checkpointed_layers", "simulated_peak_gib")
+    assert [facts[name] for name in names] == [4, 1, True, 2, 6.876]
