@@ -7,7 +7,8 @@ import signal
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,20 @@ def end_all(numbers: Iterable[int]) -> None:
         except psutil.NoSuchProcess:
             pass
     assert not psutil.wait_procs(found, timeout=30)[1]
+
+
+@contextmanager
+def halted(numbers: Iterable[int]) -> Iterator[None]:
+    """Let processes stand still meanwhile."""
+    found = [psutil.Process(number) for number in numbers]
+    for process in found:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def killed_call(

@@ -20,6 +20,7 @@ from killing import (
     TARGETS,
     Running,
     end_all,
+    halted,
     killed_call,
     leftovers,
     new_study,
@@ -98,14 +99,16 @@ def test_kills_of_everything_change_no_result(tmp_path, uninterrupted):
 def test_a_living_call_keeps_its_lock(study):
     delete(study, "predictions.jsonl")
     with Running(study) as running:
-        assert running.wait_for("predict")
+        jobs = running.wait_for("predict")
+        assert jobs
         before = lock_files(study)
-        second = study.run(*TARGETS, check=False)
-        assert second.returncode != 0
-        assert LOCKED in second.stdout
-        assert "is gone" not in second.stdout
-        assert lock_files(study) == before != {}
-        assert running.process.poll() is None
+        with halted(jobs):  # so that the first call lives until the second has ended
+            second = study.run(*TARGETS, check=False)
+            assert second.returncode != 0
+            assert LOCKED in second.stdout
+            assert "is gone" not in second.stdout
+            assert lock_files(study) == before != {}
+            assert running.process.poll() is None
         assert running.process.wait() == 0
 
 
