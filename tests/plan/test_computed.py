@@ -10,6 +10,7 @@ from medscale.base.errors import UserError
 from medscale.base.study import Run
 from medscale.model.counting import Work
 from medscale.plan import forecast as plan
+from medscale.plan.arithmetic import totals
 from medscale.plan.cards import BANDWIDTH_SHARE, CARDS, LAUNCH_SECONDS, card_of, known_card, spread
 from medscale.plan.computed import Simulations, compute, rates, seconds_of
 from medscale.plan.lengths import Lengths, default_rows
@@ -177,6 +178,19 @@ def test_sessions_are_packed_at_both_ends_of_a_computed_time():
     measured = session({"hours": 12}, rows, machine._replace(computed=False))
     assert measured["study"]["sessions"] == 1
     assert measured["study_at_most"] is None
+
+
+def test_runs_that_do_not_fit_leave_the_sums_and_sessions_of_the_others():
+    times = {"train_seconds": 3600.0, "seconds_between_checkpoints": 900, "predict_seconds": 60.0}
+    times |= {"likelihood_seconds": 30.0, "cost": 2.0, "energy_kwh": None}
+    rows = [{"run": "qlora_20k", "fits": True, "problem": None} | times]
+    rows.append({"run": "lora_20k", "fits": False, "problem": "too large"} | dict.fromkeys(times))
+    machine = plan.machine_of(resolve({}), T4)
+    assert totals(rows, ["train_seconds", "cost"]) == {"train_seconds": 3600.0, "cost": 2.0}
+    assert session({"hours": 9}, rows, machine)["study"]["sessions"] == 1
+    assert notes(resolve({}), rows, {}, machine)[-1] == "Sums and sessions are those of the runs that fit."
+    assert totals(rows[1:], ["train_seconds"]) == {"train_seconds": None}
+    assert session({"hours": 9}, rows[1:], machine)["study"] is None
 
 
 def test_what_is_not_computed_is_told():

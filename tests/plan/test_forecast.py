@@ -161,6 +161,7 @@ def test_money_energy_and_memory():
     assert not fits(15.1, 15.0)
     assert not fits(None, 80.0)
     runs = [{"run": "a", "train_seconds": 1.0, "cost": None}, {"run": "base", "train_seconds": None, "cost": 2.0}]
+    runs = [run | {"fits": True} for run in runs]
     assert totals(runs, ["train_seconds", "cost"]) == {"train_seconds": 1.0, "cost": None}
 
 

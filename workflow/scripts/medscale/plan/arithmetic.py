@@ -228,9 +228,10 @@ def fits(peak_gib: float | None, card_gib: float) -> bool:
 
 
 def totals(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, float | None]:
-    """Return the sums of some figures of all runs; None where a run has none."""
+    """Return the sums of some figures over the runs that fit; None where one of them has none, or none fits."""
     found: dict[str, float | None] = {}
     for name in names:
-        values = [run[name] for run in runs if not (run["run"] == "base" and name.startswith("train"))]
-        found[name] = None if any(value is None for value in values) else round(sum(values), 3)
+        counted = [run for run in runs if run["fits"] and not (run["run"] == "base" and name.startswith("train"))]
+        values = [run[name] for run in counted]
+        found[name] = None if not values or any(value is None for value in values) else round(sum(values), 3)
     return found

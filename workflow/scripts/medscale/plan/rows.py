@@ -106,19 +106,20 @@ def finish(
 
 
 def session(limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine) -> dict[str, Any]:
-    """Return how the study, and its longest run alone, fit the sessions of a service.
+    """Return how the runs that fit the memory, and the longest of them alone, fit the sessions of a service.
 
     Of computed times both ends are packed: ``study`` and ``longest_run`` are the least, ``…_at_most`` the most.
     """
     limit = Limit(limits["hours"], limits.get("hours_per_week"))
     parts = ("study", "longest_run", "study_at_most", "longest_run_at_most")
     found = {"hours": limit.hours, "hours_per_week": limit.hours_per_week} | dict.fromkeys(parts)
-    if not all(row["fits"] for row in rows):
+    fitting = [row for row in rows if row["fits"]]
+    if not fitting:
         return found
-    longest = max(rows, key=lambda row: row["train_seconds"] or 0.0)
+    longest = max(fitting, key=lambda row: row["train_seconds"] or 0.0)
     ends = dict(zip(("", "_at_most"), spread(1.0), strict=True)) if machine.computed else {"": 1.0}
     for end, factor in ends.items():
-        found[f"study{end}"] = pack([job for row in rows for job in jobs(row, factor)], limit)._asdict()
+        found[f"study{end}"] = pack([job for row in fitting for job in jobs(row, factor)], limit)._asdict()
         found[f"longest_run{end}"] = pack(jobs(longest, factor), limit)._asdict()
     return found
 
@@ -174,7 +175,10 @@ def notes(
     if config["evaluation"]["engine"] == "vllm":
         found.append("The answers' time and memory are those of transformers; what vLLM takes is not known.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
-    found += [f"{row['run']} does not fit: {row['problem']}" for row in rows if not row["fits"]]
+    missing = [row for row in rows if not row["fits"]]
+    found += [f"{row['run']} does not fit: {row['problem']}" for row in missing]
+    if 0 < len(missing) < len(rows):
+        found.append("Sums and sessions are those of the runs that fit.")
     return found
 
 

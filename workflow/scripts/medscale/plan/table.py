@@ -136,7 +136,7 @@ def _total(plan: dict[str, Any]) -> list[str]:
         if plan["computed"] and sums[name] is not None:
             ranges[name] = spread(sums[name])
     return [
-        "all",
+        "all" if all(run["fits"] for run in plan["runs"]) else "all that fit",
         "",
         _ranged(sums["train_seconds"], ranges.get("train_seconds"), duration),
         _ranged(sums["predict_seconds"], ranges.get("predict_seconds"), duration),
