@@ -15,8 +15,8 @@ import clean
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.data.cleaning import Rules, clean_department, clean_row, join_parts, original_text
-from medscale.data.corpus import RawRow
 from medscale.data.personal_data import TOKENS, mask_personal_data
+from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import Broken
 from medscale.data.text_cleaning import clean_text, is_broken, is_placeholder
 from medscale.fetch.manifest import write_manifest
@@ -360,7 +360,7 @@ class TestRow:
             (("头疼怎么办",), None, "missing_value"),
             ((None, None), "多喝水", "missing_value"),
             (("头疼怎么办",), 5, "not_text"),
-            ((["头疼"],), "多喝水", "not_text"),
+            (({"问": "头疼"},), "多喝水", "not_text"),
             ((" <br> ",), "多喝水", "empty_question"),
             (("头疼怎么办",), "&nbsp;", "empty_answer"),
             (("无", "暂无"), "多喝水", "placeholder_question"),
@@ -382,9 +382,9 @@ class TestRow:
             ("头疼怎么办", None, "answer is null"),
             (None, "多喝水", "question is null"),
             (None, None, "question is null"),
-            (5, ["多喝水"], "int: 5"),
-            ("头疼怎么办", ["多喝水"], "list: ['多喝水']"),
-            ("头疼怎么办", {"a": "水" * 300}, "dict: {'a': '" + "水" * 193),
+            ("头疼怎么办", 5, "int: 5"),
+            ("头疼怎么办", [{"a": "多喝水"}], "object: {'a': '多喝水'}"),
+            ("头疼怎么办", {"a": "水" * 300}, "object: {'a': '" + "水" * 193),
             ("头疼怎么办", "&nbsp;", ""),
             ("头疼怎么办", "谢谢！", "谢谢！"),
             ("头疼怎么办", "。" * 300, "。" * 200),

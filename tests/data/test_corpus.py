@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from medscale.base.errors import UserError
 from medscale.data import table_files
-from medscale.data.corpus import Columns, Corpus, RawRow, row_id
+from medscale.data.columns import Columns
+from medscale.data.corpus import Corpus
+from medscale.data.raw_rows import RawRow, row_id
 from medscale.data.table_files import Broken, TableFile, open_table
 from medscale.data.text_encoding import detect_encoding
 from medscale.fetch.manifest import content_of, read_manifest, write_manifest
@@ -255,7 +257,8 @@ def test_a_folder_without_data_files_is_an_error(tmp_path):
         ('{"question": [1], "answer": "a"}', "data.columns.question"),
         ('{"question": "q"}', "data.columns.answer"),
         ('{"question": "q", "answer": "a", "department": 3}', "data.columns.department"),
-        ('{"question": "q", "answer": "a", "system": "s"}', "data.columns: must be a map"),
+        ('{"question": "q", "answer": "a", "speaker": "s"}', "data.columns: must be a map"),
+        ('{"question": "q", "answer": "a", "history": ["h"]}', "data.columns.history: must be a column's name or null"),
     ],
 )
 def test_a_wrong_mapping_is_named(text, message):

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from medscale.data.cleaning import Rules
-from medscale.data.corpus import RawRow
 from medscale.data.judging import JUDGED, Judge
 from medscale.data.near.deduplication import fingerprints
+from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import Broken
 
 RULES = Rules((2, 100), (2, 200))
@@ -25,12 +25,14 @@ def test_every_row_of_a_piece_is_told_of(near):
     judge = pickle.loads(pickle.dumps(Judge(RULES, near)))  # as it is sent to another process
     judged = judge(RAWS)
     texts = [("头疼怎么办\n手机[电话]", "多喝水\n打[电话]"), ("胃疼怎么办", "吃药")]
-    dropped = {"masked": [], "question": None, "answer": None, "department": None}
+    context = {"first": True, "turns_dropped": [], "history": None, "system": None, "dialogue": None}
+    dropped = {**context, "masked": [], "question": None, "answer": None, "department": None}
     table = pa.ipc.open_stream(judged.table).read_all()
     assert table.schema == JUDGED
     assert table.to_pylist() == [
         {
             **{"id": "r0000007", "row": 7, "reason": None, "detail": "", "masked": ["phone", "phone"]},
+            **context,
             **{"question": texts[0][0], "answer": texts[0][1], "department": "内科"},
             "raw_question": "头疼怎么办&nbsp;\n手机13812345678",
             "raw_answer": "<p>多喝水</p>打13912345678",
@@ -46,6 +48,7 @@ def test_every_row_of_a_piece_is_told_of(near):
         },
         {
             **{"id": "r0000010", "row": 10, "reason": None, "detail": "", "masked": []},
+            **context,
             **{"question": texts[1][0], "answer": texts[1][1], "department": None},
             **{"raw_question": "胃疼怎么办\n无", "raw_answer": "吃药", "raw_department": None},
         },

@@ -7,6 +7,8 @@ cleaning.py and near/deduplication.py why a row is dropped.
 """
 
 import argparse
+import json
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -25,31 +27,45 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import batched, ordered_map
 from medscale.data.cleaning import Rules
-from medscale.data.corpus import Columns, Corpus, row_id
+from medscale.data.columns import LAYOUTS, Columns
+from medscale.data.corpus import Corpus
 from medscale.data.departments import name_of
-from medscale.data.judging import CONTENT, PLACE, TEXT, VERDICT, Judge
+from medscale.data.judging import CONTENT, CONTEXT, PLACE, TEXT, VERDICT, Judge
 from medscale.data.near.deduplication import Duplicates, Twin
+from medscale.data.raw_rows import row_id
 
 BATCH = 2000
 QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 CLEAN = pa.schema([("id", TEXT), *CONTENT])
+IN_CONTEXT = pa.schema([*CLEAN, *CONTEXT])
 REJECTED = pa.schema([*PLACE, *VERDICT, *CONTENT])
 
 
 @dataclass
 class Tally:
-    """What became of the rows: reasons of the dropped ones; lengths, departments and masks of the kept ones."""
+    """What became of the records: reasons of the dropped ones; lengths, departments and masks of the kept ones.
 
+    A record that is a dialogue gives several samples, of which lengths and departments are counted.
+    """
+
+    kept: int = 0
     dropped: Counter = field(default_factory=Counter)
+    turns_dropped: Counter = field(default_factory=Counter)
     masked: Counter = field(default_factory=Counter)
     departments: Counter = field(default_factory=Counter)
     question_characters: Counter = field(default_factory=Counter)
     answer_characters: Counter = field(default_factory=Counter)
 
     @property
-    def kept(self) -> int:
+    def samples(self) -> int:
         return self.question_characters.total()
+
+    @property
+    def bad_share(self) -> float:
+        """The share of the records that cannot be used; one that says again what another says is not bad."""
+        again = self.dropped["exact_duplicate"] + self.dropped["near_duplicate"]
+        return (self.dropped.total() - again) / self.read if self.read else 0.0
 
     @property
     def read(self) -> int:
@@ -62,38 +78,64 @@ def main() -> None:
         (args.min_question_characters, args.max_question_characters),
         (args.min_answer_characters, args.max_answer_characters),
         args.mask_personal_data,
+        args.turns,
+        args.system,
+        args.lists,
     )
-    corpus = Corpus(args.manifest, Columns.from_json(args.columns), args.content)
+    corpus = Corpus(args.manifest, Columns.from_json(args.columns, args.layout, args.ignore), args.content)
     folder = args.output_clean.parent
     folder.mkdir(parents=True, exist_ok=True)
     duplicates = Duplicates(args.near_duplicate_threshold, folder)
     with tempfile.TemporaryFile(dir=folder) as scratch:
-        judge = Judge(rules, args.near_duplicate_threshold is not None)
+        judge, in_context = Judge(rules, args.near_duplicate_threshold is not None), False
         for piece in ordered_map(judge, batched(corpus.rows(args.limit), BATCH), max(1, args.threads)):
             scratch.write(piece.table)
             duplicates.add(piece.numbers, piece.fingerprints)
-        tally = divide(scratch, duplicates.find(), args.output_clean, args.output_rejected)
-    if not tally.kept:
-        raise UserError(
-            f"{args.manifest}: none of the {tally.read} rows is usable ({dict(tally.dropped)}); "
-            "see whether data.columns names the right columns and the bounds fit"
-        )
+            in_context |= piece.in_context
+        schema = IN_CONTEXT if in_context else CLEAN
+        tally = divide(scratch, duplicates.find(), args.output_clean, args.output_rejected, schema)
+    require_enough_good(args, tally)
     write_json(args.output_report, report(args, corpus, duplicates, tally))
-    print(f"kept {tally.kept} of {tally.read} rows; dropped {dict(tally.dropped)}")
+    made = f", which give {tally.samples} samples" if tally.samples != tally.kept else ""
+    print(f"kept {tally.kept} of {tally.read} rows{made}; dropped {dict(tally.dropped)}")
+    for found in corpus.layouts:
+        print(f"{found['path']}: layout {found['layout']}, because of this: {found['because']}")
 
 
-def divide(scratch: IO[bytes], twins: dict[int, Twin], clean: Path, rejected: Path) -> Tally:
-    """Write the kept rows to one file and the dropped ones, as they were read, to the other."""
+def require_enough_good(args: argparse.Namespace, tally: Tally) -> None:
+    """Raise `UserError` where too few records are usable; what was dropped is kept, with the reasons."""
+    stopped = args.output_rejected.parent / "stopped"
+    limit = args.max_dropped_share
+    if tally.kept and (limit is None or tally.bad_share <= limit):
+        shutil.rmtree(stopped, ignore_errors=True)
+        return
+    # A workflow takes away what a failed job has made; this copy stays.
+    stopped.mkdir(exist_ok=True)
+    shutil.copyfile(args.output_rejected, stopped / args.output_rejected.name)
+    args.output_clean.unlink()
+    share = "" if limit is None else f", a share of more than cleaning.max_dropped_share, which is {limit:g},"
+    bad = {reason: n for reason, n in tally.dropped.most_common() if not reason.endswith("_duplicate")}
+    found = f"{sum(bad.values())} of the {tally.read} rows{share} are unusable"
+    found = found if tally.kept else f"none of the {tally.read} rows is usable"
+    raise UserError(
+        f"{args.manifest}: {found} ({bad}); {stopped / args.output_rejected.name} has them with the reasons; see "
+        "whether data.columns and data.layout fit the file, and the bounds in the section cleaning the texts"
+    )
+
+
+def divide(scratch: IO[bytes], twins: dict[int, Twin], clean: Path, rejected: Path, schema: pa.Schema) -> Tally:
+    """Write the samples of the kept records to one file and the dropped records, as they were read, to the other."""
     tally = Tally()
     with ExitStack() as stack:
-        clean_writer = stack.enter_context(parquet_writer(stack.enter_context(atomic_path(clean)), CLEAN))
+        clean_writer = stack.enter_context(parquet_writer(stack.enter_context(atomic_path(clean)), schema))
         rejected_writer = stack.enter_context(parquet_writer(stack.enter_context(atomic_path(rejected)), REJECTED))
         for batch in judged_batches(scratch):
             batch = with_duplicates(batch, twins)
             is_kept = batch["reason"].is_null()
             kept, dropped = batch.filter(is_kept), batch.filter(pc.invert(is_kept))
             count(tally, kept, dropped)
-            clean_writer.write_batch(kept.select(CLEAN.names))
+            clean_writer.write_batch(kept.select(schema.names))
+            dropped = dropped.filter(dropped["first"])
             originals = [dropped[name] for name, _ in [*PLACE, *VERDICT]]
             originals += [dropped[f"raw_{name}"] for name, _ in CONTENT]
             rejected_writer.write_batch(pa.RecordBatch.from_arrays(originals, schema=REJECTED))
@@ -131,7 +173,10 @@ def duplicate_reason(twin: Twin) -> tuple[str, str]:
 
 
 def count(tally: Tally, kept: pa.RecordBatch, dropped: pa.RecordBatch) -> None:
-    tally.dropped.update(dropped["reason"].to_pylist())
+    firsts = kept.filter(kept["first"])
+    tally.kept += firsts.num_rows
+    tally.dropped.update(dropped.filter(dropped["first"])["reason"].to_pylist())
+    tally.turns_dropped.update(firsts["turns_dropped"].flatten().to_pylist())
     tally.masked.update(kept["masked"].flatten().to_pylist())
     tally.departments.update(map(name_of, kept["department"].to_pylist()))
     tally.question_characters.update(pc.utf8_length(kept["question"]).to_pylist())
@@ -144,19 +189,27 @@ def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tal
         "read": tally.read,
         "kept": tally.kept,
         "dropped": dict(sorted(tally.dropped.items())),
+        "counted": "read, kept and dropped are records of the files; samples are what the kept ones give",
+        "samples": tally.samples,
+        "turns_dropped": dict(sorted(tally.turns_dropped.items())),
         "masked": dict(sorted(tally.masked.items())),
         "departments": dict(sorted(tally.departments.items(), key=lambda item: (-item[1], item[0]))),
         "question_characters": quantiles(tally.question_characters),
         "answer_characters": quantiles(tally.answer_characters),
         "files": corpus.files,
+        "layouts": corpus.layouts,
         "files_skipped": corpus.skipped,
         "near_duplicate_pairs_compared": duplicates.compared,
         "settings": {
-            "columns": vars(Columns.from_json(args.columns)),
+            "columns": vars(Columns.from_json(args.columns, args.layout, args.ignore)),
+            "turns": args.turns,
+            "system": args.system,
+            "lists": args.lists,
             "question_characters": [args.min_question_characters, args.max_question_characters],
             "answer_characters": [args.min_answer_characters, args.max_answer_characters],
             "near_duplicate_threshold": args.near_duplicate_threshold,
             "mask_personal_data": args.mask_personal_data,
+            "max_dropped_share": args.max_dropped_share,
             "limit": args.limit,
         },
     }
@@ -172,6 +225,14 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd")
 
 
+def share(text: str) -> float:
+    """Read a share from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text}")
+    return value
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     add_source(parser, "manifest", "corpus")
@@ -181,6 +242,16 @@ def parse_arguments() -> argparse.Namespace:
         metavar="JSON",
         help='columns of the raw file, as in {"question": ["title", "ask"], "answer": "answer", "department": null}',
     )
+    parser.add_argument("--layout", choices=LAYOUTS, default="auto", help="of the records (default: %(default)s)")
+    parser.add_argument(
+        "--turns",
+        choices=("all", "first", "last"),
+        default="all",
+        help="turns of a dialogue that are samples (default: %(default)s)",
+    )
+    parser.add_argument("--system", choices=("use", "ignore"), default="use", help="system texts of the records")
+    parser.add_argument("--lists", choices=("first", "join"), default="first", help="what is taken of a list")
+    parser.add_argument("--ignore", type=json.loads, default=[], metavar="JSON", help="columns to leave out, a list")
     parser.add_argument("--min-question-characters", type=whole_number, default=4, help="default: %(default)s")
     parser.add_argument("--max-question-characters", type=whole_number, default=500, help="default: %(default)s")
     parser.add_argument("--min-answer-characters", type=whole_number, default=10, help="default: %(default)s")
@@ -192,12 +263,18 @@ def parse_arguments() -> argparse.Namespace:
         help="drop a row whose question and answer both have this Jaccard similarity of character 3-grams "
         "with those of a kept row; null: drop equal rows only (default: %(default)s)",
     )
+    parser.add_argument(
+        "--max-dropped-share",
+        type=optional(share),
+        default=0.9,
+        help="stop where a larger share of the rows is unusable, duplicates aside; null: never (default: %(default)s)",
+    )
     parser.add_argument("--mask-personal-data", type=boolean, default=True, help="true or false (default: %(default)s)")
     parser.add_argument("--limit", type=optional(whole_number), help="read at most so many rows; null or left out: all")
     add_threads(parser, "processes that clean")
     add_paths(
         parser,
-        output_clean="Parquet: id, question, answer, department",
+        output_clean="Parquet: id, question, answer, department; of dialogues history, system and dialogue too",
         output_rejected="Parquet: the dropped rows and the reasons",
         output_report="JSON: counts, lengths, settings",
     )

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, read_jsonl, sha256_file, write_json
 from medscale.base.imports import leave_out
 from medscale.base.parallel import batched
-from medscale.model.chat import Chat, Sample
+from medscale.model.chat import Chat, Sample, question_of
 from medscale.model.tokenizer import load_tokenizer
 
 BATCH = 1000
@@ -25,16 +26,16 @@ ENCODED = pa.schema([("id", pa.string()), ("input_ids", IDS), ("labels", IDS)])
 def main() -> None:
     args = parse_arguments()
     chat = Chat(load_tokenizer(args.model, args.content), **json.loads(args.chat))
-    lengths, too_long, truncated = array("q"), [], 0
+    lengths, too_long, truncated, history = array("q"), [], 0, Counter()
     with atomic_path(args.output) as temporary:
         with pq.ParquetWriter(temporary, ENCODED, compression="zstd") as writer:
             for rows in batched(read_jsonl(args.rows), BATCH):
-                questions, answers = ([row[name] for row in rows] for name in ("question", "answer"))
-                samples = chat.samples(questions, answers, args.max_length)
+                samples = chat.samples(list(map(question_of, rows)), [row["answer"] for row in rows], args.max_length)
                 too_long += [row["id"] for row, sample in zip(rows, samples, strict=True) if sample is None]
                 writer.write_batch(encoded(rows, samples))
                 fitting = [sample for sample in samples if sample is not None]
                 lengths.extend(len(sample.input_ids) for sample in fitting)
+                history += earlier_turns(rows, samples)
                 truncated += sum(sample.truncated for sample in fitting)
         if not lengths:
             raise UserError(
@@ -50,13 +51,26 @@ def main() -> None:
             "encoded": len(lengths),
             "prompts_too_long": too_long,
             "answers_truncated": truncated,
+            "history": {name: history[name] for name in ("rows", "turns", "rows_shortened", "turns_left_out")},
             "max_length": args.max_length,
             "tokens": sum(lengths),
             "longest_sample": lengths[-1],
             "median_sample": lengths[len(lengths) // 2],
         },
     )
+    if history["turns_left_out"]:
+        print(f"left out {history['turns_left_out']} of {history['turns']} earlier turns, for which there was no room")
     print(f"encoded {len(lengths)} of {len(lengths) + len(too_long)} rows, {sum(lengths)} tokens")
+
+
+def earlier_turns(rows: Sequence[dict], samples: Sequence[Sample | None]) -> Counter:
+    """Count the encoded rows with turns before the question, these turns, and those for which there was no room."""
+    counts: Counter = Counter()
+    for row, sample in zip(rows, samples, strict=True):
+        if sample is not None and row.get("history"):
+            counts.update(rows=1, turns=len(row["history"]), turns_left_out=sample.left_out)
+            counts["rows_shortened"] += sample.left_out > 0
+    return counts
 
 
 def encoded(rows: Sequence[dict], samples: Sequence[Sample | None]) -> pa.RecordBatch:
@@ -71,7 +85,7 @@ def encoded(rows: Sequence[dict], samples: Sequence[Sample | None]) -> pa.Record
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_source(parser, "model", "base model")
-    parser.add_argument("--rows", required=True, help="JSON lines with id, question and answer")
+    parser.add_argument("--rows", required=True, help="JSON lines with id, question, answer, and what stands before")
     parser.add_argument("--chat", required=True, help="JSON text: system_prompt (or null), template (model, plain)")
     parser.add_argument("--max-length", type=int, required=True, help="tokens a sample")
     parser.add_argument("--output", required=True, help="Parquet file: id, input_ids, labels")

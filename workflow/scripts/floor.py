@@ -11,6 +11,7 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.machine import cpu_hardware, versions
 from medscale.evaluate.floors import FLOORS, Answers
+from medscale.model.chat import context_of
 
 PACKAGES = ("numpy", "jieba", "rapidfuzz", "bm25s", "snakemake")
 KEYS = ("id", "question", "answer")
@@ -30,6 +31,7 @@ def main() -> None:
             {
                 "id": row["id"],
                 "prompt": row["question"],
+                **context_of(row),
                 "predict": text,
                 "label": row["answer"],
                 "nll_sum": None,

@@ -1,6 +1,7 @@
 """Divide the clean rows into test, validation and a pool for training, with no near-duplicate question across them.
 
-Questions that are nearly the same form families, and a family lies wholly in one part. Test and validation have
+Questions that are nearly the same form families, and a family lies wholly in one part. A question is compared together
+with those before it in its dialogue, and all samples of a dialogue are of one family. Test and validation have
 exactly the asked sizes and the departments in proportion; the pool is so ordered that every prefix has them too, which
 makes the training sets, its prefixes, nested and stratified. An exact search then proves that nothing crosses, and if
 it ever found a pair that MinHash had overlooked, that pair would be joined and the rows divided again.
@@ -14,7 +15,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ import pyarrow.parquet as pq
 from medscale.base.arguments import add_paths, add_similarity, add_threads, sizes, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
-from medscale.base.parallel import ordered_map
+from medscale.base.parallel import batched, ordered_map
+from medscale.data.context import beginnings, in_context
 from medscale.data.departments import name_of
 from medscale.data.near.components import Components, Marks, marks, near_duplicate_components
 from medscale.data.near.leakage import crossing_pairs
@@ -37,16 +39,31 @@ from medscale.data.splitting import POOL, TEST, VALIDATION, assign_parts, row_ra
 # A family of more than this share of all rows hints at texts made from a template, or too low a threshold.
 LARGE_FAMILY = 0.05
 BATCH = 2000
+CONTENT = ("id", "question", "answer", "department")
 PARTS = {"test": TEST, "validation": VALIDATION, "pool": POOL}
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What stays of the clean rows: department and random rank of each, and its question in a file."""
+    """What stays of the clean rows: department and random rank of each, and what is compared of it in a file.
 
-    questions: TextStore
+    Attributes
+    ----------
+    texts : the question of each row in its context; after these, beginnings of dialogues, see `context.beginnings`.
+    beginnings : the row that each of the latter is of.
+    dialogues : pairs of rows of one dialogue.
+    """
+
+    texts: TextStore
     departments: list[str]
     ranks: np.ndarray
+    beginnings: list[int] = field(default_factory=list)
+    dialogues: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The row that each text is of."""
+        return np.concatenate([np.arange(len(self.departments)), np.array(self.beginnings, np.int64)])
 
 
 def main() -> None:
@@ -56,8 +73,10 @@ def main() -> None:
     rows, families = read(args)
     compared = rounds = 0
     while True:
-        parts = assign_parts(families.labels(), rows.departments, rows.ranks, args.test_size, args.validation_size)
-        leakage = crossing_pairs(rows.questions, parts, np.flatnonzero(parts != POOL), args.similarity_threshold)
+        labels = families.labels()[: len(rows.departments)]
+        parts = assign_parts(labels, rows.departments, rows.ranks, args.test_size, args.validation_size)
+        of_texts = parts[rows.owners]
+        leakage = crossing_pairs(rows.texts, of_texts, np.flatnonzero(of_texts != POOL), args.similarity_threshold)
         rounds, compared = rounds + 1, compared + leakage.compared
         if not len(leakage.pairs):
             break
@@ -69,7 +88,7 @@ def main() -> None:
         for name, part in PARTS.items()
     }
     write_parts(args, numbers)
-    summary = report(args, rows.departments, families, numbers, proof)
+    summary = report(args, rows, labels, numbers, proof)
     write_json(args.report, summary)
     print(", ".join(f"{name} {len(rows)}" for name, rows in numbers.items()))
     for warning in summary["warnings"]:
@@ -78,24 +97,42 @@ def main() -> None:
 
 def read(args: argparse.Namespace) -> tuple[Rows, Components]:
     """Stream the clean rows once and return what stays of them, and their families."""
-    rows = Rows(TextStore(args.pool.parent), [], np.empty(pq.read_metadata(args.clean).num_rows, np.uint64))
+    metadata = pq.read_metadata(args.clean)
+    rows = Rows(TextStore(args.pool.parent), [], np.empty(metadata.num_rows, np.uint64))
     names: dict[str, str] = {}
+    context = [name for name in ("history", "dialogue") if name in metadata.schema.to_arrow_schema().names]
+    first_of: dict[str, int] = {}
+    begun: list[str] = []
 
     def questions() -> Iterator[list[str]]:
-        for batch in batches(args.clean, ["id", "question", "department"]):
+        for batch in batches(args.clean, ["id", "question", "department", *context]):
             start = len(rows.departments)
             rows.ranks[start : start + batch.num_rows] = row_ranks(batch["id"].to_pylist(), args.seed)
             for name in batch["department"].to_pylist():
                 name = name_of(name)
                 rows.departments.append(names.setdefault(name, name))
-            yield batch["question"].to_pylist()
+            found = batch["question"].to_pylist()
+            if context:
+                histories, dialogues = (batch[name].to_pylist() for name in context)
+                found = list(map(in_context, found, histories))
+                for row, (history, dialogue) in enumerate(zip(histories, dialogues, strict=True), start):
+                    if dialogue is not None and first_of.setdefault(dialogue, row) != row:
+                        rows.dialogues.append((first_of[dialogue], row))
+                        continue  # what stood before is that of the rows before
+                    texts = beginnings(history)
+                    begun.extend(texts)
+                    rows.beginnings.extend([row] * len(texts))
+            yield found
+        yield from batched(begun, BATCH)
 
     def marks_of_rows() -> Iterator[Marks]:
         for texts, found in ordered_map(comparable_marks, questions(), max(1, args.threads)):
-            rows.questions.extend_bytes(texts)
+            rows.texts.extend_bytes(texts)
             yield found
 
-    families = near_duplicate_components(rows.questions, args.similarity_threshold, marks_of_rows())
+    families = near_duplicate_components(rows.texts, args.similarity_threshold, marks_of_rows())
+    families.join(rows.dialogues)
+    families.join((row, len(rows.departments) + place) for place, row in enumerate(rows.beginnings))
     return rows, families
 
 
@@ -109,10 +146,16 @@ def write_parts(args: argparse.Namespace, numbers: dict[str, np.ndarray]) -> Non
     """Write the rows of each part in their order: first all lines as they come, then from there one by one."""
     lines = TextStore(args.pool.parent)
     for batch in batches(args.clean):
-        lines.extend(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in batch.to_pylist())
+        rows = map(without_empty_context, batch.to_pylist())
+        lines.extend(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     for name, rows in numbers.items():
         with atomic_path(getattr(args, name)) as temporary, open(temporary, "wb") as handle:
             handle.writelines(map(lines.bytes_of, rows.tolist()))
+
+
+def without_empty_context(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without a history, a system text and a dialogue that it does not have."""
+    return {name: value for name, value in row.items() if value or name in CONTENT}
 
 
 def batches(clean: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -140,12 +183,13 @@ def require_enough_rows(args: argparse.Namespace, rows: int) -> None:
 
 def report(
     args: argparse.Namespace,
-    departments: list[str],
-    families: Components,
+    read: Rows,
+    labels: np.ndarray,
     rows: dict[str, np.ndarray],
     proof: dict[str, int],
 ) -> dict[str, Any]:
-    rows_of_family = np.unique(families.labels(), return_counts=True)[1]
+    departments = read.departments
+    rows_of_family = np.unique(labels, return_counts=True)[1]
     largest = int(rows_of_family.max())
     return {
         "schema_version": 1,
@@ -159,6 +203,10 @@ def report(
             "of_several_rows": int((rows_of_family > 1).sum()),
             "rows_in_them": int(rows_of_family[rows_of_family > 1].sum()),
             "largest": largest,
+        },
+        "dialogues": {
+            "of_several_samples": len({first for first, _ in read.dialogues}),
+            "samples_in_them": len({row for pair in read.dialogues for row in pair}),
         },
         "proof": proof,
         "answers_also_in_pool": {
@@ -206,7 +254,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     add_paths(
         parser,
-        clean="Parquet: id, question, answer, department",
+        clean="Parquet: id, question, answer, department; of dialogues history, system and dialogue too",
         test="JSON lines to write",
         validation="JSON lines to write",
         pool="JSON lines to write",

@@ -87,8 +87,16 @@ def shared_config(config: dict) -> dict[str, Any]:
 
 
 def cleaning_options(config: dict) -> str:
-    """Return the section `cleaning` as options of clean.py."""
-    return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
+    """Return the section `cleaning`, and how records are read, as options of clean.py."""
+    options = " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
+    reading = {key: value for key, value in reading_settings(config).items() if key != "columns"}
+    texts = ((key, value if isinstance(value, str) else as_json(value)) for key, value in reading.items())
+    return " ".join([options, *(f"--{key} {shlex.quote(text)}" for key, text in texts)])
+
+
+def reading_settings(config: dict) -> dict[str, Any]:
+    """Return what decides how the records of the corpus are read."""
+    return {key: config["data"][key] for key in ("columns", "layout", "turns", "system", "lists", "ignore")}
 
 
 def run_options(run: Run | None, name: str) -> str:

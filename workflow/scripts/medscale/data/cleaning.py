@@ -1,16 +1,20 @@
-"""Cleaning one row: from the values in the file to a question and an answer, or to the reason why it is dropped."""
+"""Cleaning one record: from the values in the file to questions with answers, or to the reason why it is dropped."""
 
 import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
-from medscale.data.corpus import RawRow
+from medscale.data.layouts.history import read_history
+from medscale.data.layouts.turns import Dialogue, Odd, Turn, read_dialogue
+from medscale.data.raw_rows import RawRow
 from medscale.data.text_cleaning import clean_text, is_broken, is_placeholder
+from medscale.data.values import NotText, described, is_scalar, text_of
 
+_DETAIL = 250
 _EDGE_PUNCTUATION = re.compile(r"^[\W_]+|[\W_]+$")
 
 
@@ -22,6 +26,9 @@ class Rules:
     ----------
     question_characters, answer_characters : smallest and largest length after cleaning, both allowed.
     mask : whether personal data is masked; default True.
+    turns : which turns of a dialogue are samples: all, or its first or last.
+    system : use or ignore the texts of the system.
+    lists : take the first element of a list, or join them.
 
     Raises `UserError` where a smallest length is above the largest.
     """
@@ -29,6 +36,9 @@ class Rules:
     question_characters: tuple[int, int]
     answer_characters: tuple[int, int]
     mask: bool = True
+    turns: str = "all"
+    system: str = "use"
+    lists: str = "first"
 
     def __post_init__(self) -> None:
         for name in ("question", "answer"):
@@ -39,58 +49,185 @@ class Rules:
                 )
 
 
+class Sample(NamedTuple):
+    """A question with its answer and the turns before it; ``turn`` is its place among those of its record, from 1."""
+
+    turn: int
+    question: str
+    answer: str
+    history: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True)
 class CleanRow:
-    """A cleaned row; ``reason`` is None where it stays, and otherwise says with ``detail`` why it is dropped.
+    """A cleaned record; ``reason`` is None where it stays, and otherwise says with ``detail`` why it is dropped.
 
-    ``masked`` counts the personal data masked in it, by kind.
+    Attributes
+    ----------
+    samples : what it gives, a sample for each turn that is asked; none where it is dropped.
+    system : the text of the system, or None.
+    masked : counts the personal data masked in it, by kind.
+    turns_dropped : counts the turns of a kept record that give no sample, by reason.
     """
 
-    question: str | None = None
-    answer: str | None = None
+    samples: tuple[Sample, ...] = ()
     department: str | None = None
+    system: str | None = None
     reason: str | None = None
     detail: str = ""
     masked: Counter = field(default_factory=Counter)
+    turns_dropped: Counter = field(default_factory=Counter)
+
+    @property
+    def question(self) -> str | None:
+        """The first question."""
+        return self.samples[0].question if self.samples else None
+
+    @property
+    def answer(self) -> str | None:
+        """The answer to it."""
+        return self.samples[0].answer if self.samples else None
+
+    @property
+    def compared(self) -> tuple[str, str]:
+        """What is compared to find duplicates: all that is asked, and all that is to be learned from the answers."""
+        last = self.samples[-1]
+        questions = [question for question, _ in last.history] + [last.question]
+        return "\n".join(questions), "\n".join(sample.answer for sample in self.samples)
 
 
 def clean_row(raw: RawRow, rules: Rules) -> CleanRow:
-    """Clean one row and judge it by itself; duplicates are the business of `near.deduplication`.
+    """Clean one record and judge it by itself; duplicates are the business of `near.deduplication`.
 
     Reasons to drop it: "bad_json", "bad_csv", "wrong_field_count", "bad_text" (unreadable in the file), "not_text" (a
-    number, list or map where text belongs), "missing_value" (null), "empty_…", "placeholder_…" (see `is_placeholder`),
-    "broken_…" (decoded wrongly long ago), "short_…" and "long_…", each with "question" or "answer". A part of the
-    question that is null, empty or a placeholder is left out, and only when no part remains is the question missing.
+    map or another thing that cannot be written out; a number where an answer belongs), "missing_value" (null),
+    "empty_…", "placeholder_…" (see `is_placeholder`), "broken_…" (decoded wrongly long ago), "short_…" and "long_…",
+    each with "question" or "answer". A part of the question that is null, empty or a placeholder is left out, and only
+    when no part remains is the question missing.
+
+    Of dialogues also what `layouts.turns` and `layouts.history` say; "empty_turn"; "broken_system";
+    "nothing_to_learn", where every answer is marked so; "later_turn", of a record with a history where only first
+    turns are wanted; and "empty_history", "broken_history" and "long_history" of what stands before a question.
+
+    A turn of a dialogue that is dropped for what it says (too short, too long) gives no sample. A short one or a
+    placeholder, such as a greeting, remains as history of later turns; one that is broken or too long ends the
+    dialogue.
     """
     if raw.broken is not None:
         return CleanRow(reason=raw.broken.reason, detail=raw.broken.detail)
-    wrong = next((value for value in (*raw.question, raw.answer) if not isinstance(value, str | None)), None)
-    if wrong is not None:
-        return CleanRow(reason="not_text", detail=f"{type(wrong).__name__}: {wrong!r:.200}")
-    parts = [part for part in raw.question if part is not None]
-    if raw.answer is None or not parts:
-        return CleanRow(reason="missing_value", detail="answer is null" if parts else "question is null")
+    try:
+        if raw.is_dialogue:
+            dialogue = read_dialogue(raw.dialogue)
+            history: list[Turn] = []
+        else:
+            dialogue, history = Dialogue([_turn_of_columns(raw, rules)]), read_history(raw.history)
+        system = None if rules.system == "ignore" else _joined(text_of(raw.system, rules.lists), dialogue.system)
+        return _clean_dialogue(raw, history, dialogue, system, rules)
+    except Odd as odd:
+        return CleanRow(reason=odd.reason, detail=odd.detail[:_DETAIL])
+    except NotText as error:
+        return CleanRow(reason="not_text", detail=str(error))
 
-    question, masked = clean_text(join_parts([clean_text(part, mask=False)[0] for part in parts]), rules.mask)
-    answer, masked_in_answer = clean_text(raw.answer, rules.mask)
+
+def _turn_of_columns(raw: RawRow, rules: Rules) -> Turn:
+    """Return question and answer of a record that has them in columns."""
+    parts, numbers = [], []
+    for value in raw.question:
+        text = text_of(value, rules.lists)
+        if text is not None:
+            parts.append(clean_text(text, mask=False)[0])
+            numbers.append(is_scalar(value))
+    if is_scalar(raw.answer):
+        raise NotText(described(raw.answer))  # a number is part of a question, such as an age, but no answer
+    answer = text_of(raw.answer, rules.lists)
+    if answer is None or not parts:
+        raise Odd("missing_value", "answer is null" if parts else "question is null")
+    return Turn(join_parts(parts, numbers), answer)
+
+
+def _joined(*texts: str | None) -> str | None:
+    return "\n".join(dict.fromkeys(text for text in texts if text is not None and text.strip())) or None
+
+
+def _clean_dialogue(raw: RawRow, history: list[Turn], dialogue: Dialogue, system: str | None, rules: Rules) -> CleanRow:
+    """Clean and judge the turns after each other."""
+    masked: Counter = Counter()
+
+    def cleaned(text: str) -> str:
+        text, found = clean_text(text, rules.mask)
+        masked.update(found)
+        return text
+
+    if system is not None:
+        system = cleaned(system)
+        if is_broken(system):
+            raise Odd("broken_system", "holds U+FFFD or 锟斤拷")
+        system = None if is_placeholder(system) else system
+    if history and rules.turns == "first":
+        raise Odd("later_turn", f"{len(history)} turns before it")
+    before = [(cleaned(turn.question), cleaned(turn.answer)) for turn in history]
+    for question, answer in before:
+        reason, detail = _judge_turn(question, answer, rules)
+        if reason is not None and not _may_be_history(reason):
+            raise Odd(f"{reason.rpartition('_')[0]}_history", detail)
+
+    turns = dialogue.turns[:1] if rules.turns == "first" else dialogue.turns
+    samples: list[Sample] = []
+    dropped: list[tuple[str, str]] = []
+    for place, turn in enumerate(turns, 1):
+        question, answer = cleaned(turn.question), cleaned(turn.answer)
+        reason, detail = _judge_turn(question, answer, rules)
+        if len(turns) > 1 and reason in ("empty_question", "empty_answer"):
+            if reason == "empty_question" or place < len(turns):
+                raise Odd("empty_turn", f"question {place}" if reason == "empty_question" else f"answer {place}")
+            reason, detail = "no_answer", f"turn {place}"
+        if reason is None and not turn.learned:
+            reason, detail = "nothing_to_learn", f"turn {place}"
+        if reason is None and rules.turns == "last" and place < len(turns):
+            reason, detail = "earlier_turn", f"turn {place}"
+        if reason is None:
+            samples.append(Sample(place, question, answer, tuple(before)))
+        else:
+            dropped.append((reason, detail))
+            if not _may_be_history(reason):
+                later = (f"{reason.rpartition('_')[0]}_history", f"turn {place}")
+                dropped += [later] * (len(turns) - place)
+                break
+        before.append((question, answer))
+    if not samples:
+        reason, detail = dropped[-1] if rules.turns == "last" else dropped[0]
+        raise Odd(reason, detail)
+    counts = Counter(reason for reason, _ in dropped) + Counter(no_answer=dialogue.unanswered)
+    counts += Counter(later_turn=len(dialogue.turns) - len(turns))
+    return CleanRow(tuple(samples), clean_department(raw.department), system, masked=masked, turns_dropped=counts)
+
+
+def _judge_turn(question: str, answer: str, rules: Rules) -> tuple[str | None, str]:
     for name, text, bounds in (
         ("question", question, rules.question_characters),
         ("answer", answer, rules.answer_characters),
     ):
         reason, detail = _judge(text, bounds)
         if reason:
-            return CleanRow(reason=f"{reason}_{name}", detail=detail)
-    return CleanRow(question, answer, clean_department(raw.department), masked=masked + masked_in_answer)
+            return f"{reason}_{name}", detail
+    return None, ""
 
 
-def join_parts(parts: Sequence[str]) -> str:
+def _may_be_history(reason: str) -> bool:
+    """Tell whether a turn that is dropped for this reason may stand before others."""
+    return not reason.startswith(("empty_", "broken_", "long_"))
+
+
+def join_parts(parts: Sequence[str], numbers: Sequence[bool] = ()) -> str:
     """Join the cleaned parts of a question by line ends, without saying anything twice.
 
     Placeholders are left out, and so is a part that another one contains, punctuation at its ends aside: with the
     title «能吃党参吗？» the description «我有高血压，能吃党参吗» is the whole question. Where nothing else remains, the
-    longest placeholder is returned, so that it can be named as the reason.
+    longest placeholder is returned, so that it can be named as the reason. ``numbers`` tells which parts were numbers
+    in the file: 33 is an age and no placeholder.
     """
-    real = [part for part in parts if not is_placeholder(part)]
+    numbers = numbers or [False] * len(parts)
+    real = [part for part, number in zip(parts, numbers, strict=True) if number or not is_placeholder(part)]
     if not real:
         return max(parts, key=len, default="")
     cores = [_EDGE_PUNCTUATION.sub("", part) for part in real]

@@ -1,81 +1,17 @@
 """The raw corpus: every row of the fetched files, in order and numbered, with the columns that the study asks for."""
 
 import itertools
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.data.columns import Columns
+from medscale.data.layouts.choice import Wanted, choose, refuse_unused
+from medscale.data.layouts.fields import Fields
+from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import SUFFIXES, Broken, TableFile, open_table
+from medscale.data.values import from_csv
 from medscale.fetch.manifest import read_manifest, verify
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of the raw file hold the question (one or several, joined in this order), answer, department."""
-
-    question: tuple[str, ...]
-    answer: str
-    department: str | None = None
-
-    @classmethod
-    def from_json(cls, text: str) -> "Columns":
-        """Read the mapping from JSON, such as ``{"question": ["title", "ask"], "answer": "answer"}``.
-
-        Raises `UserError` naming ``data.columns`` where a name is missing or is not text.
-        """
-        try:
-            mapping = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"data.columns: not JSON ({error}): {text}") from error
-        if not isinstance(mapping, dict) or not mapping.keys() <= {"question", "answer", "department"}:
-            raise UserError(f"data.columns: must be a map with question, answer and department, not {text}")
-        question = mapping.get("question")
-        question = [question] if isinstance(question, str) else question
-        if not isinstance(question, list) or not question or not all(isinstance(name, str) for name in question):
-            raise UserError(f"data.columns.question: must be a column or a list of columns, not {json.dumps(question)}")
-        answer, department = mapping.get("answer"), mapping.get("department")
-        if not isinstance(answer, str):
-            raise UserError(f"data.columns.answer: must be the name of a column, not {json.dumps(answer)}")
-        if department is not None and not isinstance(department, str):
-            raise UserError(f"data.columns.department: must be a column's name or null, not {json.dumps(department)}")
-        return cls(tuple(question), answer, department)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All columns of the raw file that are named."""
-        return (*self.question, self.answer, *([] if self.department is None else [self.department]))
-
-
-@dataclass(frozen=True)
-class RawRow:
-    """One row as it stands in the file.
-
-    Attributes
-    ----------
-    number : its place in the corpus, from 1; with several files the count runs on.
-    question : one value for each question column; a value is what the file holds, so it may be None or not text.
-    answer, department : likewise.
-    broken : why the row could not be read at all, or None.
-    """
-
-    number: int
-    question: tuple[Any, ...]
-    answer: Any
-    department: Any
-    broken: Broken | None = None
-
-    @property
-    def id(self) -> str:
-        """The row's name in every later file."""
-        return row_id(self.number)
-
-
-def row_id(number: int) -> str:
-    """Return the name of a row by its place in the corpus, from 1."""
-    return f"r{number:07d}"
 
 
 class Corpus:
@@ -90,6 +26,7 @@ class Corpus:
     Attributes
     ----------
     files : after `rows` has ended, one dict a file: path, format, encoding, rows.
+    layouts : likewise: path, layout, and because of what it was taken.
     skipped : files of the manifest that are no data files by their suffix, such as a licence.
     """
 
@@ -100,6 +37,7 @@ class Corpus:
         self._names = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
         self.skipped = [name for name in names if name not in self._names]
         self.files: list[dict] = []
+        self.layouts: list[dict[str, str]] = []
         if not self._names:
             raise UserError(f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {names}")
 
@@ -112,28 +50,27 @@ class Corpus:
         for name in self._names:
             if number == limit:
                 return
-            table = open_table(self._root / name, self._columns.names)
-            self._require_columns(table)
+            table = open_table(self._root / name, Wanted(self._columns))
+            fields = choose(self._columns, table.columns, table.path)
             entry = {"path": name, "format": table.format, "encoding": table.encoding, "rows": 0}
+            self.layouts.append({"path": name, "layout": fields.layout, "because": fields.why})
             self.files.append(entry)
             left = None if limit is None else limit - number
             for record in itertools.islice(table.records, left):
                 number += 1
                 entry["rows"] += 1
-                yield self._row(number, record)
+                yield self._row(number, record, fields, table)
 
-    def _require_columns(self, table: TableFile) -> None:
-        missing = [name for name in self._columns.names if name not in table.columns]
-        if missing:
-            raise UserError(
-                f"data.columns: {table.path} has no column {', '.join(map(repr, missing))}; "
-                f"its columns are {', '.join(map(repr, table.columns))}"
-            )
-
-    def _row(self, number: int, record: dict | Broken) -> RawRow:
+    def _row(self, number: int, record: dict | Broken, fields: Fields, table: TableFile) -> RawRow:
         if isinstance(record, Broken):
             return RawRow(number, (), None, None, record)
-        columns = self._columns
-        question = tuple(record.get(name) for name in columns.question)
-        department = None if columns.department is None else record.get(columns.department)
-        return RawRow(number, question, record.get(columns.answer), department)
+        if table.format == "csv":
+            record = {name: from_csv(value) for name, value in record.items()}
+        refuse_unused(record, fields, self._columns, table.path, number)
+        question = tuple(record.get(name) for name in fields.question)
+        answer, department, history, system, dialogue = (
+            None if name is None else record.get(name)
+            for name in (fields.answer, fields.department, fields.history, fields.system, fields.dialogue)
+        )
+        is_dialogue = fields.dialogue is not None
+        return RawRow(number, question, answer, department, None, history, system, dialogue, is_dialogue)

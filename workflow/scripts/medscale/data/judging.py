@@ -3,23 +3,27 @@
 A piece depends on nothing but its own rows, so pieces can be cleaned in several processes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from medscale.data.cleaning import Rules, clean_row, original_text
-from medscale.data.corpus import RawRow
+from medscale.data.cleaning import CleanRow, Rules, clean_row, original_text
 from medscale.data.near.deduplication import Fingerprints, fingerprints
+from medscale.data.raw_rows import RawRow, row_id
 
 TEXT = pa.string()
 PLACE = [("id", TEXT), ("row", pa.int64())]
 VERDICT = [("reason", TEXT), ("detail", TEXT)]
 CONTENT = [(name, TEXT) for name in ("question", "answer", "department")]
 RAW = [(f"raw_{name}", TEXT) for name, _ in CONTENT]
+HISTORY = pa.list_(pa.list_(TEXT))  # pairs of question and answer
+CONTEXT = [("history", HISTORY), ("system", TEXT), ("dialogue", TEXT)]
 # The texts as they were are needed of dropped rows only, but who is a duplicate is known when all rows have been seen.
-JUDGED = pa.schema([*PLACE, *VERDICT, ("masked", pa.list_(TEXT)), *CONTENT, *RAW])
+# What is told of a record stands in its first row: it has a row for each of its samples, and one where it has none.
+FACTS = [("first", pa.bool_()), ("masked", pa.list_(TEXT)), ("turns_dropped", pa.list_(TEXT))]
+JUDGED = pa.schema([*PLACE, *VERDICT, *FACTS, *CONTENT, *CONTEXT, *RAW])
 
 
 class Judged(NamedTuple):
@@ -27,15 +31,17 @@ class Judged(NamedTuple):
 
     Attributes
     ----------
-    table : an Arrow stream with one batch of the schema `JUDGED`, a row for every row of the piece; the clean texts of
-        rows that are dropped are null.
-    numbers : of the rows that stay so far, by their place in the corpus, from 1.
+    table : an Arrow stream with one batch of the schema `JUDGED`, a row for every sample and for every record without
+        one; the clean texts of records that are dropped are null.
+    numbers : of the records that stay so far, by their place in the corpus, from 1.
     fingerprints : of the same.
+    in_context : whether one of them has turns before it, several samples, or a text of the system.
     """
 
     table: bytes
     numbers: list[int]
     fingerprints: Fingerprints
+    in_context: bool
 
 
 @dataclass(frozen=True)
@@ -52,31 +58,40 @@ class Judge:
     near: bool
 
     def __call__(self, raws: Sequence[RawRow]) -> Judged:
-        """Clean and judge every row by itself."""
+        """Clean and judge every record by itself."""
         columns: dict[str, list] = {name: [] for name in JUDGED.names}
-        numbers, texts = [], []
+        numbers, texts, in_context = [], [], False
         for raw in raws:
-            row = clean_row(raw, self.rules)
-            if row.reason is None:
+            record = clean_row(raw, self.rules)
+            if record.reason is None:
                 numbers.append(raw.number)
-                texts.append((row.question, row.answer))
-            values = (
-                raw.id,
-                raw.number,
-                row.reason,
-                original_text(row.detail),
-                list(row.masked.elements()),
-                row.question,
-                row.answer,
-                row.department,
-                original_text(raw.question if raw.broken is None else (raw.broken.text,)),
-                original_text(raw.answer),
-                original_text(raw.department),
-            )
-            for column, value in zip(columns.values(), values, strict=True):
-                column.append(value)
+                texts.append(record.compared)
+                in_context |= record.system is not None or len(record.samples) > 1 or bool(record.samples[0].history)
+            for values in _rows(raw, record):
+                for column, value in zip(columns.values(), values, strict=True):
+                    column.append(value)
         arrays = [pa.array(column, type) for column, type in zip(columns.values(), JUDGED.types, strict=True)]
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, JUDGED, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=JUDGED))
-        return Judged(sink.getvalue().to_pybytes(), numbers, fingerprints(texts, self.near))
+        return Judged(sink.getvalue().to_pybytes(), numbers, fingerprints(texts, self.near), in_context)
+
+
+def _rows(raw: RawRow, record: CleanRow) -> Iterator[tuple]:
+    """Yield a record's rows of the schema `JUDGED`."""
+    found = raw.question if raw.broken is None else (raw.broken.text,)
+    originals = (
+        original_text((raw.dialogue,) if raw.is_dialogue else found),
+        original_text(raw.answer),
+        original_text(raw.department),
+    )
+    facts = (True, list(record.masked.elements()), list(record.turns_dropped.elements()))
+    dialogue = raw.id if len(record.samples) > 1 else None
+    for sample in record.samples:
+        content = (sample.question, sample.answer, record.department)
+        context = (sample.history or None, record.system, dialogue)
+        yield row_id(raw.number, sample.turn), raw.number, None, "", *facts, *content, *context, *originals
+        facts, originals = (False, [], []), (None, None, None)
+    if not record.samples:
+        nothing = (None,) * (len(CONTENT) + len(CONTEXT))
+        yield raw.id, raw.number, record.reason, original_text(record.detail), *facts, *nothing, *originals

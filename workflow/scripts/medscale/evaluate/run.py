@@ -15,7 +15,7 @@ from medscale.base.identity import predicted_fingerprint
 from medscale.evaluate.generation import Answer, Generation, Scored, generate, likelihoods
 from medscale.evaluate.vllm_engine import VllmModel
 from medscale.fetch.manifest import content_of, read_manifest, verify
-from medscale.model.chat import Chat
+from medscale.model.chat import Chat, Question, context_of, question_of
 from medscale.model.hardware import MemoryMeter, hardware, software
 from medscale.model.loading import load_adapter, load_base
 from medscale.model.precision import precision
@@ -30,10 +30,12 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     evaluation, kind, memory = settings["evaluation"], precision(settings["precision"]), MemoryMeter()
     rows = list(itertools.islice(read_jsonl(args.test), evaluation["max_samples"]))
-    questions = [row["question"] for row in rows]
     chat = Chat(load_tokenizer(args.model), **settings["chat"])
 
-    pairs = [(row["question"], row["answer"]) for row in rows]
+    references = [row["answer"] for row in rows]
+    # The prompts are those of training: as many earlier turns as fit.
+    questions = chat.fitted(list(map(question_of, rows)), references, settings["max_length"])
+    pairs = list(zip(questions, references, strict=True))
     model = load(args, settings, kind, chat, pairs)
     model.generate(chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
     memory.restart()
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
             {
                 "id": row["id"],
                 "prompt": row["question"],
+                **context_of(row),
                 "predict": answer.text,
                 "label": row["answer"],
                 "nll_sum": round(score.nll_sum, 6) if score else None,
@@ -99,7 +102,7 @@ class TransformersModel(NamedTuple):
 
 
 def load(
-    args: argparse.Namespace, settings: dict[str, Any], kind: str, chat: Chat, pairs: list[tuple[str, str]]
+    args: argparse.Namespace, settings: dict[str, Any], kind: str, chat: Chat, pairs: list[tuple[Question, str]]
 ) -> TransformersModel | VllmModel:
     """Return the model in the engine that was asked for, with room for all questions and references."""
     evaluation, folder = settings["evaluation"], verify(args.model, content=args.content)

@@ -1,6 +1,6 @@
 """Question and answer as token ids: the model's own chat template, a masked prompt, a learned end token."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
@@ -23,6 +23,29 @@ class Sample(NamedTuple):
     input_ids: list[int]
     labels: list[int]
     truncated: bool
+    left_out: int = 0
+    """Earlier turns for which there was no room."""
+
+
+class Question(NamedTuple):
+    """A question as it is asked: with the turns before it, oldest first, and the text of the system.
+
+    ``system`` None takes the prompt that the chat has; a question without anything may be given as its text alone.
+    """
+
+    text: str
+    history: tuple[tuple[str, str], ...] = ()
+    system: str | None = None
+
+
+def question_of(row: Mapping[str, Any]) -> Question:
+    """Return the question of a row of the study, with what stands before it."""
+    return Question(row["question"], tuple(map(tuple, row.get("history") or ())), row.get("system"))
+
+
+def context_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands before a row's question, as the files have it; nothing where nothing does."""
+    return {name: row[name] for name in ("history", "system") if row.get(name)}
 
 
 class Chat:
@@ -47,11 +70,11 @@ class Chat:
             )
         self.end_ids = self._end_of_turn()
 
-    def prompt(self, question: str) -> str:
+    def prompt(self, question: str | Question) -> str:
         """Return the text that the model is given, up to where its answer begins."""
-        return self._render([{"role": "user", "content": question}], add_generation_prompt=True)
+        return self._render(_messages(question), add_generation_prompt=True)
 
-    def prompt_ids(self, question: str) -> list[int]:
+    def prompt_ids(self, question: str | Question) -> list[int]:
         """Return the token ids of `prompt`."""
         return self._ids(self.prompt(question))
 
@@ -59,29 +82,62 @@ class Chat:
         """Return the token ids of an answer with the end of its turn."""
         return self._ids(answer) + self.end_ids
 
-    def sample(self, question: str, answer: str, max_length: int) -> Sample | None:
+    def fitted(
+        self, questions: Sequence[str | Question], answers: Sequence[str], max_length: int
+    ) -> list[str | Question]:
+        """Return the questions with as many of their earlier turns as fit, with the answer, into ``max_length`` tokens.
+
+        The oldest turns are left out first. Training, likelihoods and answers all ask what this returns, so that they
+        see the same prompts.
+        """
+        fitted = list(questions)
+        waiting = [i for i, question in enumerate(fitted) if _history(question)]
+        if not waiting:
+            return fitted
+        needed = dict(zip(waiting, map(len, self._answers([answers[i] for i in waiting])), strict=True))
+        while waiting:
+            lengths = map(len, self._prompts([fitted[i] for i in waiting]))
+            waiting = [i for i, length in zip(waiting, lengths, strict=True) if length + needed[i] > max_length]
+            for i in waiting:
+                fitted[i] = fitted[i]._replace(history=fitted[i].history[1:])
+            waiting = [i for i in waiting if fitted[i].history]
+        return fitted
+
+    def sample(self, question: str | Question, answer: str, max_length: int) -> Sample | None:
         """Return a sample of at most ``max_length`` tokens, or None where the prompt leaves no room for an answer.
 
-        The prompt is never cut. An answer that is cut loses its end token too: the model must not learn to stop where
-        we ran out of room.
+        The question is never cut, but earlier turns are left out where they do not fit, see `fitted`. An answer that is
+        cut loses its end token too: the model must not learn to stop where we ran out of room.
         """
         return self.samples([question], [answer], max_length)[0]
 
-    def samples(self, questions: Sequence[str], answers: Sequence[str], max_length: int) -> list[Sample | None]:
+    def samples(
+        self, questions: Sequence[str | Question], answers: Sequence[str], max_length: int
+    ) -> list[Sample | None]:
         """Return what `sample` returns, for many pairs: the tokenizer works on a batch with all cores."""
         if not questions:
             return []
-        prompts = self.tokenizer([self.prompt(question) for question in questions], add_special_tokens=False)
-        responses = self.tokenizer(list(answers), add_special_tokens=False)
+        fitted = self.fitted(questions, answers, max_length)
         result: list[Sample | None] = []
-        for prompt, response in zip(prompts["input_ids"], responses["input_ids"], strict=True):
-            response = response + self.end_ids
+        for asked, given, prompt, response in zip(
+            questions, fitted, self._prompts(fitted), self._answers(answers), strict=True
+        ):
             kept = response[: max(0, max_length - len(prompt))]
             if kept:
-                result.append(Sample(prompt + kept, [IGNORED] * len(prompt) + kept, len(kept) < len(response)))
+                labels = [IGNORED] * len(prompt) + kept
+                left_out = len(_history(asked)) - len(_history(given))
+                result.append(Sample(prompt + kept, labels, len(kept) < len(response), left_out))
             else:
                 result.append(None)
         return result
+
+    def _prompts(self, questions: Sequence[str | Question]) -> list[list[int]]:
+        """Return the token ids of many prompts."""
+        return self.tokenizer([self.prompt(question) for question in questions], add_special_tokens=False)["input_ids"]
+
+    def _answers(self, answers: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of many answers, each with the end of its turn."""
+        return [ids + self.end_ids for ids in self.tokenizer(list(answers), add_special_tokens=False)["input_ids"]]
 
     @property
     def stop_ids(self) -> list[int]:
@@ -99,7 +155,7 @@ class Chat:
 
         try:
             return self.tokenizer.apply_chat_template(
-                self.system + messages,
+                messages if messages[0]["role"] == "system" else self.system + messages,
                 chat_template=self.template,
                 add_generation_prompt=add_generation_prompt,
                 tokenize=False,
@@ -124,3 +180,16 @@ class Chat:
         if self.tokenizer.eos_token_id is None:
             raise UserError("the model's tokenizer has neither an end-of-turn nor an end-of-sequence token")
         return [self.tokenizer.eos_token_id]
+
+
+def _history(question: str | Question) -> tuple[tuple[str, str], ...]:
+    return question.history if isinstance(question, Question) else ()
+
+
+def _messages(question: str | Question) -> list[dict[str, str]]:
+    """Return the messages of a question: its own system text, the turns before it, and itself."""
+    asked = question if isinstance(question, Question) else Question(question)
+    messages = [{"role": "system", "content": asked.system}] if asked.system else []
+    for earlier, answer in asked.history:
+        messages += [{"role": "user", "content": earlier}, {"role": "assistant", "content": answer}]
+    return [*messages, {"role": "user", "content": asked.text}]

@@ -19,9 +19,9 @@ from medscale.base.errors import UserError
 from medscale.base.events import now
 from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
-from medscale.base.settings import largest_method, settings_for
+from medscale.base.settings import largest_method, reading_settings, settings_for
 from medscale.base.study import Run, runs_of, size_label
-from medscale.model.chat import Chat
+from medscale.model.chat import Chat, question_of
 from medscale.model.hardware import device, hardware, software
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
@@ -197,10 +197,11 @@ def lengths_of(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -
     data = Path(config["paths"]["results"]) / "data"
     max_length = config["training"]["max_length"]
     chat = Chat(load_tokenizer(shape.manifest), **config["chat"]) if shape.manifest else None
-    found = study_lengths(sizes, data / "encoded", args.corpus, config["data"]["columns"], chat, max_length)
+    found = study_lengths(sizes, data / "encoded", args.corpus, reading_settings(config), chat, max_length)
     if chat is not None and (data / "test.jsonl").is_file():
         items = list(read_jsonl(data / "test.jsonl"))[: sizes["test"]]
-        prompts = [len(chat.prompt_ids(item["question"])) for item in items]
+        questions = chat.fitted(list(map(question_of, items)), [item["answer"] for item in items], max_length)
+        prompts = [len(chat.prompt_ids(question)) for question in questions]
         answers = [len(chat.answer_ids(item["answer"])) for item in items]
         found.parts["test"] = [Row(p + a, a) for p, a in zip(prompts, answers, strict=True)]
     return found

@@ -11,7 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medscale.base.errors import UserError
-from medscale.data.corpus import Columns, Corpus
+from medscale.data.cleaning import Rules, clean_row
+from medscale.data.columns import Columns
+from medscale.data.corpus import Corpus
+from medscale.model.chat import Question
 
 MEDIAN, SIGMA, ANSWER_SHARE = 173.0, 0.1865, 0.57
 """The default: log-normal with mean 176 tokens and 99th percentile 267, answers 57 % of a row, as in the Toyhom data
@@ -21,6 +24,7 @@ TOKENS_A_CHARACTER = 0.65
 TEMPLATE_TOKENS = 40
 """System message and template, where the tokenizer is not there."""
 CORPUS_ROWS = 2000
+ANY = (1, 1 << 30)
 
 
 class Row(NamedTuple):
@@ -38,7 +42,7 @@ class Lengths(NamedTuple):
 
 
 def study_lengths(
-    sizes: dict[str, int], encoded: Path, corpus: Path, columns: dict[str, Any], chat: Any, max_length: int
+    sizes: dict[str, int], encoded: Path, corpus: Path, reading: dict[str, Any], chat: Any, max_length: int
 ) -> Lengths:
     """Return the lengths of the rows of every part.
 
@@ -46,7 +50,7 @@ def study_lengths(
         sizes: rows of each part.
         encoded: the folder of encoded rows; a part whose file is there is read from it.
         corpus: manifest of the fetched corpus, which may not exist.
-        columns: the section `data.columns`.
+        reading: how records are read, see `settings.reading_settings`.
         chat: a `chat.Chat` where the tokenizer is there, else None.
         max_length: tokens at which a row is cut.
     """
@@ -54,7 +58,7 @@ def study_lengths(
     known = [row for rows in parts.values() for row in rows]
     source = f"the encoded rows in {encoded}"
     if not known and corpus.is_file():
-        known, source = _from_corpus(corpus, columns, chat, max_length)
+        known, source = _from_corpus(corpus, reading, chat, max_length)
     if not known:
         known = default_rows(CORPUS_ROWS, max_length)
         source = "the default: mean 176 tokens, 99th percentile 267, answers 57 % (there is no corpus yet)"
@@ -83,27 +87,31 @@ def _encoded(path: Path) -> list[Row]:
     return list(itertools.starmap(Row, zip(totals, answers, strict=True)))
 
 
-def _from_corpus(manifest: Path, columns: dict[str, Any], chat: Any, max_length: int) -> tuple[list[Row], str]:
+def _from_corpus(manifest: Path, reading: dict[str, Any], chat: Any, max_length: int) -> tuple[list[Row], str]:
     """Return the lengths of the first rows of the corpus, by the tokenizer or, without one, by their characters."""
-    pairs = []
+    columns = Columns.from_json(json.dumps(reading["columns"]), reading["layout"], reading["ignore"])
+    rules = Rules(ANY, ANY, False, reading["turns"], reading["system"], reading["lists"])
+    records, questions, answers = 0, [], []
     try:
-        for row in Corpus(manifest, Columns.from_json(json.dumps(columns))).rows(CORPUS_ROWS):
-            question = "\n".join(part for part in row.question if isinstance(part, str) and part.strip())
-            if question and isinstance(row.answer, str) and row.answer.strip():
-                pairs.append((question, row.answer))
+        for record in Corpus(manifest, columns).rows(CORPUS_ROWS):
+            cleaned = clean_row(record, rules)
+            records += bool(cleaned.samples)
+            questions += [Question(each.question, each.history, cleaned.system) for each in cleaned.samples]
+            answers += [each.answer for each in cleaned.samples]
     except (UserError, pa.ArrowInvalid) as error:
         return [], str(error)
-    if chat is not None and pairs:
-        samples = chat.samples([question for question, _ in pairs], [answer for _, answer in pairs], max_length)
+    if chat is not None and questions:
+        samples = chat.samples(questions, answers, max_length)
         rows = [Row(len(s.input_ids), sum(label >= 0 for label in s.labels)) for s in samples if s is not None]
-        return rows, f"the first {len(pairs)} rows of the corpus, before cleaning"
+        return rows, f"the first {records} rows of the corpus, whatever their length"
     rows = []
-    for question, answer in pairs:
-        prompt = TEMPLATE_TOKENS + round(TOKENS_A_CHARACTER * len(question))
+    for question, answer in zip(questions, answers, strict=True):
+        characters = len(question.text) + sum(len(text) for turn in question.history for text in turn)
+        prompt = TEMPLATE_TOKENS + round(TOKENS_A_CHARACTER * characters)
         if prompt < max_length:
             kept = min(round(TOKENS_A_CHARACTER * len(answer)) + 1, max_length - prompt)
             rows.append(Row(prompt + kept, kept))
     return rows, (
-        f"the first {len(pairs)} rows of the corpus, before cleaning, at {TOKENS_A_CHARACTER} tokens a character "
+        f"the first {records} rows of the corpus, whatever their length, at {TOKENS_A_CHARACTER} tokens a character "
         "(there is no tokenizer yet)"
     )

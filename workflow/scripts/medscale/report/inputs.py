@@ -184,14 +184,22 @@ def _answers(order: list[str], predictions: dict[str, Path], scores: dict[str, P
             raise UserError(f"{scores[run]}: the scores are of other predictions; {AGAIN}")
     rows = first or []
     ids = [row["id"] for row in rows]
-    questions = [str(row.get("prompt") or "") for row in rows]
+    questions = [_asked(row) for row in rows]
     return Answers(ids, questions, [row["label"] for row in rows], _departments(ids, test), texts, tables)
+
+
+def _asked(row: dict[str, Any]) -> str:
+    """Return what a model was asked: the question, after the turns before it where there are such."""
+    earlier = [text for turn in row.get("history") or () for text in zip("问答", turn, strict=True)]
+    lines = [f"{who}：{text}" for who, text in earlier]
+    question = str(row.get("prompt") or "")
+    return "\n".join([*lines, f"问：{question}"]) if lines else question
 
 
 def _check_same_questions(first: list[dict[str, Any]], rows: list[dict[str, Any]], path: Path) -> None:
     for number in range(max(len(first), len(rows))):
         one, other = ((rows[number] if number < len(rows) else {}) for rows in (first, rows))
-        for key in ("id", "prompt", "label"):
+        for key in ("id", "prompt", "history", "system", "label"):
             if one.get(key) != other.get(key):
                 raise UserError(f"{path}: row {number + 1} has another {key} than the other runs have there; {AGAIN}")
 

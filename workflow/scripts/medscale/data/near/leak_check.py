@@ -1,7 +1,8 @@
 """The check after the split, on the files that were written: is a test question near to any training question?
 
 Two questions are near when their sets of character 3-grams are similar (Jaccard), or when nearly all longer n-grams of
-the test question stand in one training question, which finds a short question inside a long one. Training questions
+the test question stand in one training question, which finds a short question inside a long one. Of a dialogue, a
+question is compared together with those before it. Training questions
 pass through in batches, so that memory does not grow with their number.
 """
 
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medscale.data.context import asked
 from medscale.data.near.leak_search import Containment, MinHash, Similarity
 from medscale.data.near.pairs import PERMUTATIONS
 from medscale.data.near.shingles import comparable
@@ -59,7 +61,7 @@ def check(test: Sequence[dict[str, Any]], training: Iterable[dict[str, Any]], th
     training : rows with id, question and answer; read once.
     thresholds : what counts as near.
     """
-    texts = [comparable(row["question"]) for row in test]
+    texts = [comparable(asked(row)) for row in test]
     similarity, minhash = Similarity(texts), MinHash(texts, thresholds.similarity)
     containment = Containment(texts, thresholds.ngram, LEAST_CHARACTERS)
     similar, contained = Nearest(len(test)), Nearest(len(test))
@@ -69,7 +71,7 @@ def check(test: Sequence[dict[str, Any]], training: Iterable[dict[str, Any]], th
     for rows in _batches(training):
         count += len(rows)
         learned.update(answers.intersection(row["answer"] for row in rows))
-        others = [comparable(row["question"]) for row in rows]
+        others = [comparable(asked(row)) for row in rows]
         values, numbers = similarity.nearest(others)
         for test_number in np.flatnonzero(values > similar.values).tolist():
             similar.note(test_number, float(values[test_number]), rows[numbers[test_number]])
@@ -120,8 +122,8 @@ def _named(test: Sequence[dict[str, Any]], nearest: Nearest, threshold: float, n
         {
             "test_id": test[number]["id"],
             "train_id": nearest.rows[number]["id"],
-            "test_question": test[number]["question"],
-            "train_question": nearest.rows[number]["question"],
+            "test_question": asked(test[number]),
+            "train_question": asked(nearest.rows[number]),
             name: round(float(nearest.values[number]), 4),
         }
         for number in order[:WORST]

@@ -1,0 +1,49 @@
+"""What stands before a question in a column of its own: earlier questions with their answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medscale.data.layouts.turns import Odd, Turn, read_dialogue
+from medscale.data.values import NotText, described, is_null, structured, text_of
+
+_PAIRS = (("question", "answer"), ("prompt", "response"), ("user", "assistant"), ("human", "assistant"))
+_PAIRS += (("human", "gpt"), ("instruction", "output"), ("query", "response"), ("问", "答"))
+
+
+def read_history(value: Any) -> list[Turn]:
+    """Read earlier turns: pairs, objects with both texts, a dialogue, or questions and answers by turns in one list.
+
+    Raises `Odd` "bad_history" with what was found, or "not_text".
+    """
+    value = structured(value)
+    if is_null(value) or (isinstance(value, str) and not value.strip()):
+        return []
+    if not isinstance(value, list | tuple):
+        raise Odd("bad_history", described(value))
+    if any(isinstance(item, Mapping) and ("role" in item or "from" in item) for item in value):
+        return _of_dialogue(value)
+    if value and all(isinstance(item, str) for item in value):
+        if len(value) % 2:
+            raise Odd("bad_history", f"{len(value)} texts, which are no pairs")
+        value = list(zip(value[::2], value[1::2], strict=True))
+    return [_pair(item, place) for place, item in enumerate(value, 1)]
+
+
+def _of_dialogue(value: Sequence[Any]) -> list[Turn]:
+    dialogue = read_dialogue(value)
+    if dialogue.unanswered or dialogue.system:
+        raise Odd("bad_history", "it has a system text or ends with a question")
+    return [turn._replace(learned=False) for turn in dialogue.turns]
+
+
+def _pair(item: Any, place: int) -> Turn:
+    if isinstance(item, Mapping):
+        keys = next((keys for keys in _PAIRS if all(key in item for key in keys)), None)
+        item = [item[key] for key in keys] if keys else item
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        raise Odd("bad_history", f"turn {place} is no question with its answer but {described(item)}")
+    try:
+        question, answer = (text_of(text) or "" for text in item)
+    except NotText as error:
+        raise Odd("not_text", f"turn {place} of the history: {error}") from error
+    return Turn(question, answer, learned=False)
