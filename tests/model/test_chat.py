@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medscale.base.errors import UserError
+from medscale.data.questions import Question, question_of
 from medscale.model.chat import IGNORED, Chat
 from medscale.model.tokenizer import load_tokenizer
 
@@ -86,6 +87,45 @@ def test_a_template_that_refuses_system_messages_is_named(tiny_model):
         Chat(tokenizer, "你是医生。")
 
 
+PAIRS = st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple)
+
+
+def messages(question: Question, system: str) -> list[dict]:
+    said = [{"role": "system", "content": question.system or system}]
+    for earlier, answer in question.history:
+        said += [{"role": "user", "content": earlier}, {"role": "assistant", "content": answer}]
+    return [*said, {"role": "user", "content": question.text}]
+
+
+@given(text=TEXT, history=PAIRS, system=st.none() | TEXT)
+def test_the_prompt_of_a_dialogue_is_the_templates_own(chat, tokenizer, text, history, system):
+    question = Question(text, history, system)
+    expected = tokenizer.apply_chat_template(
+        messages(question, "你是医生。"), add_generation_prompt=True, return_dict=False
+    )
+    assert chat.prompt_ids(question) == expected
+
+
+@given(text=TEXT, answer=TEXT)
+def test_a_question_without_anything_before_it_has_the_same_prompt_as_its_text(chat, text, answer):
+    assert chat.prompt_ids(Question(text)) == chat.prompt_ids(text)
+    assert chat.sample(question_of({"question": text}), answer, 500) == chat.sample(text, answer, 500)
+
+
+@given(text=TEXT, history=PAIRS, answer=TEXT, room=st.integers(1, 400))
+def test_a_question_is_asked_with_as_many_of_its_last_turns_as_fit(chat, text, history, answer, room):
+    [fitted] = chat.fitted([Question(text, history)], [answer], room)
+    needed = len(chat.answer_ids(answer))
+    fits = [len(chat.prompt_ids(Question(text, history[place:]))) + needed <= room for place in range(len(history) + 1)]
+    kept = history[fits.index(True) :] if any(fits) else ()
+    assert fitted == Question(text, kept)
+    assert chat.fitted([fitted], [answer], room) == [fitted]
+    sample = chat.sample(Question(text, history), answer, room)
+    if sample is not None:
+        assert sample[:3] == chat.sample(fitted, answer, room)[:3]
+        assert sample.left_out == len(history) - len(kept)
+
+
 @pytest.fixture(scope="module")
 def qwen():
     """Qwen's true tokenizer, from the vocabulary in the dashscope package."""
@@ -105,3 +145,19 @@ def test_the_real_qwen_vocabulary(qwen):
     assert sample.labels[-1] == 151645
     assert qwen.decode([token for token in sample.labels if token >= 0]) == "可以适量食用，但应遵医嘱。<|im_end|>"
     assert len(sample.input_ids) < 60
+
+
+def test_a_dialogue_in_the_real_qwen_vocabulary(qwen):
+    """The ids of a sample with a history are those of the template on all its messages."""
+    history = (("高血压能吃党参吗？", "可以适量食用。"), ("那饮食呢？", "少盐少油。"))
+    chat, question = Chat(qwen, "你是一名医生。"), Question("那运动呢？", history)
+    said = messages(question, "你是一名医生。")
+    prompt = qwen.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
+    whole = qwen.apply_chat_template([*said, {"role": "assistant", "content": "适量运动。"}], return_dict=False)
+    sample = chat.sample(question, "适量运动。", 512)
+    assert sample.input_ids[: len(prompt)] == prompt == chat.prompt_ids(question)
+    assert sample.input_ids == whole[: len(sample.input_ids)]
+    assert qwen.decode(whole[len(sample.input_ids) :]) == "\n"
+    own = chat.prompt(Question("那运动呢？", history, "你是药师。"))
+    assert own.startswith("<|im_start|>system\n你是药师。<|im_end|>")
+    assert own.count("system") == 1

@@ -15,7 +15,8 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, read_jsonl, sha256_file, write_json
 from medscale.base.imports import leave_out
 from medscale.base.parallel import batched
-from medscale.model.chat import Chat, Sample, question_of
+from medscale.data.questions import question_of
+from medscale.model.chat import Chat, Sample
 from medscale.model.tokenizer import load_tokenizer
 
 BATCH = 1000

@@ -10,8 +10,8 @@ from medscale.base.arguments import optional, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.machine import cpu_hardware, versions
+from medscale.data.questions import context_of
 from medscale.evaluate.floors import FLOORS, Answers
-from medscale.model.chat import context_of
 
 PACKAGES = ("numpy", "jieba", "rapidfuzz", "bm25s", "snakemake")
 KEYS = ("id", "question", "answer")

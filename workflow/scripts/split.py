@@ -28,12 +28,13 @@ from medscale.base.arguments import add_paths, add_similarity, add_threads, size
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import batched, ordered_map
-from medscale.data.context import beginnings, in_context
 from medscale.data.departments import name_of
+from medscale.data.near.beginnings import beginnings
 from medscale.data.near.components import Components, Marks, marks, near_duplicate_components
 from medscale.data.near.leakage import crossing_pairs
 from medscale.data.near.shingles import comparable
 from medscale.data.near.text_store import TextStore
+from medscale.data.questions import in_context
 from medscale.data.splitting import POOL, TEST, VALIDATION, assign_parts, row_ranks, stratified_order
 
 # A family of more than this share of all rows hints at texts made from a template, or too low a threshold.
@@ -49,7 +50,7 @@ class Rows:
 
     Attributes
     ----------
-    texts : the question of each row in its context; after these, beginnings of dialogues, see `context.beginnings`.
+    texts : the question of each row in its context; after these, beginnings of dialogues, see `near.beginnings`.
     beginnings : the row that each of the latter is of.
     dialogues : pairs of rows of one dialogue.
     """

@@ -87,11 +87,16 @@ def shared_config(config: dict) -> dict[str, Any]:
 
 
 def cleaning_options(config: dict) -> str:
-    """Return the section `cleaning`, and how records are read, as options of clean.py."""
-    options = " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
-    reading = {key: value for key, value in reading_settings(config).items() if key != "columns"}
-    texts = ((key, value if isinstance(value, str) else as_json(value)) for key, value in reading.items())
-    return " ".join([options, *(f"--{key} {shlex.quote(text)}" for key, text in texts)])
+    """Return the section `cleaning` as options of clean.py."""
+    return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
+
+
+def reading_options(config: dict) -> str:
+    """Return how the records of the corpus are read as options of clean.py."""
+    texts = {
+        key: value if isinstance(value, str) else as_json(value) for key, value in reading_settings(config).items()
+    }
+    return " ".join(f"--{key} {shlex.quote(text)}" for key, text in texts.items())
 
 
 def reading_settings(config: dict) -> dict[str, Any]:

@@ -90,10 +90,12 @@ class CleanRow:
 
     @property
     def compared(self) -> tuple[str, str]:
-        """What is compared to find duplicates: all that is asked, and all that is to be learned from the answers."""
-        last = self.samples[-1]
-        questions = [question for question, _ in last.history] + [last.question]
-        return "\n".join(questions), "\n".join(sample.answer for sample in self.samples)
+        """What is compared for duplicates: the questions, after all that stands before the first, and the answers."""
+        first, last = self.samples[0], self.samples[-1]
+        before = [text for turn in first.history for text in turn]
+        turns = [*last.history[len(first.history) :], (last.question, last.answer)]
+        questions, answers = zip(*turns, strict=True)
+        return "\n".join([*before, *questions]), "\n".join(answers)
 
 
 def clean_row(raw: RawRow, rules: Rules) -> CleanRow:

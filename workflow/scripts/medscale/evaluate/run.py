@@ -12,10 +12,11 @@ import transformers
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.identity import predicted_fingerprint
+from medscale.data.questions import Question, context_of, question_of
 from medscale.evaluate.generation import Answer, Generation, Scored, generate, likelihoods
 from medscale.evaluate.vllm_engine import VllmModel
 from medscale.fetch.manifest import content_of, read_manifest, verify
-from medscale.model.chat import Chat, Question, context_of, question_of
+from medscale.model.chat import Chat
 from medscale.model.hardware import MemoryMeter, hardware, software
 from medscale.model.loading import load_adapter, load_base
 from medscale.model.precision import precision

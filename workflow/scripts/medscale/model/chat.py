@@ -1,9 +1,10 @@
 """Question and answer as token ids: the model's own chat template, a masked prompt, a learned end token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
+from medscale.data.questions import Question
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
 
@@ -25,27 +26,6 @@ class Sample(NamedTuple):
     truncated: bool
     left_out: int = 0
     """Earlier turns for which there was no room."""
-
-
-class Question(NamedTuple):
-    """A question as it is asked: with the turns before it, oldest first, and the text of the system.
-
-    ``system`` None takes the prompt that the chat has; a question without anything may be given as its text alone.
-    """
-
-    text: str
-    history: tuple[tuple[str, str], ...] = ()
-    system: str | None = None
-
-
-def question_of(row: Mapping[str, Any]) -> Question:
-    """Return the question of a row of the study, with what stands before it."""
-    return Question(row["question"], tuple(map(tuple, row.get("history") or ())), row.get("system"))
-
-
-def context_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what stands before a row's question, as the files have it; nothing where nothing does."""
-    return {name: row[name] for name in ("history", "system") if row.get(name)}
 
 
 class Chat:

@@ -21,7 +21,8 @@ from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
 from medscale.base.settings import largest_method, reading_settings, settings_for
 from medscale.base.study import Run, runs_of, size_label
-from medscale.model.chat import Chat, question_of
+from medscale.data.questions import question_of
+from medscale.model.chat import Chat
 from medscale.model.hardware import device, hardware, software
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer

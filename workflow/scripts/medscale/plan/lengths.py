@@ -14,7 +14,7 @@ from medscale.base.errors import UserError
 from medscale.data.cleaning import Rules, clean_row
 from medscale.data.columns import Columns
 from medscale.data.corpus import Corpus
-from medscale.model.chat import Question
+from medscale.data.questions import Question
 
 MEDIAN, SIGMA, ANSWER_SHARE = 173.0, 0.1865, 0.57
 """The default: log-normal with mean 176 tokens and 99th percentile 267, answers 57 % of a row, as in the Toyhom data

@@ -46,6 +46,7 @@ def cleaning(inputs: Inputs) -> dict[str, Any]:
         "lengths": say("cleaning.lengths", question=number(medians[0]), answer=number(medians[1]))
         if None not in medians
         else None,
+        "dialogues": _dialogues(report),
         "split": say(
             "cleaning.split",
             **{name: number(sizes[name]) for name in ("test", "validation", "pool")},
@@ -54,6 +55,15 @@ def cleaning(inputs: Inputs) -> dict[str, Any]:
         ),
         "warnings": [both(warning) for warning in split.get("warnings", [])],
     }
+
+
+def _dialogues(report: dict[str, Any]) -> list[Text]:
+    """Return how many samples the kept rows give, and which turns give none, where there are dialogues."""
+    samples, turns = report.get("samples", report["kept"]), report.get("turns_dropped") or {}
+    told = [say("cleaning.samples", samples=number(samples))] if samples != report["kept"] else []
+    if turns:
+        told.append(say("cleaning.turns", list=_list([(_reason(key), n) for key, n in turns.items()])))
+    return told
 
 
 def _reason(key: str) -> Text:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medscale.data.context import asked
 from medscale.data.near.leak_search import Containment, MinHash, Similarity
 from medscale.data.near.pairs import PERMUTATIONS
 from medscale.data.near.shingles import comparable
+from medscale.data.questions import asked
 
 BATCH = 4096
 LEAST_CHARACTERS = 8
