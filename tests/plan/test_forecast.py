@@ -12,8 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medscale.base.config import resolve
 from medscale.base.errors import UserError
+from medscale.base.settings import reading_settings
+from medscale.data.questions import Question
 from medscale.evaluate import generation
+from medscale.fetch.manifest import write_manifest
+from medscale.model.chat import Chat
+from medscale.model.tokenizer import load_tokenizer
 from medscale.plan import forecast
 from medscale.plan.arithmetic import (
     Decoding,
@@ -313,3 +319,20 @@ def test_the_trained_model_is_gone_when_prediction_is_measured(monkeypatch):
     finally:
         gc.enable()
     assert found[:2] == ("training", "prediction")
+
+
+@pytest.mark.parametrize("has_tokenizer", [True, False])
+def test_lengths_of_a_corpus_of_dialogues_are_those_of_its_samples(tmp_path, tiny_model, has_tokenizer):
+    turns = [{"role": role, "content": text} for role, text in zip(("user", "assistant") * 2, "头胃肺脑", strict=True)]
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    manifest = write_manifest(tmp_path, kind="data", source="file")
+    chat = Chat(load_tokenizer(tiny_model), "医生") if has_tokenizer else None
+    reading = reading_settings(resolve({}))
+    found = study_lengths({"train_1k": 1000}, tmp_path / "encoded", manifest, reading, chat, 512)
+    assert "the first 1 rows of the corpus" in found.source
+    rows = set(found.parts["train_1k"])
+    if chat is not None:
+        samples = chat.samples([Question("头"), Question("肺", (("头", "胃"),))], ["胃", "脑"], 512)
+        assert rows == {Row(len(s.input_ids), sum(label >= 0 for label in s.labels)) for s in samples}
+    else:
+        assert rows == {Row(43, 2), Row(44, 2)}
