@@ -22,6 +22,7 @@ rule clean:
         code=code("clean.py"),
         script=script("clean.py"),
         columns=as_json(CONFIG["data"]["columns"]),
+        files=as_json(settings.file_settings(CONFIG)),
         cleaning=settings.cleaning_options(CONFIG),
         manifest=untracked(SOURCES["data"].manifest),
         content=content("data"),
@@ -29,7 +30,7 @@ rule clean:
         "Cleaning the corpus"
     shell:
         "python {params.script:q} --threads {threads} --manifest {params.manifest:q} --content {params.content}"
-        " --columns {params.columns:q} {params.cleaning}"
+        " --columns {params.columns:q} --files {params.files:q} {params.cleaning}"
         " --output-clean {output.clean:q} --output-rejected {output.rejected:q} --output-report {output.report:q}"
         " > {log:q} 2>&1"
 

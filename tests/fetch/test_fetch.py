@@ -178,7 +178,7 @@ def test_a_sentencepiece_tokenizer_is_one_too(runner, local_model):
         ("fetch_model.py", {"source": "tiny"}, "--conditions names no file"),
         ("fetch_data.py", {"source": "file"}, "data.path is not set"),
         ("fetch_data.py", {"source": "file", "path": "/no/such/file.csv"}, "data.path: /no/such/file.csv is not there"),
-        ("fetch_data.py", {"source": "file", "path": "/"}, "is a folder"),
+        ("fetch_data.py", {"source": "file", "path": "/no/such/*.csv"}, "there is no folder /no/such"),
         ("fetch_data.py", {"source": "huggingface", "id": "a/b"}, "data.file"),
         ("fetch_data.py", {"source": "demo", "conditions": "/no/such"}, "--conditions names no file"),
     ],

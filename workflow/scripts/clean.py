@@ -29,6 +29,7 @@ from medscale.data.corpus import Columns, Corpus, row_id
 from medscale.data.departments import name_of
 from medscale.data.judging import CONTENT, PLACE, TEXT, VERDICT, Judge
 from medscale.data.near.deduplication import Duplicates, Twin
+from medscale.data.table_files import FileOptions
 
 BATCH = 2000
 QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
@@ -63,7 +64,7 @@ def main() -> None:
         (args.min_answer_characters, args.max_answer_characters),
         args.mask_personal_data,
     )
-    corpus = Corpus(args.manifest, Columns.from_json(args.columns), args.content)
+    corpus = Corpus(args.manifest, Columns.from_json(args.columns), args.content, FileOptions.from_json(args.files))
     folder = args.output_clean.parent
     folder.mkdir(parents=True, exist_ok=True)
     duplicates = Duplicates(args.near_duplicate_threshold, folder)
@@ -153,6 +154,7 @@ def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tal
         "near_duplicate_pairs_compared": duplicates.compared,
         "settings": {
             "columns": vars(Columns.from_json(args.columns)),
+            "files": vars(FileOptions.from_json(args.files)),
             "question_characters": [args.min_question_characters, args.max_question_characters],
             "answer_characters": [args.min_answer_characters, args.max_answer_characters],
             "near_duplicate_threshold": args.near_duplicate_threshold,
@@ -180,6 +182,12 @@ def parse_arguments() -> argparse.Namespace:
         required=True,
         metavar="JSON",
         help='columns of the raw file, as in {"question": ["title", "ask"], "answer": "answer", "department": null}',
+    )
+    parser.add_argument(
+        "--files",
+        default="{}",
+        metavar="JSON",
+        help='how files are read where they do not tell themselves, as in {"delimiter": ";", "encoding": "gb18030"}',
     )
     parser.add_argument("--min-question-characters", type=whole_number, default=4, help="default: %(default)s")
     parser.add_argument("--max-question-characters", type=whole_number, default=500, help="default: %(default)s")

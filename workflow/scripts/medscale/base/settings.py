@@ -86,6 +86,13 @@ def shared_config(config: dict) -> dict[str, Any]:
     return {name: section | dict.fromkeys(private.get(name, ())) for name, section in config.items()}
 
 
+def file_settings(config: dict) -> dict[str, Any]:
+    """Return what is said of the corpus's files that they do not tell themselves, as `data.files.records` reads it."""
+    data = config["data"]
+    names = ("encoding", "department_folder")
+    return {name: data[name] for name in names} | data["csv"] | data["json"]
+
+
 def cleaning_options(config: dict) -> str:
     """Return the section `cleaning` as options of clean.py."""
     return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())

@@ -19,8 +19,9 @@ from medscale.base.errors import UserError
 from medscale.base.events import now
 from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
-from medscale.base.settings import largest_method, settings_for
+from medscale.base.settings import file_settings, largest_method, settings_for
 from medscale.base.study import Run, runs_of, size_label
+from medscale.data.table_files import FileOptions
 from medscale.model.chat import Chat
 from medscale.model.hardware import device, hardware, software
 from medscale.model.precision import precision
@@ -197,7 +198,8 @@ def lengths_of(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -
     data = Path(config["paths"]["results"]) / "data"
     max_length = config["training"]["max_length"]
     chat = Chat(load_tokenizer(shape.manifest), **config["chat"]) if shape.manifest else None
-    found = study_lengths(sizes, data / "encoded", args.corpus, config["data"]["columns"], chat, max_length)
+    files = FileOptions(**file_settings(config))
+    found = study_lengths(sizes, data / "encoded", args.corpus, config["data"]["columns"], chat, max_length, files)
     if chat is not None and (data / "test.jsonl").is_file():
         items = list(read_jsonl(data / "test.jsonl"))[: sizes["test"]]
         prompts = [len(chat.prompt_ids(item["question"])) for item in items]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from medscale.base.errors import UserError
 from medscale.data.corpus import Columns, Corpus
+from medscale.data.table_files import FileOptions
 
 MEDIAN, SIGMA, ANSWER_SHARE = 173.0, 0.1865, 0.57
 """The default: log-normal with mean 176 tokens and 99th percentile 267, answers 57 % of a row, as in the Toyhom data
@@ -38,7 +39,13 @@ class Lengths(NamedTuple):
 
 
 def study_lengths(
-    sizes: dict[str, int], encoded: Path, corpus: Path, columns: dict[str, Any], chat: Any, max_length: int
+    sizes: dict[str, int],
+    encoded: Path,
+    corpus: Path,
+    columns: dict[str, Any],
+    chat: Any,
+    max_length: int,
+    files: FileOptions | None = None,
 ) -> Lengths:
     """Return the lengths of the rows of every part.
 
@@ -49,12 +56,13 @@ def study_lengths(
         columns: the section `data.columns`.
         chat: a `chat.Chat` where the tokenizer is there, else None.
         max_length: tokens at which a row is cut.
+        files: how the corpus's files are read; default, found out.
     """
     parts = {name: rows for name in sizes if (rows := _encoded(encoded / f"{name}.parquet"))}
     known = [row for rows in parts.values() for row in rows]
     source = f"the encoded rows in {encoded}"
     if not known and corpus.is_file():
-        known, source = _from_corpus(corpus, columns, chat, max_length)
+        known, source = _from_corpus(corpus, columns, chat, max_length, files)
     if not known:
         known = default_rows(CORPUS_ROWS, max_length)
         source = "the default: mean 176 tokens, 99th percentile 267, answers 57 % (there is no corpus yet)"
@@ -83,11 +91,13 @@ def _encoded(path: Path) -> list[Row]:
     return list(itertools.starmap(Row, zip(totals, answers, strict=True)))
 
 
-def _from_corpus(manifest: Path, columns: dict[str, Any], chat: Any, max_length: int) -> tuple[list[Row], str]:
+def _from_corpus(
+    manifest: Path, columns: dict[str, Any], chat: Any, max_length: int, files: FileOptions | None
+) -> tuple[list[Row], str]:
     """Return the lengths of the first rows of the corpus, by the tokenizer or, without one, by their characters."""
     pairs = []
     try:
-        for row in Corpus(manifest, Columns.from_json(json.dumps(columns))).rows(CORPUS_ROWS):
+        for row in Corpus(manifest, Columns.from_json(json.dumps(columns)), options=files).rows(CORPUS_ROWS):
             question = "\n".join(part for part in row.question if isinstance(part, str) and part.strip())
             if question and isinstance(row.answer, str) and row.answer.strip():
                 pairs.append((question, row.answer))
