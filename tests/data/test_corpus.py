@@ -1,5 +1,6 @@
 """Reading raw files: encodings, formats, columns, and rows that are broken."""
 
+import codecs
 import csv
 import io
 import json
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from medscale.base.errors import UserError
 from medscale.data.corpus import Columns, Corpus, RawRow, row_id
 from medscale.data.files import arrow_rows, json_text
-from medscale.data.table_files import Broken, TableFile, open_table
+from medscale.data.table_files import Broken, FileOptions, TableFile, open_table
 from medscale.data.text_encoding import detect_encoding
 from medscale.fetch.manifest import content_of, read_manifest, write_manifest
 
@@ -520,3 +521,58 @@ class TestEncoding:
         assert self.found(tmp_path, b"x" * 1000 + good + other) == "gb18030"
         with pytest.raises(UserError, match="damaged UTF-8 at byte 1048"):
             self.found(tmp_path, b"x" * 1000 + good + b"\xff" + b"y" * 200 + other)
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le-mark", "utf-16-be-mark", "utf-32"])
+    def test_a_byte_order_mark_decides(self, tmp_path, encoding):
+        marks = {
+            "utf-16-le-mark": (codecs.BOM_UTF16_LE, "utf-16-le"),
+            "utf-16-be-mark": (codecs.BOM_UTF16_BE, "utf-16-be"),
+        }
+        mark, codec = marks.get(encoding, (b"", encoding))
+        opened, rows = table(tmp_path, "a.csv", mark + "问,答\n甲,乙\n".encode(codec), ("问",))
+        assert (opened.encoding, rows) == (encoding[:6], [{"问": "甲", "答": "乙"}])
+
+    def test_a_mark_that_lies_is_named(self, tmp_path):
+        with pytest.raises(UserError, match=r"a\.csv: is no UTF-16 at byte 8"):
+            self.found(tmp_path, "甲,乙".encode("utf-16") + b"\x0a")
+        with pytest.raises(UserError, match=r"a\.csv: damaged UTF-8 at byte 5 \(line 1\)"):
+            self.found(tmp_path, b"\xef\xbb\xbfa,\xff\xff\n")
+
+    @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+    def test_utf16_without_a_mark_is_named(self, tmp_path, codec):
+        with pytest.raises(UserError, match=r"a\.csv: .* bytes are zero, as in UTF-16 without a byte order mark"):
+            self.found(tmp_path, "question,answer\n头疼,休息\n".encode(codec))
+
+    @pytest.mark.parametrize("text", ["模", "question,answer\n头痛,模型\n", "a,b\n" * 300_000 + "头痛,模\n"])
+    def test_chinese_that_is_utf8_by_chance_is_gb18030(self, tmp_path, text):
+        content = text.encode("gb18030")
+        content.decode("utf-8")  # it is both
+        assert self.found(tmp_path, content) == "gb18030"
+
+    @pytest.mark.parametrize(
+        "text", ["37.5°C, ±5 µg\n", "α受体,β受体", "café, naïve", "Привет, мир", "头痛 ģ", "élève"]
+    )
+    def test_letters_of_other_scripts_are_utf8(self, tmp_path, text):
+        assert self.found(tmp_path, text.encode()) == "utf-8"
+
+    def test_what_could_be_both_is_refused_with_both_and_the_configuration_decides(self, tmp_path):
+        content = "question,answer\n胃胃,多休息\n".replace("多休息", "x").encode("gb18030")
+        with pytest.raises(
+            UserError, match=r"may be UTF-8 \(«θθ»\) or GB18030 \(«胃胃»\); say which in data\.encoding"
+        ):
+            self.found(tmp_path, content)
+        for encoding, question in (("gb18030", "胃胃"), ("utf-8", "θθ")):
+            rows = open_table(tmp_path / "a.csv", ("question",), FileOptions(encoding=encoding)).records
+            assert list(rows) == [{"question": question, "answer": "x"}]
+
+    def test_big5_is_told_from_gb18030(self, tmp_path):
+        text = "醫師您好，我最近三天一直頭痛，請問應該看哪一科？建議多休息，多喝水，必要時到醫院檢查。"
+        assert self.found(tmp_path, text.encode("big5")) == "big5"
+        assert self.found(tmp_path, text.encode("gb18030")) == "gb18030"
+        opened, rows = table(tmp_path, "b.csv", f"question,answer\n{text},好\n".encode("big5"), ("question",))
+        assert (opened.encoding, rows[0]["question"]) == ("big5", text)
+
+    def test_an_encoding_that_is_configured_and_does_not_fit_is_named(self, tmp_path):
+        (tmp_path / "a.csv").write_bytes("问,答\n".encode("gb18030"))
+        with pytest.raises(UserError, match=r"a\.csv: is no UTF-8 at byte 0"):
+            open_table(tmp_path / "a.csv", None, FileOptions(encoding="utf-8"))

@@ -1,5 +1,8 @@
-"""Opening a data file, whatever tool wrote it: its format is told by what it holds, and by its name where that is not
-enough. The formats are the files of the room `files`."""
+"""Opening a data file, whatever tool wrote it.
+
+Its format is told by what it holds, and by its name where that is not enough. The formats are the files of the room
+`files`.
+"""
 
 from pathlib import Path
 

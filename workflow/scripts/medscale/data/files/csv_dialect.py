@@ -105,8 +105,8 @@ def _is_comment(head: list[str], place: int, candidates: list[str]) -> bool:
     """Tell whether a line that begins with # is a comment, and not a header such as ``#id,question,answer``."""
     if not head[place].lstrip().startswith("#"):
         return False
-    after = next((line for line in head[place + 1 :] if line.strip() and not line.lstrip().startswith("#")), "")
-    return not any(
+    after = next((line for line in head[place + 1 :] if line.strip()), "#")
+    return after.lstrip().startswith("#") or not any(
         len(_fields([head[place]], delimiter)) == len(_fields([after], delimiter)) > 1 for delimiter in candidates
     )
 

@@ -15,6 +15,9 @@ _ESCAPED_END = re.compile(r"\\(\r\n|\r|\n)")
 # Stand for what is escaped while the csv module reads; no decoded text holds half a surrogate pair.
 _BACKSLASH, _QUOTE = "\udc80", "\udc81"
 
+DOUBT = 100
+"""Good rows after which the end of a broken one, a line such as ``第三行",b``, is not looked for any more."""
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -66,6 +69,7 @@ class Lines:
     def __init__(self, lines: Iterator[str], dialect: Dialect, first: int = 1) -> None:
         self._lines, self._dialect = lines, dialect
         self._returned: list[str] = []
+        self._doubt = 0  # so many good rows until the rest of a row that could not be read is no longer expected
         self._next_number = first
         self.taken: list[str] = []
         self.number = 0
@@ -112,7 +116,7 @@ class Lines:
         width : how many fields a row should have; 0 while that is not known.
         """
         self.taken, self.number = [], self._next_number
-        doubtful = bool(self._returned)
+        doubtful = bool(self._returned or self._doubt)
         try:
             fields = next(self._reader, None)
         except csv.Error as error:
@@ -121,12 +125,15 @@ class Lines:
             if fields is None:
                 return None
             if doubtful and "".join(self.taken).count('"') % 2:
+                self._doubt = 0
                 return Broken("bad_csv", f"line {self.number}: part of a row that could not be read", self.text())
             if len(self.taken) > 1 and len(fields) != width and self._swallowed(width):
                 problem = "a quote is opened and never closed"
             else:
+                self._doubt = max(0, self._doubt - (len(fields) == width))
                 return [self._dialect.unshielded(field) for field in fields]
         self._give_back()
+        self._doubt = DOUBT
         return self._mended(self.taken[0], width) or Broken("bad_csv", f"line {self.number}: {problem}", self.text())
 
     def _give_back(self) -> None:

@@ -1,4 +1,4 @@
-"""Where the rows of a JSON file are: a line each, a list, a list under a key, an object of columns, …
+"""Where the rows of a JSON file are: a line each, in a list, in a list under a key, or in an object of columns.
 
 A file that is one object is surveyed once, in bounded memory. Where it could be read in two ways, both are named and
 the configuration decides.
@@ -81,7 +81,7 @@ def find_layout(part: Part, encoding: str, wanted: Wanted, rows_key: str | None)
         if more and _any_object(part, encoding):
             return lines
         raise UserError(
-            f"{part.name}: {'cut' if error.at_end else 'broken'} JSON before any row was read ({error}){_hint(start)}; "
+            f"{part.name}: {'cut' if error.at_end else 'broken'} JSON before any row was read ({error}); "
             "mend the file, or fetch it again"
         ) from error
     return _of_object(part, found, wanted, rows_key)
@@ -253,9 +253,3 @@ def _mostly_objects(part: Part, encoding: str) -> bool:
 
 def _any_object(part: Part, encoding: str) -> bool:
     return any(map(_is_object, _head(part, encoding)))
-
-
-def _hint(start: str) -> str:
-    if start.replace(" ", "").startswith(("{'", "[{'")):
-        return ": single quotes, as Python prints its objects; write it with json.dump"
-    return ""

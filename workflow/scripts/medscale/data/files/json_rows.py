@@ -22,6 +22,9 @@ _PYTHON = re.compile(r"[\s\[{]*[\[{]\s*'")
 def open_json(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     """Open a JSON file; see `table_files.open_table`."""
     encoding = encoding_of(part, options.encoding)
+    with open_text(part, encoding) as handle:
+        if _PYTHON.match(handle.read(4096)):
+            raise UserError(f"{part.name}: has single quotes, as Python prints its objects; write it with json.dump")
     layout = find_layout(part, encoding, wanted, options.rows_key)
     oddities = Oddities()
     rows = {"lines": _lines, "objects": _objects, "list": _list, "values": _values}.get(layout.kind, _columns)
@@ -29,12 +32,6 @@ def open_json(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     first = list(itertools.islice(records, ROWS_FOR_COLUMNS))
     columns = list(dict.fromkeys(name for record in first if isinstance(record, dict) for name in record))
     if not columns:
-        with open_text(part, encoding) as handle:
-            if _PYTHON.match(handle.read(4096)):
-                raise UserError(
-                    f"{part.name}: has single quotes, as Python prints its objects, and is no JSON; write it with "
-                    "json.dump"
-                )
         raise UserError(
             f"{part.name}: no JSON object in the first {ROWS_FOR_COLUMNS} rows; expected an object a line, or a list "
             "of objects"
