@@ -142,6 +142,8 @@ def select(wanted: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
     names = list(names)
     plain = wanted.removeprefix("./").rstrip("/")
     if plain in names:
+        if reason := REFUSED.get(PurePosixPath(plain).suffix.lower()):
+            raise UserError(f"{plain}: {reason}")
         return [plain], []
     below = [name for name in names if plain in ("", ".") or name.startswith(plain + "/")]
     if below:
