@@ -178,7 +178,7 @@ def test_a_sentencepiece_tokenizer_is_one_too(runner, local_model):
         ("fetch_model.py", {"source": "tiny"}, "--conditions names no file"),
         ("fetch_data.py", {"source": "file"}, "data.path is not set"),
         ("fetch_data.py", {"source": "file", "path": "/no/such/file.csv"}, "data.path: /no/such/file.csv is not there"),
-        ("fetch_data.py", {"source": "file", "path": "/"}, "is a folder"),
+        ("fetch_data.py", {"source": "file", "path": "/no/such/*.csv"}, "there is no folder /no/such"),
         ("fetch_data.py", {"source": "huggingface", "id": "a/b"}, "data.file"),
         ("fetch_data.py", {"source": "demo", "conditions": "/no/such"}, "--conditions names no file"),
     ],
@@ -196,6 +196,49 @@ def test_a_section_of_the_configuration_says_it_all_and_single_options_go_before
     (runner.folder / "a.csv").unlink()
     manifest = runner.fetch("fetch_data.py", data=json.dumps(section), endpoint=hub.url, file="b.csv")
     assert [file["path"] for file in manifest["files"]] == ["b.csv"]
+
+
+SHARDS = {f"data/train-{n}.parquet": f"rows {n}".encode() for n in (1, 2, 10)} | {
+    "data/test-0.csv": b"x",
+    "README.md": b"# Rows",
+    "dataset_infos.json": b"{}",
+    "data/notes.xlsx": b"x",
+}
+
+
+@pytest.mark.parametrize("source", HUBS)
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("data/train-*.parquet", ["data/train-1.parquet", "data/train-2.parquet", "data/train-10.parquet"]),
+        (["data/train-10.parquet", "data/test-0.csv"], ["data/test-0.csv", "data/train-10.parquet"]),
+        (["data/train-1.parquet", "data/*-[12].parquet"], ["data/train-1.parquet", "data/train-2.parquet"]),
+    ],
+)
+def test_several_files_of_a_data_set_are_fetched_in_their_order(hub, runner, source, file, names):
+    hub.add("datasets", "org/rows", SHARDS)
+    section = {"source": source, "id": "org/rows", "file": file}
+    manifest = runner.fetch("fetch_data.py", data=json.dumps(section), endpoint=hub.url)
+    assert [entry["path"] for entry in manifest["files"]] == names
+    assert runner.files() == set(names)
+    assert all((runner.folder / name).read_bytes() == SHARDS[name] for name in names)
+    asked = len(hub.requests)
+    runner.fetch("fetch_data.py", data=json.dumps(section), endpoint=hub.url)
+    assert len(hub.requests) == asked, "what is there is not fetched again"
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("data/train-*.csv", "has no data/train-*.csv; it has data/test-0.csv, data/train-1.parquet"),
+        ("data", "data/notes.xlsx: a spreadsheet; save each sheet as CSV"),
+        ("data/notes.xlsx", "data/notes.xlsx: a spreadsheet; save each sheet as CSV"),
+    ],
+)
+def test_files_of_a_data_set_that_are_not_there_or_not_read_are_named(hub, runner, file, said):
+    hub.add("datasets", "org/rows", SHARDS)
+    error = runner.fails("fetch_data.py", source="huggingface", id="org/rows", file=file, endpoint=hub.url)
+    assert said in error
 
 
 def test_a_data_file_of_ones_own_stays_where_it_is(runner, tmp_path):

@@ -14,6 +14,7 @@ from medscale.base.config import resolve
 from medscale.base.errors import UserError
 from medscale.base.files import sha256_json
 from medscale.fetch import hashes, sources
+from medscale.fetch.corpus_files import own_corpus
 from medscale.fetch.hashes import Hashes
 from medscale.fetch.manifest import content_of, read_manifest, remember, root_of, write_manifest
 from medscale.fetch.program import parse, parser_of, run_fetcher
@@ -117,8 +118,9 @@ def test_the_copy_of_the_study_holds_no_path(source, model, tmp_path):
 def test_the_user_is_told_what_is_wrong_with_a_path(source, model, tmp_path):
     with pytest.raises(UserError, match=r"model\.path: .*nowhere is not a folder"):
         source(source="local", path=str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match=r"data\.path: .*own is a folder; name one file"):
-        source("data", source="file", path=str(tmp_path / "own"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"data\.path: .*empty is a folder without files"):
+        source("data", source="file", path=str(tmp_path / "empty"))
     (model / "tokenizer.json").unlink()
     with pytest.raises(UserError, match=r"model\.path, .*has no tokenizer"):
         source(source="local", path=str(model))
@@ -424,10 +426,16 @@ def test_own_files_are_where_the_user_says(source, model, tmp_path, monkeypatch)
     ("section", "path", "message"),
     [
         ("model", None, "model.path is not set; with model.source: local it is the folder of the model"),
-        ("data", "", "data.path is not set; with data.source: file it is the file of questions and answers"),
+        (
+            *("data", ""),
+            "data.path is not set; with data.source: file it is the file of questions and answers, or a folder, "
+            "a pattern such as data/**/*.csv, or a list of these",
+        ),
         ("model", "/nowhere/net", "model.path: /nowhere/net is not a folder"),
-        ("data", "/nowhere/a.csv", "data.path: /nowhere/a.csv is not there; name one file"),
-        ("data", "/", "data.path: / is a folder; name one file"),
+        (
+            *("data", "/nowhere/a.csv"),
+            "data.path: /nowhere/a.csv is not there; name a file, a folder or a pattern such as data/**/*.csv",
+        ),
     ],
 )
 def test_a_path_that_leads_nowhere_is_named(section, path, message):
@@ -457,7 +465,7 @@ def test_the_manifest_of_own_files_says_what_they_are(source, model, tmp_path):
     corpus = tmp_path / "own" / "a.csv"
     corpus.write_text("question,answer\n")
     own = source("data", source="file", path=str(corpus))
-    point_to_own("data", corpus, Path(own.manifest))
+    point_to_own("data", own.own, Path(own.manifest))
     told = read_manifest(own.manifest)
     assert (told["kind"], told["source"], told["id"]) == ("data", "file", "a.csv")
     assert [file["path"] for file in told["files"]] == ["a.csv"]
@@ -470,7 +478,7 @@ def test_own_files_that_may_not_be_read_are_named(section, model, tmp_path, monk
         raise PermissionError(13, "Permission denied", "/secret")
 
     monkeypatch.setattr(sources, "write_manifest", refuse)
-    own = model if section == "model" else model / "config.json"
+    own = model if section == "model" else own_corpus(str(model / "config.json"))
     with pytest.raises(UserError) as caught:
         point_to_own(section, own, tmp_path / "manifest.json")
     assert str(caught.value) == f"{section}.path: /secret may not be read; change its permissions"
@@ -493,7 +501,7 @@ def test_a_corpus_under_another_name_is_pointed_to_anew(source, tmp_path):
     arrives_own(source("data", source="file", path=str(first)))
     first.rename(second)
     own = source("data", source="file", path=str(second))
-    point_to_own("data", second, Path(own.manifest))
+    point_to_own("data", own.own, Path(own.manifest))
     told = read_manifest(own.manifest)
     told["files"][0]["path"] = "x.csv"
     Path(own.manifest).write_text(json.dumps(told))

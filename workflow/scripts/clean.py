@@ -33,6 +33,7 @@ from medscale.data.departments import name_of
 from medscale.data.judging import CONTENT, CONTEXT, PLACE, TEXT, VERDICT, Judge
 from medscale.data.near.deduplication import Duplicates, Twin
 from medscale.data.raw_rows import row_id
+from medscale.data.table_files import FileOptions
 
 BATCH = 2000
 QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
@@ -82,7 +83,8 @@ def main() -> None:
         args.system,
         args.lists,
     )
-    corpus = Corpus(args.manifest, Columns.from_json(args.columns, args.layout, args.ignore), args.content)
+    columns = Columns.from_json(args.columns, args.layout, args.ignore)
+    corpus = Corpus(args.manifest, columns, args.content, FileOptions.from_json(args.files))
     folder = args.output_clean.parent
     folder.mkdir(parents=True, exist_ok=True)
     duplicates = Duplicates(args.near_duplicate_threshold, folder)
@@ -202,6 +204,7 @@ def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tal
         "near_duplicate_pairs_compared": duplicates.compared,
         "settings": {
             "columns": vars(Columns.from_json(args.columns, args.layout, args.ignore)),
+            "files": vars(FileOptions.from_json(args.files)),
             "turns": args.turns,
             "system": args.system,
             "lists": args.lists,
@@ -252,6 +255,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--system", choices=("use", "ignore"), default="use", help="system texts of the records")
     parser.add_argument("--lists", choices=("first", "join"), default="first", help="what is taken of a list")
     parser.add_argument("--ignore", type=json.loads, default=[], metavar="JSON", help="columns to leave out, a list")
+    parser.add_argument(
+        "--files",
+        default="{}",
+        metavar="JSON",
+        help='how files are read where they do not tell themselves, as in {"delimiter": ";", "encoding": "gb18030"}',
+    )
     parser.add_argument("--min-question-characters", type=whole_number, default=4, help="default: %(default)s")
     parser.add_argument("--max-question-characters", type=whole_number, default=500, help="default: %(default)s")
     parser.add_argument("--min-answer-characters", type=whole_number, default=10, help="default: %(default)s")

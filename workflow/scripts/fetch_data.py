@@ -4,12 +4,12 @@ import argparse
 
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path
+from medscale.fetch.corpus_files import COMPRESSIONS, SUFFIXES, in_order, select
 from medscale.fetch.manifest import write_manifest
 from medscale.fetch.program import fetch_from_hub, parse, parser_of, run_fetcher
 from medscale.fetch.sources import own_path, point_to_own
 
-DATA_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
-SOURCES = {"huggingface": "", "modelscope": "", "file": "a file on this machine", "demo": ""}
+SOURCES = {"huggingface": "", "modelscope": "", "file": "a file, folder or pattern on this machine", "demo": ""}
 
 
 def main() -> None:
@@ -18,27 +18,38 @@ def main() -> None:
 
 
 def from_hub(args: argparse.Namespace) -> None:
-    """Download one file of a dataset repository beside the manifest."""
+    """Download files of a dataset repository beside the manifest."""
     if not args.id or not args.file:
         raise UserError(
-            f"data.source: {args.source} needs data.id, as owner/name, and data.file, a file of that dataset"
+            f"data.source: {args.source} needs data.id, as owner/name, and data.file, a file of that dataset, "
+            "a folder, a pattern such as data/train-*.parquet, or a list of these"
         )
     fetch_from_hub(args, "data", choose=lambda paths: choose(paths, args))
 
 
 def choose(paths: list[str], args: argparse.Namespace) -> list[str]:
-    """Return the wanted file, or say which there are."""
-    if args.file not in paths:
-        offered = [path for path in sorted(paths) if path.endswith(DATA_ENDINGS)]
-        rest = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
-        raise UserError(
-            f"data.file: {args.source}, {args.id} has no {args.file}; it has {', '.join(offered[:20])}{rest}"
+    """Return the wanted files, or say which there are."""
+    chosen = {}
+    for wanted in [args.file] if isinstance(args.file, str) else args.file:
+        try:
+            taken, skipped = select(wanted, paths)
+        except UserError as error:
+            raise UserError(f"data.file: {wanted}, {args.source}, {args.id}: {error}") from None
+        if not taken:
+            offered = [path for path in in_order(paths) if path.lower().endswith((*SUFFIXES, *COMPRESSIONS))]
+            rest = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
+            raise UserError(
+                f"data.file: {args.source}, {args.id} has no {wanted}; it has {', '.join(offered[:20])}{rest}"
+            )
+        print(
+            f"data.file: {wanted} is {', '.join(taken)}" + (f"; passed over: {', '.join(skipped)}" if skipped else "")
         )
-    return [args.file]
+        chosen |= dict.fromkeys(taken)
+    return list(chosen)
 
 
 def from_file(args: argparse.Namespace) -> None:
-    """Point to a file, which stays where it is."""
+    """Point to files, which stay where they are."""
     point_to_own("data", own_path("data", args.path), args.output)
 
 
@@ -55,7 +66,7 @@ def generate_demo(args: argparse.Namespace) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = parser_of(__doc__, "data", SOURCES)
-    parser.add_argument("--file", help="path of the file in the dataset")
+    parser.add_argument("--file", help="path of a file in the dataset, of a folder, or a pattern")
     parser.add_argument("--rows", type=int, default=6000, help="question-answer pairs (demo; default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the phrasings (demo; default: %(default)s)")
     parser.add_argument("--noise", type=float, default=0.05, help="share of faulty rows (demo; default: %(default)s)")

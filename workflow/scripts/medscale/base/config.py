@@ -174,6 +174,11 @@ def _contradictions(config: dict) -> Iterator[str]:
         yield "model.path = null: must name a model directory, because model.source is local"
     if data["source"] == "file" and not data["path"]:
         yield "data.path = null: must name a corpus file, because data.source is file"
+    if data["department_folder"] and data["columns"]["department"]:
+        yield (
+            f"data.department_folder = {data['department_folder']}: must be null where data.columns.department names a "
+            "column, or that null"
+        )
     needed = max(study["sizes"]) + study["test_size"] + study["validation_size"]
     if data["source"] == "demo" and needed > data["rows"]:
         yield (

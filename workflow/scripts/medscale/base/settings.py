@@ -86,6 +86,13 @@ def shared_config(config: dict) -> dict[str, Any]:
     return {name: section | dict.fromkeys(private.get(name, ())) for name, section in config.items()}
 
 
+def file_settings(config: dict) -> dict[str, Any]:
+    """Return what is said of the corpus's files that they do not tell themselves, as `data.files.records` reads it."""
+    data = config["data"]
+    names = ("encoding", "department_folder")
+    return {name: data[name] for name in names} | data["csv"] | data["json"]
+
+
 def cleaning_options(config: dict) -> str:
     """Return the section `cleaning` as options of clean.py."""
     return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
@@ -101,7 +108,8 @@ def reading_options(config: dict) -> str:
 
 def reading_settings(config: dict) -> dict[str, Any]:
     """Return what decides how the records of the corpus are read."""
-    return {key: config["data"][key] for key in ("columns", "layout", "turns", "system", "lists", "ignore")}
+    read = {key: config["data"][key] for key in ("columns", "layout", "turns", "system", "lists", "ignore")}
+    return read | {"files": file_settings(config)}
 
 
 def run_options(run: Run | None, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from medscale.base.errors import UserError
@@ -9,8 +10,9 @@ from medscale.data.columns import Columns
 from medscale.data.layouts.choice import Wanted, choose, refuse_unused
 from medscale.data.layouts.fields import Fields
 from medscale.data.raw_rows import RawRow
-from medscale.data.table_files import SUFFIXES, Broken, TableFile, open_table
+from medscale.data.table_files import Broken, FileOptions, Part, TableFile, open_table, parts_of
 from medscale.data.values import from_csv
+from medscale.fetch.corpus_files import SUFFIXES, divide, ending
 from medscale.fetch.manifest import read_manifest, verify
 
 
@@ -22,24 +24,34 @@ class Corpus:
     manifest : path of the manifest.json; its files are verified first.
     columns : the mapping of columns.
     content : what `manifest.content_of` it must be; default None, anything.
+    options : what the configuration says of files; default, all is found out.
 
     Attributes
     ----------
-    files : after `rows` has ended, one dict a file: path, format, encoding, rows.
+    files : after `rows` has ended, one dict a file: path, format, encoding, compression, dialect, notes, rows.
     layouts : likewise: path, layout, and because of what it was taken.
-    skipped : files of the manifest that are no data files by their suffix, such as a licence.
+    skipped : what lies among the files and is not read, such as a licence, each with the reason in brackets.
     """
 
-    def __init__(self, manifest: Path, columns: Columns, content: str | None = None) -> None:
-        self._columns = columns
+    def __init__(
+        self, manifest: Path, columns: Columns, content: str | None = None, options: FileOptions | None = None
+    ) -> None:
+        self._columns, self._options = columns, options or FileOptions()
         self._root = verify(manifest, content=content)
-        names = [entry["path"] for entry in read_manifest(manifest)["files"]]
-        self._names = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
-        self.skipped = [name for name in names if name not in self._names]
+        told = read_manifest(manifest)
+        names, self.skipped = divide(entry["path"] for entry in told["files"])
+        if not names and len(told["files"]) == 1 and not ending(told["files"][0]["path"]):
+            names, self.skipped = [told["files"][0]["path"]], []  # what has no suffix is told by what it holds
+        self.skipped += told.get("skipped", [])
+        self._parts: list[Part] = []
+        for name in names:
+            parts, skipped = parts_of(self._root / name)
+            self._parts += parts
+            self.skipped += [f"{name}/{one}" for one in skipped]
         self.files: list[dict] = []
         self.layouts: list[dict[str, str]] = []
-        if not self._names:
-            raise UserError(f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {names}")
+        if not names:
+            raise UserError(f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {self.skipped}")
 
     def rows(self, limit: int | None = None) -> Iterator[RawRow]:
         """Yield the rows of all files in the manifest's order, at most ``limit`` of them (default: all).
@@ -47,19 +59,46 @@ class Corpus:
         Raises `UserError` where a file lacks a column that the mapping names, listing the columns it has.
         """
         number = 0
-        for name in self._names:
+        for part in self._parts:
             if number == limit:
                 return
-            table = open_table(self._root / name, Wanted(self._columns))
+            table = open_table(part, Wanted(self._columns), self._options)
             fields = choose(self._columns, table.columns, table.path)
-            entry = {"path": name, "format": table.format, "encoding": table.encoding, "rows": 0}
+            department = self._department_of(part)
+            name = part.name.relative_to(self._root).as_posix()
+            entry = {
+                "path": name,
+                "format": table.format,
+                "encoding": table.encoding,
+                "compression": table.compression,
+                "dialect": table.dialect,
+                "notes": table.notes,
+                "rows": 0,
+            }
             self.layouts.append({"path": name, "layout": fields.layout, "because": fields.why})
             self.files.append(entry)
             left = None if limit is None else limit - number
             for record in itertools.islice(table.records, left):
                 number += 1
                 entry["rows"] += 1
-                yield self._row(number, record, fields, table)
+                row = self._row(number, record, fields, table)
+                yield row if department is None or row.broken else replace(row, department=department)
+
+    def _department_of(self, part: Part) -> str | None:
+        """Return the department that a file's folder names, or None where columns tell it."""
+        level = self._options.department_folder
+        if level is None:
+            return None
+        folders = part.name.relative_to(self._root).parts[:-1]
+        if part.member:  # the archive itself is no folder
+            folders = tuple(name for name in folders if name != part.path.name)
+        if len(folders) < level or (len(self._parts) == 1 and not part.member):
+            raise UserError(
+                f"data.department_folder is {level}, but {part.name} lies in {len(folders)} folders below {self._root}"
+                f"{' and is the only file' if len(self._parts) == 1 else ''}; name the folder above those of the "
+                "departments in data.path, or set data.department_folder: null"
+            )
+        return folders[-level]
 
     def _row(self, number: int, record: dict | Broken, fields: Fields, table: TableFile) -> RawRow:
         if isinstance(record, Broken):

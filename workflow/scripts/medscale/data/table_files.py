@@ -1,244 +1,64 @@
-"""Reading rows from CSV, JSON lines, JSON and Parquet files as a stream; a broken row is handed on, not raised."""
+"""Opening a data file, whatever tool wrote it.
 
-import csv
-import itertools
-import json
-import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+Its format is told by what it holds, and by its name where that is not enough. The formats are the files of the room
+`files`.
+"""
+
 from pathlib import Path
-from typing import Any, TextIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from medscale.base.errors import UserError
-from medscale.data.text_encoding import detect_encoding
+from medscale.data.files.arrow_rows import open_arrow, open_parquet
+from medscale.data.files.csv_rows import open_csv
+from medscale.data.files.json_rows import open_json
+from medscale.data.files.parts import Part, parts_of, require_readable
+from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
+from medscale.fetch.corpus_files import REFUSED, SUFFIXES
 
-SUFFIXES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"}
+__all__ = ["Broken", "FileOptions", "Part", "TableFile", "open_table", "parts_of"]
 
-_BLOCK = 1 << 20
-_PARQUET_ROWS = 2000
-_GAP = re.compile(r"[ \t\r\n]*")
-_COMMA = re.compile(r"[ \t\r\n,]*")
-# JSON lines have no header, so the columns are those that the first rows have among them.
-_ROWS_FOR_COLUMNS = 100
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A row that could not be read: why, what the parser said, and the text as it stands in the file."""
-
-    reason: str
-    detail: str
-    text: str
+_TEXT = {".csv", ".tsv", ".json", ".jsonl", ".ndjson"}
 
 
-@dataclass(frozen=True)
-class TableFile:
-    """An open data file.
-
-    Attributes
-    ----------
-    path, format, encoding : "csv", "jsonl", "json" or "parquet"; the encoding is None for Parquet.
-    columns : names of the columns, in the file's order.
-    records : the rows, each a dict or a `Broken`, read from the file as they are asked for.
-    """
-
-    path: Path
-    format: str
-    encoding: str | None
-    columns: list[str]
-    records: Iterator[dict[str, Any] | Broken]
-
-
-def open_table(path: Path, wanted: Collection[str]) -> TableFile:
-    """Open a data file by its suffix; ``.json`` may hold an array of objects or one object a line.
+def open_table(path: Path | Part, wanted: Wanted, options: FileOptions | None = None) -> TableFile:
+    """Open a data file, packed or not, in any of the formats CSV, JSON lines, JSON, Parquet and Arrow.
 
     Blank lines are no rows.
 
     Parameters
     ----------
-    path : the file.
-    wanted : names of the columns that the caller will look at; a Parquet file reads no others.
+    path : the file, or one of several in an archive; see `parts_of`.
+    wanted : names of the columns that the caller will look at, by which a CSV header and the layout of a JSON file are
+        found; a Parquet or Arrow file reads no others. None: all there are.
+    options : what the configuration says of files; default None, all is found out.
 
-    Raises `UserError` where the file has no header, no JSON object or no known format.
+    Raises `UserError` where the file has no header, no JSON object or no known format, where it is damaged, and where
+    it could be read in two ways.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return _open_parquet(path, wanted)
-    if suffix not in SUFFIXES:
-        raise UserError(f"{path}: unknown format; expected one of {', '.join(sorted(SUFFIXES))}")
-    encoding = detect_encoding(path)
-    if suffix in {".csv", ".tsv"}:
-        return _open_csv(path, encoding, "\t" if suffix == ".tsv" else ",")
-    format = "json" if _starts_with_bracket(path, encoding) else "jsonl"
-    records = _json_array(path, encoding) if format == "json" else _json_lines(path, encoding)
-    first = list(itertools.islice(records, _ROWS_FOR_COLUMNS))
-    columns = list(dict.fromkeys(name for record in first if isinstance(record, dict) for name in record))
-    if not columns:
-        raise UserError(f"{path}: no JSON object in the first {_ROWS_FOR_COLUMNS} rows; expected an object a line")
-    return TableFile(path, format, encoding, columns, itertools.chain(first, records))
+    options = options or FileOptions()
+    if isinstance(path, Part):
+        part = path
+    else:
+        parts, _ = parts_of(path)
+        if len(parts) > 1:
+            raise UserError(f"{path}: holds {len(parts)} files; open them by `parts_of`")
+        part = parts[0]
+    first = require_readable(part)
+    suffix = part.ending()
+    if first.startswith(b"PAR1") or suffix == ".parquet":
+        return open_parquet(part, wanted)
+    if first.startswith((b"ARROW1", b"\xff\xff\xff\xff")) or suffix in {".arrow", ".feather"}:
+        return open_arrow(part, wanted)
+    start = first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if suffix in REFUSED or (suffix not in _TEXT and start not in (b"{", b"[")):
+        why = REFUSED.get(suffix, f"expected one of {', '.join(sorted(SUFFIXES))}, packed or not")
+        raise UserError(f"{part.name}: unknown format; {why}")
+    if suffix in {".csv", ".tsv"} and not _is_json(first):
+        return open_csv(part, wanted, options)
+    return open_json(part, wanted, options)
 
 
-def _open_text(path: Path, encoding: str, newline: str = "") -> TextIO:
-    return open(path, encoding="utf-8-sig" if encoding.startswith("utf-8") else encoding, newline=newline)
-
-
-def _open_csv(path: Path, encoding: str, delimiter: str) -> TableFile:
-    records = _csv_records(path, encoding, delimiter)
-    columns = next(records, None)
-    if not isinstance(columns, list):
-        raise UserError(f"{path}: no header line with the names of the columns")
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        raise UserError(f"{path}: the header names {', '.join(map(repr, twice))} more than once")
-    return TableFile(path, "csv", encoding, columns, records)
-
-
-def _csv_records(path: Path, encoding: str, delimiter: str) -> Iterator[Any]:
-    """Yield the header as a list, then each row as a dict or a `Broken`.
-
-    A quote that is opened and never closed would swallow the rows after it. The parser is therefore strict, and where
-    it fails, only the first line of what it took is given up; the others are read again.
-    """
-    header = None
-    with _open_text(path, encoding) as handle:
-        lines = _Lines(handle)
-        while True:
-            fields = lines.next_record(delimiter)
-            if fields is None:
-                return
-            if isinstance(fields, list):
-                if not fields:
-                    continue
-                if header is None:
-                    header = [name.strip() for name in fields]
-                    yield header
-                    continue
-                if len(fields) == len(header):
-                    yield dict(zip(header, fields, strict=True))
-                    continue
-                detail = f"{len(fields)} fields where the header has {len(header)}"
-                fields = Broken("wrong_field_count", detail, "".join(lines.taken).rstrip("\r\n"))
-            yield fields
-
-
-class _Lines:
-    """The lines of a CSV file, of which some can be given back."""
-
-    def __init__(self, handle: TextIO) -> None:
-        self._handle = handle
-        self._returned: list[str] = []
-        self.taken: list[str] = []
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._returned.pop() if self._returned else next(self._handle)
-        self.taken.append(line)
-        return line
-
-    def next_record(self, delimiter: str) -> list[str] | Broken | None:
-        """Return the next record's fields, [] for a blank line, a `Broken`, or None at the end of the file."""
-        self.taken = []
-        try:
-            return next(csv.reader(self, delimiter=delimiter, strict=True), None)
-        except csv.Error as error:
-            problem = str(error)
-        first = self.taken[0]
-        self._returned += reversed(self.taken[1:])
-        self.taken = [first]
-        try:
-            # A stray quote inside one line, as in «a,"b"c,d», is harmless to the lenient parser.
-            return next(csv.reader([first], delimiter=delimiter))
-        except csv.Error:
-            return Broken("bad_csv", problem, first.rstrip("\r\n"))
-
-
-def _json_lines(path: Path, encoding: str) -> Iterator[dict | Broken]:
-    with _open_text(path, encoding, newline="\n") as handle:
-        for line in handle:
-            text = line.strip()
-            if text:
-                yield _json_object(text)
-
-
-def _json_object(text: str) -> dict | Broken:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return Broken("bad_json", str(error), text)
-    return value if isinstance(value, dict) else Broken("bad_json", "not an object", text)
-
-
-def _starts_with_bracket(path: Path, encoding: str) -> bool:
-    with _open_text(path, encoding) as handle:
-        return handle.read(4096).lstrip().startswith("[")
-
-
-def _json_array(path: Path, encoding: str) -> Iterator[dict | Broken]:
-    """Yield the elements of one JSON array without holding the file in memory.
-
-    Raises `UserError` at a syntax error: after it nothing says where the next element starts.
-    """
-    decoder, position, done = json.JSONDecoder(), 0, 0
-    with _open_text(path, encoding) as handle:
-        buffer = handle.read(_BLOCK).lstrip()[1:]
-        while True:
-            start = _COMMA.match(buffer, position).end()
-            if buffer.startswith("]", start):
-                return
-            value, end, problem = _element(decoder, buffer, start)
-            if problem is None:
-                yield value if isinstance(value, dict) else Broken("bad_json", "not an object", buffer[start:end])
-                position, done = end, done + 1
-                continue
-            more = handle.read(_BLOCK)
-            if not more:
-                raise UserError(f"{path}: broken JSON after {done} elements of the array ({problem}); mend the file")
-            buffer, position = buffer[start:] + more, 0
-
-
-def _element(decoder: json.JSONDecoder, buffer: str, start: int) -> tuple[Any, int, str | None]:
-    """Return the element that begins at ``start``, where it ends, and why it is not whole, if it is not."""
-    try:
-        value, end = decoder.raw_decode(buffer, start)
-    except (ValueError, RecursionError) as error:
-        return None, start, str(error)
-    # The mark after an element proves that a number was not cut at the end of the buffer.
-    whole = buffer.startswith((",", "]"), _GAP.match(buffer, end).end())
-    return value, end, None if whole else "no comma or bracket after an element"
-
-
-def _open_parquet(path: Path, wanted: Collection[str]) -> TableFile:
-    try:
-        table = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file ({error}); fetch it again") from error
-    columns = table.schema_arrow.names
-    records = _parquet_records(path, table, [name for name in columns if name in wanted])
-    return TableFile(path, "parquet", None, columns, records)
-
-
-def _parquet_records(path: Path, table: pq.ParquetFile, columns: list[str]) -> Iterator[dict | Broken]:
-    batches = table.iter_batches(batch_size=_PARQUET_ROWS, columns=columns)
-    while True:
-        try:
-            batch = next(batches, None)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path}: damaged inside ({error}); fetch it again") from error
-        if batch is None:
-            return
-        try:
-            yield from batch.to_pylist()
-        except UnicodeDecodeError:
-            yield from (_parquet_row(batch, index) for index in range(batch.num_rows))
-
-
-def _parquet_row(batch: pa.RecordBatch, index: int) -> dict | Broken:
-    try:
-        return batch.slice(index, 1).to_pylist()[0]
-    except UnicodeDecodeError as error:
-        return Broken("bad_text", str(error), error.object.decode("utf-8", "backslashreplace"))
+def _is_json(first: bytes) -> bool:
+    """Tell whether the beginning of a file called CSV is that of objects all the same."""
+    start = first.lstrip(b"\xef\xbb\xbf \t\r\n")
+    inner = start[1:].lstrip()
+    return (start[:1] == b"{" and inner[:1] == b'"') or (start[:1] == b"[" and inner[:1] == b"{")

@@ -8,10 +8,11 @@ beside it.
 import fnmatch
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json, write_json
+from medscale.fetch.corpus_files import ending, in_order
 
 SCHEMA_VERSION = 1
 NAME = "manifest.json"
@@ -33,6 +34,7 @@ def write_manifest(
     root: str | os.PathLike | None = None,
     licence: str | None = None,
     files: Iterable[str] | None = None,
+    skipped: Iterable[str] = (),
 ) -> Path:
     """Hash the files of a model or data set and write ``folder/manifest.json``.
 
@@ -46,28 +48,28 @@ def write_manifest(
     root : absolute folder of files that stay where they are (sources "local" and "file"); default None, ``folder``.
     licence : the licence as the source states it; default None, not stated.
     files : paths relative to the root; default every file below it that is not hidden, except the manifest.
+    skipped : what lies among the files and is no part of the corpus, each with the reason; default nothing.
 
     Returns the manifest's path.
     """
     base = Path(folder if root is None else root)
-    names = sorted(_visible_files(base) if files is None else {Path(name).as_posix() for name in files})
+    found = set(_visible_files(base) if files is None else (Path(name).as_posix() for name in files))
+    names = in_order(found) if kind == "data" else sorted(found)
     entries = [
         {"path": name, "size": (base / name).stat().st_size, "sha256": sha256_file(base / name)} for name in names
     ]
     path = Path(folder) / NAME
     relocate(path, root)
-    write_json(
-        path,
-        {
-            "schema_version": SCHEMA_VERSION,
-            "kind": kind,
-            "source": source,
-            "id": id,
-            "revision": revision,
-            "files": entries,
-            "licence": licence,
-        },
-    )
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "source": source,
+        "id": id,
+        "revision": revision,
+        "files": entries,
+        "licence": licence,
+    }
+    write_json(path, manifest | ({"skipped": list(skipped)} if skipped else {}))
     return path
 
 
@@ -101,15 +103,20 @@ def root_of(path: str | os.PathLike) -> Path:
 def content_of(manifest: dict) -> str:
     """Return the SHA-256 of what a manifest's files are to a result, wherever they lie and wherever they came from.
 
-    Of a model count the names and bytes of the files that it is loaded from. Of a corpus count the bytes and the ending
-    by which it is read, but not its name.
+    Of a model count the names and bytes of the files that it is loaded from. Of a corpus count the bytes of its files
+    in their order and the endings by which they are read, but not their names; where there are several, also the
+    folders that they lie in, which may name departments.
     """
     if manifest["kind"] == "model":
         files = [
             entry for entry in manifest["files"] if not any(fnmatch.fnmatchcase(entry["path"], s) for s in SAYINGS)
         ]
         return sha256_json(sorted([entry["path"], entry["sha256"]] for entry in files))
-    return sha256_json([[Path(entry["path"]).suffix.lower(), entry["sha256"]] for entry in manifest["files"]])
+    files = [[ending(entry["path"]), entry["sha256"]] for entry in manifest["files"]]
+    if len(files) > 1:
+        folders = [PurePosixPath(entry["path"]).parent.as_posix() for entry in manifest["files"]]
+        files = [[*file, *([] if folder == "." else [folder])] for file, folder in zip(files, folders, strict=True)]
+    return sha256_json(files)
 
 
 def fetched_for(path: str | os.PathLike) -> dict | None:

@@ -15,6 +15,7 @@ from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json
 from medscale.base.settings import as_json
 from medscale.base.study import files_of, folder_name, runs_of
+from medscale.fetch.corpus_files import OwnFiles, own_corpus
 from medscale.fetch.hashes import Hashes
 from medscale.fetch.manifest import (
     BOOKKEEPING,
@@ -46,7 +47,7 @@ class Source(NamedTuple):
         manifest: the manifest.json of the files, under the folder of resources.
         copy: the study's own copy of it, with the digest of the bytes that its results were made with.
         request: what is asked for; see `request_of`.
-        own: the user's own folder or file; None for what is fetched or made.
+        own: the user's own folder of a model, or files of a corpus; None for what is fetched or made.
         own_content: the digest of its bytes; None for what is fetched or made.
     """
 
@@ -54,7 +55,7 @@ class Source(NamedTuple):
     manifest: str
     copy: str
     request: dict[str, Any]
-    own: Path | None = None
+    own: Path | OwnFiles | None = None
     own_content: str | None = None
 
     def known(self) -> str | None:
@@ -102,13 +103,16 @@ def source_of(config: dict, section: str, conditions: Path) -> Source:
     """
     settings, resources = config[section], config["paths"]["resources"]
     kind = settings["source"]
-    name = kind if kind in MADE else folder_name(settings["path" if kind in OWN else "id"])
+    own = own_path(section, settings["path"]) if kind in OWN else None
+    if isinstance(own, OwnFiles):
+        name = folder_name(own.id)
+    else:
+        name = kind if kind in MADE else folder_name(settings["path" if own else "id"])
     manifest = f"{resources}/{FOLDERS[section]}/{name}/manifest.json"
     copy = f"{config['paths']['results']}/data/{COPIES[section]}"
     request = request_of(section, settings, conditions)
-    if kind not in OWN:
+    if own is None:
         return Source(section, manifest, copy, request)
-    own = own_path(section, settings["path"])
     content = own_content(section, own, Hashes(f"{resources}/{BOOKKEEPING}/sha256.json"))
     return Source(section, manifest, copy, request, own, content)
 
@@ -139,28 +143,27 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
     return {"source": kind, **{key: settings[key] for key in keys}}
 
 
-def own_path(section: str, path: str | None) -> Path:
-    """Return the absolute path of the user's own model folder or corpus file; `UserError` if it is not there."""
+def own_path(section: str, path: str | list[str] | None) -> Path | OwnFiles:
+    """Return the user's own model folder or the files of his corpus; `UserError` if there are none."""
+    if section == "data":
+        return own_corpus(path)
     if not path:
-        what = "folder of the model" if section == "model" else "file of questions and answers"
-        kind = "local" if section == "model" else "file"
-        raise UserError(f"{section}.path is not set; with {section}.source: {kind} it is the {what}")
+        raise UserError("model.path is not set; with model.source: local it is the folder of the model")
     found = Path(path).expanduser().absolute()
-    if section == "model" and not found.is_dir():
+    if not found.is_dir():
         raise UserError(f"model.path: {found} is not a folder")
-    if section == "data" and not found.is_file():
-        raise UserError(f"data.path: {found} is {'a folder' if found.is_dir() else 'not there'}; name one file")
     return found
 
 
-def own_content(section: str, path: Path, hashes: Hashes) -> str:
-    """Return the digest of the user's own model folder or corpus file, as `manifest.content_of` has it."""
-    if section == "model":
-        names = model_files([file.name for file in path.iterdir() if file.is_file()], f"model.path, {path}")
-        files = [path / name for name in names]
+def own_content(section: str, own: Path | OwnFiles, hashes: Hashes) -> str:
+    """Return the digest of the user's own model folder or corpus, as `manifest.content_of` has it."""
+    if isinstance(own, OwnFiles):
+        root, names = own.root, own.names
     else:
-        files = [path]
-    return content_of({"kind": section, "files": [{"path": f.name, "sha256": hashes.sha256(f)} for f in files]})
+        root = own
+        names = model_files([file.name for file in own.iterdir() if file.is_file()], f"model.path, {own}")
+    files = [{"path": name, "sha256": hashes.sha256(root / name)} for name in names]
+    return content_of({"kind": section, "files": files})
 
 
 def folder_content(config: dict, folder: str | None) -> str | None:
@@ -173,17 +176,18 @@ def folder_content(config: dict, folder: str | None) -> str | None:
     return sha256_json([[file.relative_to(path).as_posix(), hashes.sha256(file)] for file in files])
 
 
-def point_to_own(section: str, own: Path, manifest: Path) -> None:
-    """Write the manifest of the user's own model folder or corpus file, which stays where it is."""
+def point_to_own(section: str, own: Path | OwnFiles, manifest: Path) -> None:
+    """Write the manifest of the user's own model folder or corpus, which stays where it is."""
     folder = manifest.parent
     try:
-        if section == "model":
+        if isinstance(own, OwnFiles):
+            told = {"id": own.id, "root": own.root, "files": own.names, "skipped": own.skipped}
+            write_manifest(folder, kind="data", source="file", **told)
+        else:
             files = model_files([path.name for path in own.iterdir() if path.is_file()], f"model.path, {own}")
             require_shards(own, f"model.path, {own}")
             licence = licence_of(own)
             write_manifest(folder, kind="model", source="local", id=own.name, root=own, licence=licence, files=files)
-        else:
-            write_manifest(folder, kind="data", source="file", id=own.name, root=own.parent, files=[own.name])
     except PermissionError as error:
         raise UserError(f"{section}.path: {error.filename} may not be read; change its permissions") from error
 
@@ -193,11 +197,12 @@ def follow(*sources: Source) -> None:
     for source in sources:
         if source.own is None or not source.is_the_same():
             continue
-        manifest = Path(source.manifest)
-        root, name = (source.own, None) if source.section == "model" else (source.own.parent, source.own.name)
+        manifest, own = Path(source.manifest), source.own
+        root, names = (own.root, own.names) if isinstance(own, OwnFiles) else (own, None)
         known = read_manifest(manifest) if manifest.is_file() else None
-        if known is None or content_of(known) != source.own_content or (name and known["files"][0]["path"] != name):
-            point_to_own(source.section, source.own, manifest)
+        renamed = known and names and [file["path"] for file in known["files"]] != names
+        if known is None or content_of(known) != source.own_content or renamed:
+            point_to_own(source.section, own, manifest)
         elif root != root_of(manifest):
             relocate(manifest, root)
 

@@ -15,6 +15,7 @@ from medscale.data.cleaning import Rules, clean_row
 from medscale.data.columns import Columns
 from medscale.data.corpus import Corpus
 from medscale.data.questions import Question
+from medscale.data.table_files import FileOptions
 
 MEDIAN, SIGMA, ANSWER_SHARE = 173.0, 0.1865, 0.57
 """The default: log-normal with mean 176 tokens and 99th percentile 267, answers 57 % of a row, as in the Toyhom data
@@ -93,7 +94,7 @@ def _from_corpus(manifest: Path, reading: dict[str, Any], chat: Any, max_length:
     rules = Rules(ANY, ANY, False, reading["turns"], reading["system"], reading["lists"])
     records, questions, answers = 0, [], []
     try:
-        for record in Corpus(manifest, columns).rows(CORPUS_ROWS):
+        for record in Corpus(manifest, columns, options=FileOptions(**reading["files"])).rows(CORPUS_ROWS):
             cleaned = clean_row(record, rules)
             records += bool(cleaned.samples)
             questions += [Question(each.question, each.history, cleaned.system) for each in cleaned.samples]

@@ -1,7 +1,7 @@
 """Which layout a file has: that of the configured columns, one that its columns show, or the one that was set."""
 
 import functools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,26 @@ MEANINGFUL = frozenset([*_HISTORY, *_SYSTEM, *_TURNS, *_PARTS])
 """Columns without which a question may say something else: one of them that holds something is used or is named."""
 
 
-class Wanted:
-    """The columns of a file that a reader has to hand over: those that are used, and those that are looked after."""
+class Wanted(Collection[str]):
+    """The columns of a file that a reader has to hand over: those that are used, and those that are looked after.
+
+    What it lists are the configured ones, by which a reader knows a header.
+    """
 
     def __init__(self, columns: Columns) -> None:
         known = (name for layout in RECOGNISED for name in layout.shown_by.split("'")[1::2])
         optional = (columns.history, columns.system, columns.conversation)
+        self._configured = columns.names
         self._names = {*columns.names, *known, *(name for name in optional if name is not None)}
 
     def __contains__(self, name: object) -> bool:
         return name in self._names or is_meaningful(str(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._configured)
+
+    def __len__(self) -> int:
+        return len(self._configured)
 
 
 def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:

@@ -1,0 +1,70 @@
+"""The rows of a CSV file; one that is not well formed is handed on as broken and takes no other with it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from medscale.base.errors import UserError
+from medscale.data.files.csv_dialect import find_dialect
+from medscale.data.files.csv_lines import Dialect, Lines
+from medscale.data.files.parts import Part
+from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
+from medscale.data.files.text import encoding_of, lines_of, open_text
+
+
+def open_csv(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
+    """Open a CSV file; see `table_files.open_table`."""
+    encoding = encoding_of(part, options.encoding)
+    dialect = find_dialect(part, encoding, wanted, options)
+    if dialect is None:
+        raise UserError(f"{part.name}: no header line with the names of the columns")
+    rows = _rows(part, encoding, dialect)
+    columns = next(rows)
+    twice = sorted({name for name in columns if columns.count(name) > 1 and (wanted is None or name in wanted)})
+    if twice:
+        raise UserError(f"{part.name}: the header names {', '.join(map(repr, twice))} more than once")
+    return TableFile(part.name, "csv", encoding, columns, rows, part.packing(), dialect.told())
+
+
+def _rows(part: Part, encoding: str, dialect: Dialect) -> Iterator[Any]:
+    """Yield the names of the columns, then each row as a dict or a `Broken`.
+
+    A quote that is opened and never closed would swallow the rows after it. The parser is therefore strict, and where
+    it fails, only the first line of what it took is given up; the others are read again.
+    """
+    names: list[str] = []
+    width = 0
+    with open_text(part, encoding) as handle:
+        lines = Lines(lines_of(part, handle), dialect)
+        for _ in range(dialect.header - 1):
+            next(lines)
+        while (fields := lines.next_record(width)) is not None:
+            if isinstance(fields, list):
+                if not fields:
+                    continue
+                if not names:
+                    names = _named(fields)
+                    width = len(names)
+                    yield names
+                    continue
+                row = _row(names, fields)
+                if row is not None:
+                    yield row
+                    continue
+                detail = f"line {lines.number}: {len(fields)} fields where the header has {width}"
+                fields = Broken("wrong_field_count", detail, lines.text())
+            yield fields
+
+
+def _named(fields: list[str]) -> list[str]:
+    """Return the names of a header; blank ones at its end, as spreadsheets leave them, are no columns."""
+    names: list[str] = [name.strip() for name in fields]
+    while len(names) > 1 and not names[-1]:
+        names.pop()
+    return [name or f"(column {place})" for place, name in enumerate(names, 1)]
+
+
+def _row(names: list[str], fields: list[str]) -> dict[str, str] | None:
+    """Return a row, or None where it has not as many fields as the header; empty ones at its end do not count."""
+    if len(fields) < len(names) or any(fields[len(names) :]):
+        return None
+    return dict(zip(names, fields, strict=False))

@@ -1,0 +1,75 @@
+"""What reading a data file gives: its rows, one by one, and what it turned out to be."""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medscale.base.errors import UserError
+
+Wanted = Collection[str] | None
+"""Names of the columns that a caller will look at; None where he wants them all."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A row that could not be read: why, what the parser said, and the text as it stands in the file."""
+
+    reason: str
+    detail: str
+    text: str
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """An open data file.
+
+    Attributes
+    ----------
+    path : the file; in an archive, its path and the member's, as in ``data.zip/内科.csv``.
+    format, encoding : "csv", "jsonl", "json", "parquet" or "arrow"; the encoding is None for the last two.
+    columns : names of the columns, in the file's order.
+    records : the rows, each a dict or a `Broken`, read from the file as they are asked for.
+    compression : how it is packed, outermost first, as in "zip" or "zip, gz"; None where it is not.
+    dialect : how a CSV or JSON file is laid out, as far as that had to be found out.
+    notes : oddities that were met and mended, for the report; complete when the last row was read.
+    """
+
+    path: Path
+    format: str
+    encoding: str | None
+    columns: list[str]
+    records: Iterator[dict[str, Any] | Broken]
+    compression: str | None = None
+    dialect: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What the configuration says of files that cannot be told from themselves; None is found out.
+
+    Attributes
+    ----------
+    encoding : of text files.
+    delimiter, quote_escape, header : of CSV files: the character between fields; "double" or "backslash", how a quote
+        inside quotes is written; the number of the line with the names, from 1.
+    rows_key : of JSON files that are one object: the key that the rows stand under, with dots for keys in keys.
+    department_folder : which folder of a file's path is its department: 1 is the one that it lies in, 2 the one above.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    quote_escape: str | None = None
+    header: int | None = None
+    rows_key: str | None = None
+    department_folder: int | None = None
+
+    @classmethod
+    def from_json(cls, text: str) -> "FileOptions":
+        """Read what `settings.file_settings` made of the section ``data``; `UserError` for an unknown name."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"--files: {error}; must be a JSON map with {', '.join(vars(cls()))}") from error

@@ -1,0 +1,292 @@
+"""Which files a corpus is made of: names that hold rows, their order, and the user's own files that `data.path` means.
+
+A name decides no more than whether a file is looked at; what it holds is found out when it is read. Everything here is
+a function of names, so the same rules hold for a folder of one's own and for the list of files of a hub.
+"""
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from medscale.base.errors import UserError
+
+SUFFIXES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather"}
+COMPRESSIONS = {".gz", ".zip", ".xz", ".zst", ".bz2"}
+_PROSE = {
+    **dict.fromkeys(
+        (".docx", ".doc", ".wps", ".odt", ".rtf"), "a text document; bring its rows into CSV or JSON lines"
+    ),
+    ".txt": "plain text; rename it to .csv, .tsv or .jsonl if that is what it holds",
+}
+_DATABASES, _ARCHIVES = (".db", ".sqlite", ".sqlite3", ".mdb"), (".rar", ".7z", ".tar", ".tgz")
+REFUSED = {
+    **_PROSE,
+    **dict.fromkeys(
+        (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".et"), "a spreadsheet; save each sheet as CSV (UTF-8)"
+    ),
+    ".xml": "XML; convert its rows to CSV or JSON lines",
+    ".sql": "a database dump; export the table as CSV",
+    **dict.fromkeys(_DATABASES, "a database; export the table as CSV"),
+    **dict.fromkeys(_ARCHIVES, "an archive of a kind that is not read; unpack it and name the folder"),
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".npy", ".npz", ".pt"), "a file of Python objects; save its rows as JSON lines"
+    ),
+}
+"""What may hold rows but is not read, and what to do with it. Among files that are read, prose is passed over."""
+
+DOCUMENTS = re.compile(r"(readme|licen[cs]e|notice|changelog|citation|requirements|说明|使用说明)", re.IGNORECASE)
+BOOKS = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "configuration.json"}
+"""What `datasets` and the hubs write beside the rows."""
+
+WILD = re.compile(r"[*?\[]")
+
+
+class OwnFiles(NamedTuple):
+    """The user's own files.
+
+    Attributes:
+        root: the folder that they lie below.
+        names: paths relative to it, in the order in which they are read.
+        skipped: others that lie among them, each with the reason in brackets.
+        id: the name of the file or of the folder.
+    """
+
+    root: Path
+    names: list[str]
+    skipped: list[str]
+    id: str
+
+
+def ending(name: str) -> str:
+    """Return by what a file is read: its suffix, and the one before it too if the last says how it is compressed.
+
+    >>> ending("内科.v2/a.CSV"), ending("a.jsonl.gz"), ending("b.zip")
+    ('.csv', '.jsonl.gz', '.zip')
+    """
+    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS and len(suffixes) > 1:
+        inner = suffixes[-2] if suffixes[-2] in SUFFIXES | REFUSED.keys() else ""
+        return inner + suffixes[-1]
+    return suffixes[-1] if suffixes else ""
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return paths in the order in which their rows count: by folder and name, numbers by their value.
+
+    >>> in_order(["b/a", "a10", "a2.csv", "b"])
+    ['a2.csv', 'a10', 'b', 'b/a']
+    """
+
+    def key(name: str) -> tuple:
+        # Some file systems take letters with accents apart; that must not change the order.
+        parts = unicodedata.normalize("NFC", name).split("/")
+        numbered = [
+            [(int(p), "") if p.isdecimal() and p.isascii() else (-1, p) for p in pieces(part)] for part in parts
+        ]
+        return numbered, name
+
+    def pieces(part: str) -> list[str]:
+        return [piece for piece in re.split(r"([0-9]+)", part) if piece]
+
+    return sorted(names, key=key)
+
+
+def passed_over(name: str) -> str | None:
+    """Return why a file that lies among data is no part of the corpus, or None where it is one.
+
+    Raises `UserError` for a file that may hold rows in a format that is not read, which must not be missing in silence.
+    """
+    path = PurePosixPath(name)
+    if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+        return "hidden"
+    if path.name.startswith("~$"):
+        return "of an open editor"
+    if path.name in BOOKS:
+        return "says how rows are kept"
+    kind = ending(name)
+    if DOCUMENTS.match(path.name) and kind not in SUFFIXES:
+        return "no data file"
+    inner = kind.removesuffix(path.suffix.lower()) if path.suffix.lower() in COMPRESSIONS else kind
+    for suffix in (kind, inner):
+        if suffix in _PROSE:
+            return _PROSE[suffix]
+        if suffix in REFUSED:
+            raise UserError(f"{name}: {REFUSED[suffix]}. To leave it out, name the others, as in data/**/*.csv")
+    if path.suffix.lower() in COMPRESSIONS and name.lower().endswith(tuple(f".tar{c}" for c in COMPRESSIONS)):
+        raise UserError(f"{name}: {REFUSED['.tar']}")
+    return None if path.suffix.lower() in SUFFIXES | COMPRESSIONS else "no data file"
+
+
+def divide(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the names that are part of a corpus, in order, and the others, each with the reason in brackets."""
+    taken, skipped = [], []
+    for name in in_order(names):
+        reason = passed_over(name)
+        if reason is None:
+            taken.append(name)
+        else:
+            skipped.append(f"{name} ({reason})")
+    return taken, skipped
+
+
+def select(wanted: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return which of a list of paths a path, a folder or a pattern means, and which it passes over.
+
+    A path that is there is taken as it is, whatever it looks like. In a pattern ``*`` and ``?`` stand for characters
+    of one name, ``[ab]`` for one of them, and ``**/`` for any folders or none.
+    """
+    names = list(names)
+    plain = wanted.removeprefix("./").rstrip("/")
+    if plain in names:
+        if reason := REFUSED.get(PurePosixPath(plain).suffix.lower()):
+            raise UserError(f"{plain}: {reason}")
+        return [plain], []
+    below = [name for name in names if plain in ("", ".") or name.startswith(plain + "/")]
+    if below:
+        return divide(below)
+    return divide(name for name in names if WILD.search(plain) and _pattern(plain).fullmatch(name))
+
+
+def _pattern(wanted: str) -> re.Pattern:
+    made = ""
+    for token in re.findall(r"\*\*/|\*+|\?|\[!?\]?[^\]/]*\]|.", wanted, re.DOTALL):
+        if token == "**/":
+            made += "(?:[^/]+/)*"
+        elif token.startswith("*"):
+            made += "[^/]*" if token == "*" else ".*"
+        elif token == "?":
+            made += "[^/]"
+        elif len(token) > 1:
+            inner = token[1:-1].replace("\\", r"\\").replace("[", r"\[").replace("&&", r"\&&")
+            made += f"[{'^' + inner[1:] if inner.startswith('!') else inner}]"
+        else:
+            made += re.escape(token)
+    return re.compile(made, re.DOTALL)
+
+
+def own_corpus(path: str | list[str] | None) -> OwnFiles:
+    """Return the user's own files that ``data.path`` means: a file, a folder, a pattern, or a list of these.
+
+    Raises `UserError` that names the path where there is nothing to be read.
+    """
+    given = [path] if isinstance(path, str) else list(path or [])
+    if not given or not all(given):
+        raise UserError(
+            "data.path is not set; with data.source: file it is the file of questions and answers, or a folder, "
+            "a pattern such as data/**/*.csv, or a list of these"
+        )
+    bases, found, skipped = [], {}, {}
+    for one in given:
+        base, files, passed = _one(Path(os.path.abspath(os.path.expanduser(one))))
+        bases.append(base)
+        found |= dict.fromkeys(files)
+        skipped |= passed
+    root = Path(os.path.commonpath(bases))
+    kept, seen = [], {}
+    for name in in_order(os.path.relpath(file, root).replace(os.sep, "/") for file in found):
+        facts = (root / name).stat()
+        twin = seen.setdefault((facts.st_dev, facts.st_ino), name)
+        if twin != name:
+            skipped[root / name] = f"the same file as {twin}"
+        elif facts.st_size == 0 and len(found) > 1:
+            skipped[root / name] = "empty"
+        else:
+            kept.append(name)
+    if not kept:
+        shown = ", ".join(f"{file.name} ({why})" for file, why in list(skipped.items())[:10])
+        raise UserError(f"data.path: {', '.join(given)} has no file with rows{f', only {shown}' if shown else ''}")
+    told = in_order(f"{os.path.relpath(file, root)} ({why})" for file, why in skipped.items() if file not in kept)
+    single = len(given) == 1 and (root / kept[0]) == Path(os.path.abspath(os.path.expanduser(given[0])))
+    return OwnFiles(root, kept, told, kept[0] if single else root.name or "files")
+
+
+def _one(path: Path) -> tuple[Path, list[Path], dict[Path, str]]:
+    """Return the fixed folder of one path, the files that it means, and those that it passes over with the reason."""
+    if path.is_file():
+        if reason := REFUSED.get(path.suffix.lower()):
+            raise UserError(f"data.path: {path} is {reason}")
+        return path.parent, [path], {}
+    if path.is_dir():
+        files = list(_walk(path))
+        if not files:
+            raise UserError(f"data.path: {path} is a folder without files; name the folder or file that holds the rows")
+        return path, *_divided(path, [file.relative_to(path).as_posix() for file in files])
+    fixed = path
+    while WILD.search(fixed.as_posix()) and not fixed.is_dir():
+        fixed = fixed.parent
+    if fixed == path:
+        raise UserError(f"data.path: {path} is not there; name a file, a folder or a pattern such as data/**/*.csv")
+    if not fixed.is_dir():
+        raise UserError(f"data.path: {path} matches nothing, because there is no folder {fixed}")
+    pattern = _pattern(path.relative_to(fixed).as_posix())
+    names = [file.relative_to(fixed).as_posix() for file in _walk(fixed)]
+    matched = [name for name in names if pattern.fullmatch(name)]
+    if not matched:
+        raise UserError(
+            f"data.path: {path} matches no file; `*` stands for characters of one name, `**/` for any folders"
+        )
+    return fixed, *_divided(fixed, matched)
+
+
+def _divided(folder: Path, names: list[str]) -> tuple[list[Path], dict[Path, str]]:
+    """Divide the files below a folder into those of the corpus and others, of saved data sets by what these say."""
+    strays = set()
+    for name in names:
+        if PurePosixPath(name).name == "state.json":
+            strays |= _strays(folder, PurePosixPath(name).parent, names)
+    taken, skipped = [], {folder / name: "no part of the saved data set" for name in strays}
+    for name in names:
+        try:
+            reason = None if name in strays else passed_over(name)
+        except UserError as error:
+            raise UserError(f"data.path: {folder}/{error}") from None
+        if name not in strays and reason is None:
+            taken.append(folder / name)
+        elif reason:
+            skipped[folder / name] = reason
+    return taken, skipped
+
+
+def _strays(folder: Path, saved: PurePosixPath, names: list[str]) -> set[str]:
+    """Return the Arrow files in the folder of a saved data set that it does not name: older shards, caches."""
+    try:
+        state = json.loads((folder / saved / "state.json").read_text(encoding="utf-8"))
+        named = {entry["filename"] for entry in state["_data_files"]}
+    except (ValueError, KeyError, TypeError):
+        return set()  # another file of this name
+    absent = [name for name in named if not (folder / saved / name).is_file()]
+    if absent:
+        raise UserError(
+            f"data.path: {folder / saved}/state.json names {', '.join(sorted(absent))}, which is not there; "
+            "save the data set again"
+        )
+    here = [name for name in names if PurePosixPath(name).parent == saved and name.endswith(".arrow")]
+    return {name for name in here if PurePosixPath(name).name not in named}
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, and hidden folders unopened; links are followed, but into no folder twice."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
+        facts = os.stat(place)
+        if (facts.st_dev, facts.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        hidden = [name for name in folders if passed_over(name) == "hidden"]
+        yield from (Path(place, name) for name in hidden)  # named as a whole: nobody wants the list of .git
+        folders[:] = sorted(set(folders) - set(hidden))
+        for name in sorted(files):
+            path = Path(place, name)
+            if path.is_file():
+                yield path
+            elif path.is_symlink() and passed_over(path.name) is None:
+                raise UserError(f"data.path: {path} is a link to {os.readlink(path)}, which is not there")
+
+
+def _unreadable(error: OSError) -> None:
+    raise UserError(f"data.path: {error.filename} may not be read; change its permissions") from error
