@@ -182,6 +182,14 @@ def _of_object(part: Part, found: list[Member], wanted: Wanted, rows_key: str | 
         rows = [member for member in top if member.kind == "object" and member.first == "object"]
         if len(rows) == len(top) and rows:
             return _by_name(part, top, columns)
+    known = [member.path[0] for member in rows if wanted is not None and member.path[0] in wanted]
+    if known and part.name.suffix.lower() != ".json":
+        return _ONE  # a line, of which one column holds a list of objects, such as the turns of a dialogue
+    if known and len(rows) == 1:
+        raise UserError(
+            f"{part.name}: may be one row with a list in its column {known[0]!r}, or have its rows there; set "
+            f"data.json.rows_key: {known[0]} for rows, or put brackets around the one row"
+        )
     if len(rows) == 1:
         return _under(rows[0])
     if rows:
