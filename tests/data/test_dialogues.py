@@ -216,6 +216,18 @@ def test_history_and_system_of_alpaca_are_used(tmp_path):
     assert list(ignoring.kept[0]) == ["id", "question", "answer", "department"]
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_a_column_of_any_file_that_changes_the_meaning_is_used_or_named(tmp_path, name):
+    questions, answers = zip(topic(1), topic(2), strict=True)
+    frame = pd.DataFrame({"q": questions, "a": answers, "Instruction": ["", "请用英文回答"], "score": [1, 2]})
+    columns = {"question": "q", "answer": "a"}
+    with pytest.raises(UserError, match=r"record 2: the column 'Instruction' is not used, holds '请用英文回答'"):
+        Cleaned(tmp_path / "a", written(frame, name), name=name, columns=columns)
+    columns["question"] = ["Instruction", "q"]
+    used = Cleaned(tmp_path / "b", written(frame, name), name=name, columns=columns)
+    assert [question for question, _ in used.texts()] == [questions[0], f"请用英文回答\n{questions[1]}"]
+
+
 def dialogue(*turns, **more) -> RawRow:
     return RawRow(1, (), None, None, dialogue=share(*turns), is_dialogue=True, **more)
 

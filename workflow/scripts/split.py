@@ -50,12 +50,12 @@ class Rows:
 
     Attributes
     ----------
-    texts : the question of each row in its context; after these, beginnings of dialogues, see `near.beginnings`.
+    questions : the question of each row in its context; after these, beginnings of dialogues, see `near.beginnings`.
     beginnings : the row that each of the latter is of.
     dialogues : pairs of rows of one dialogue.
     """
 
-    texts: TextStore
+    questions: TextStore
     departments: list[str]
     ranks: np.ndarray
     beginnings: list[int] = field(default_factory=list)
@@ -74,10 +74,10 @@ def main() -> None:
     rows, families = read(args)
     compared = rounds = 0
     while True:
-        labels = families.labels()[: len(rows.departments)]
+        labels = labels_of(rows, families)
         parts = assign_parts(labels, rows.departments, rows.ranks, args.test_size, args.validation_size)
         of_texts = parts[rows.owners]
-        leakage = crossing_pairs(rows.texts, of_texts, np.flatnonzero(of_texts != POOL), args.similarity_threshold)
+        leakage = crossing_pairs(rows.questions, of_texts, np.flatnonzero(of_texts != POOL), args.similarity_threshold)
         rounds, compared = rounds + 1, compared + leakage.compared
         if not len(leakage.pairs):
             break
@@ -89,7 +89,7 @@ def main() -> None:
         for name, part in PARTS.items()
     }
     write_parts(args, numbers)
-    summary = report(args, rows, labels, numbers, proof)
+    summary = report(args, rows, families, numbers, proof)
     write_json(args.report, summary)
     print(", ".join(f"{name} {len(rows)}" for name, rows in numbers.items()))
     for warning in summary["warnings"]:
@@ -128,13 +128,18 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
 
     def marks_of_rows() -> Iterator[Marks]:
         for texts, found in ordered_map(comparable_marks, questions(), max(1, args.threads)):
-            rows.texts.extend_bytes(texts)
+            rows.questions.extend_bytes(texts)
             yield found
 
-    families = near_duplicate_components(rows.texts, args.similarity_threshold, marks_of_rows())
+    families = near_duplicate_components(rows.questions, args.similarity_threshold, marks_of_rows())
     families.join(rows.dialogues)
     families.join((row, len(rows.departments) + place) for place, row in enumerate(rows.beginnings))
     return rows, families
+
+
+def labels_of(rows: Rows, families: Components) -> np.ndarray:
+    """Return the family of each row; the beginnings of dialogues stand behind the rows and are no rows."""
+    return families.labels()[: len(rows.departments)]
 
 
 def comparable_marks(questions: Sequence[str]) -> tuple[list[bytes], Marks]:
@@ -184,13 +189,13 @@ def require_enough_rows(args: argparse.Namespace, rows: int) -> None:
 
 def report(
     args: argparse.Namespace,
-    read: Rows,
-    labels: np.ndarray,
+    all_rows: Rows,
+    families: Components,
     rows: dict[str, np.ndarray],
     proof: dict[str, int],
 ) -> dict[str, Any]:
-    departments = read.departments
-    rows_of_family = np.unique(labels, return_counts=True)[1]
+    departments = all_rows.departments
+    rows_of_family = np.unique(labels_of(all_rows, families), return_counts=True)[1]
     largest = int(rows_of_family.max())
     return {
         "schema_version": 1,
@@ -206,8 +211,8 @@ def report(
             "largest": largest,
         },
         "dialogues": {
-            "of_several_samples": len({first for first, _ in read.dialogues}),
-            "samples_in_them": len({row for pair in read.dialogues for row in pair}),
+            "of_several_samples": len({first for first, _ in all_rows.dialogues}),
+            "samples_in_them": len({row for pair in all_rows.dialogues for row in pair}),
         },
         "proof": proof,
         "answers_also_in_pool": {

@@ -1,21 +1,19 @@
 """Cleaning one record: from the values in the file to questions with answers, or to the reason why it is dropped."""
 
 import functools
-import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
 from medscale.data.layouts.history import read_history
 from medscale.data.layouts.turns import Dialogue, Odd, Turn, read_dialogue
+from medscale.data.question_parts import join_parts
 from medscale.data.raw_rows import RawRow
 from medscale.data.text_cleaning import clean_text, is_broken, is_placeholder
 from medscale.data.values import NotText, described, is_scalar, text_of
 
 _DETAIL = 250
-_EDGE_PUNCTUATION = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 @dataclass(frozen=True)
@@ -218,27 +216,6 @@ def _judge_turn(question: str, answer: str, rules: Rules) -> tuple[str | None, s
 def _may_be_history(reason: str) -> bool:
     """Tell whether a turn that is dropped for this reason may stand before others."""
     return not reason.startswith(("empty_", "broken_", "long_"))
-
-
-def join_parts(parts: Sequence[str], numbers: Sequence[bool] = ()) -> str:
-    """Join the cleaned parts of a question by line ends, without saying anything twice.
-
-    Placeholders are left out, and so is a part that another one contains, punctuation at its ends aside: with the
-    title «能吃党参吗？» the description «我有高血压，能吃党参吗» is the whole question. Where nothing else remains, the
-    longest placeholder is returned, so that it can be named as the reason. ``numbers`` tells which parts were numbers
-    in the file: 33 is an age and no placeholder.
-    """
-    numbers = numbers or [False] * len(parts)
-    real = [part for part, number in zip(parts, numbers, strict=True) if number or not is_placeholder(part)]
-    if not real:
-        return max(parts, key=len, default="")
-    cores = [_EDGE_PUNCTUATION.sub("", part) for part in real]
-
-    def is_said_by(core: str, index: int, other: int) -> bool:
-        return core in cores[other] and (core != cores[other] or other < index)
-
-    said = [any(is_said_by(core, i, j) for j in range(len(real)) if j != i) for i, core in enumerate(cores)]
-    return "\n".join(part for part, doubled in zip(real, said, strict=True) if not doubled)
 
 
 def clean_department(value: Any) -> str | None:
