@@ -190,6 +190,17 @@ class TestQuotes:
         assert [row.text for row in rows[:-1]] == ['"第一行', '他说"你好"', '第三行",休息']
 
 
+def test_a_line_of_spaces_is_no_row(tmp_path):
+    assert read(tmp_path, "question,answer\n  \t\n头疼,休息\n")[1] == [("头疼", "休息")]
+
+
+@pytest.mark.parametrize("rows", ['"头疼", "休息,多喝水"\n乏力, "睡觉"\n', '头疼, "休息,多喝水"\n"乏力", 睡觉\n'])
+def test_a_space_before_a_quote_belongs_to_neither(tmp_path, rows):
+    opened, found = read(tmp_path, '"question", "answer"\n' + rows)
+    assert found == [("头疼", "休息,多喝水"), ("乏力", "睡觉")]
+    assert opened.dialect["space_after_delimiter"] is True
+
+
 def test_a_file_with_only_a_header_has_no_rows(tmp_path):
     opened, rows = read(tmp_path, "question,answer\n")
     assert (opened.columns, rows) == (list(NAMES), [])
