@@ -239,7 +239,9 @@ def test_a_list_under_a_key_is_a_stream(tmp_path, monkeypatch):
     """Rows come while most of the file is unread, and of it only a block is held."""
     monkeypatch.setattr(json_text, "BLOCK", 1000)
     rows = [{"question": f"问题{n}", "answer": "答" * 100} for n in range(2000)]
-    (tmp_path / "a.json").write_text(json.dumps({"n": 1, "data": rows}), encoding="utf-8")
+    (tmp_path / "a.json").write_text(
+        json.dumps({"n": {"old": {"a": ["x" * 50] * 2000}}, "data": rows}), encoding="utf-8"
+    )
     held = []
 
     class Watched(json_text.JsonText):
