@@ -172,12 +172,16 @@ class TestQuotes:
         assert rows[1] == Broken("bad_csv", "line 3: unexpected end of data", '乏力,"没有结束')
         assert rows[2:] == [(f"问题{n}", f"答案{n}") for n in range(3000)]
 
-    def test_one_that_ends_by_chance_takes_no_other_row_with_it(self, tmp_path):
-        lines = ['"没有结束,休息', "问题1,答案1", "问题2,答案2", '屏幕5寸",答案3', "问题4,答案4"]
+    def test_one_that_ends_by_chance_in_another_column_takes_no_other_row_with_it(self, tmp_path):
+        lines = ['乏力,"没有结束', "问题1,答案1", "问题2,答案2", '屏幕5寸",答案3', "问题4,答案4"]
         _, rows = read(tmp_path, "question,answer\n" + "\n".join(lines))
-        assert [row if isinstance(row, tuple) else row.text for row in rows if row not in [("问题1", "答案1")]][
-            -1:
-        ] == [("问题4", "答案4")]
+        assert rows == [
+            Broken("bad_csv", "line 2: a quote is opened and never closed", lines[0]),
+            ("问题1", "答案1"),
+            ("问题2", "答案2"),
+            Broken("bad_csv", "line 5: part of a row that could not be read", lines[3]),
+            ("问题4", "答案4"),
+        ]
 
     def test_inside_a_field_they_are_text(self, tmp_path):
         content = 'question,answer\n屏幕15"的,用"药"吗\n"他说"你好"走了",休息\n"甲"亢,"乙"肝\n'
@@ -188,6 +192,17 @@ class TestQuotes:
         _, rows = read(tmp_path, content)
         assert [row for row in rows if isinstance(row, tuple)] == [("乏力", "睡觉")]
         assert [row.text for row in rows[:-1]] == ['"第一行', '他说"你好"', '第三行",休息']
+
+
+def test_a_line_of_spaces_is_no_row(tmp_path):
+    assert read(tmp_path, "question,answer\n  \t\n头疼,休息\n")[1] == [("头疼", "休息")]
+
+
+@pytest.mark.parametrize("rows", ['"头疼", "休息,多喝水"\n乏力, "睡觉"\n', '头疼, "休息,多喝水"\n"乏力", 睡觉\n'])
+def test_a_space_before_a_quote_belongs_to_neither(tmp_path, rows):
+    opened, found = read(tmp_path, '"question", "answer"\n' + rows)
+    assert found == [("头疼", "休息,多喝水"), ("乏力", "睡觉")]
+    assert opened.dialect["space_after_delimiter"] is True
 
 
 def test_a_file_with_only_a_header_has_no_rows(tmp_path):

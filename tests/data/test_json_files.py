@@ -186,6 +186,26 @@ class TestDamage:
         ):
             read(tmp_path, cut)
 
+    @pytest.mark.parametrize("end", [',\n{"question": "c"', "\n", "\n]", "\n]\n"])
+    def test_a_list_under_a_key_that_is_cut_is_no_list_of_lines(self, tmp_path, end):
+        """Rows of one line each look like JSON lines, but the file is one object."""
+        text = '{"data": [\n' + ",\n".join(json.dumps(row) for row in ROWS) + end
+        with pytest.raises(UserError, match=r"a\.json: cut JSON after 5 rows \(line \d+: the file ends"):
+            read(tmp_path, text)
+
+    @pytest.mark.parametrize("mark", ["\n", "\t", "\r\n", "\x01"])
+    def test_line_ends_and_tabs_inside_a_string_are_text_and_told(self, tmp_path, mark):
+        text = (
+            "[" + ", ".join(json.dumps(row, ensure_ascii=False) for row in ROWS).replace("问题1", f"问题{mark}1") + "]"
+        )
+        opened, rows = read(tmp_path, text)
+        assert [row["question"] for row in rows][2:] == ["问题0", f"问题{mark}1", "问题2"]
+        assert opened.notes == ["a line end or tab inside a string that should be escaped: 1 time, first in line 1"]
+
+    def test_one_key_with_two_lists_of_rows_is_refused(self, tmp_path):
+        with pytest.raises(UserError, match="has a list of rows under 'data' twice"):
+            read(tmp_path, f'{{"data": {json.dumps(ROWS)}, "data": {json.dumps(ROWS)}}}')
+
     def test_a_cut_line_costs_one_row(self, tmp_path):
         text = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
         assert read(tmp_path, text[:-4])[1] == [
@@ -219,7 +239,9 @@ def test_a_list_under_a_key_is_a_stream(tmp_path, monkeypatch):
     """Rows come while most of the file is unread, and of it only a block is held."""
     monkeypatch.setattr(json_text, "BLOCK", 1000)
     rows = [{"question": f"问题{n}", "answer": "答" * 100} for n in range(2000)]
-    (tmp_path / "a.json").write_text(json.dumps({"n": 1, "data": rows}), encoding="utf-8")
+    (tmp_path / "a.json").write_text(
+        json.dumps({"n": {"old": {"a": ["x" * 50] * 2000}}, "data": rows}), encoding="utf-8"
+    )
     held = []
 
     class Watched(json_text.JsonText):

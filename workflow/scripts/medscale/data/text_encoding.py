@@ -65,11 +65,11 @@ def detect_encoding(path: str | os.PathLike | Openable, name: str | os.PathLike 
     if marked and marked != "utf-8-sig":
         require_encoding(source, marked, name)
         return marked
-    nuls = first[:_SAMPLE].count(0)
-    if nuls > len(first[:_SAMPLE]) // 10:
+    zeros = first[:_SAMPLE:2].count(0), first[1:_SAMPLE:2].count(0)
+    if max(zeros) > max(3, 20 * min(zeros), len(first[:_SAMPLE]) // 20):
         raise UserError(
-            f"{name}: {nuls} of its first {len(first[:_SAMPLE])} bytes are zero, as in UTF-16 without a byte order "
-            "mark; save it as UTF-8"
+            f"{name}: {sum(zeros)} of its first {len(first[:_SAMPLE])} bytes are zero, every other one, as in UTF-16 "
+            "without a byte order mark; save it as UTF-8"
         )
     utf8_error = _first_error(source, "utf-8")
     if utf8_error is None:

@@ -8,6 +8,7 @@ import csv
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from medscale.base.errors import UserError
@@ -52,8 +53,10 @@ def find_dialect(part: Part, encoding: str, wanted: Wanted, options: FileOptions
     if found is None:
         return None
     delimiter, place = found
-    escape = options.quote_escape or _quote_escape(part, encoding, Dialect(delimiter, "double", place + 1))
-    return Dialect(delimiter, escape, place + 1)
+    text = "".join(head[place:])
+    spaced = f'{delimiter} "' in text and f'{delimiter}"' not in text
+    dialect = Dialect(delimiter, "double", place + 1, spaced)
+    return replace(dialect, quote_escape=options.quote_escape or _quote_escape(part, encoding, dialect))
 
 
 def _fields(lines: list[str], delimiter: str) -> list[str]:
@@ -126,12 +129,12 @@ def _quote_escape(part: Part, encoding: str, double: Dialect) -> str:
     """
     if not _has_escapes(part, encoding):
         return "double"
-    backslash = Dialect(double.delimiter, "backslash", double.header)
+    backslash = replace(double, quote_escape="backslash")
     tried = {dialect.quote_escape: _trial(part, encoding, dialect) for dialect in (double, backslash)}
     good, bad = {name: t[0] for name, t in tried.items()}, {name: t[1] for name, t in tried.items()}
     best = min(bad, key=lambda name: bad[name])
     if bad["double"] == bad["backslash"] or bad[best] > 0.1 * (good[best] + bad[best]):
-        shown = {name: trial[2] or "no row" for name, trial in tried.items()}
+        shown = {name: trial[2] or "no row that is whole" for name, trial in tried.items()}
         raise UserError(
             f'{part.name}: has \\" in its rows, which may be a quote after a backslash, as in {shown["double"]}, or an '
             f"escaped quote, as in {shown['backslash']}; say which in data.csv.quote_escape, double or backslash"

@@ -26,10 +26,17 @@ class Dialect:
     delimiter: str
     quote_escape: str
     header: int
+    space_after_delimiter: bool = False
 
     def told(self) -> dict[str, Any]:
-        """Return it for the report."""
-        return asdict(self) | {"delimiter": DELIMITERS.get(self.delimiter, self.delimiter)}
+        """Return it for the report; a space after each delimiter is told where there is one."""
+        told = asdict(self) | {"delimiter": DELIMITERS.get(self.delimiter, self.delimiter)}
+        return told if self.space_after_delimiter else {n: v for n, v in told.items() if n != "space_after_delimiter"}
+
+    @property
+    def format(self) -> dict[str, Any]:
+        """What the csv module is told."""
+        return {"delimiter": self.delimiter, "skipinitialspace": self.space_after_delimiter}
 
     def shielded(self, line: str) -> str:
         """Return a line in which no escaped quote is a quote any more."""
@@ -89,7 +96,7 @@ class Lines:
         return self._dialect.restored("".join(self.taken)).rstrip("\r\n")
 
     def _fresh(self) -> Iterator[list[str]]:
-        return csv.reader(self, delimiter=self._dialect.delimiter, strict=True)
+        return csv.reader(self, strict=True, **self._dialect.format)
 
     def strict_record(self) -> list[str] | None:
         """Return the fields of the next record, None where it cannot be read, [] at the end of the file.
@@ -147,7 +154,7 @@ class Lines:
         """Tell whether several lines of a record with a wrong number of fields are rows by themselves."""
         whole = 0
         for line in self.taken[1:]:
-            fields = next(csv.reader([line], delimiter=self._dialect.delimiter), [])
+            fields = next(csv.reader([line], **self._dialect.format), [])
             whole += len(fields) == width and line.count('"') % 2 == 0
             if whole > 1:
                 return True
@@ -159,7 +166,7 @@ class Lines:
         if fields is None or len(fields) != width:
             if line.count('"') % 2:
                 return None
-            fields = next(csv.reader([line], delimiter=self._dialect.delimiter), [])
+            fields = next(csv.reader([line], **self._dialect.format), [])
         return [self._dialect.unshielded(field) for field in fields] if width in (0, len(fields)) else None
 
 

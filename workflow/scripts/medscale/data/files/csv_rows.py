@@ -39,7 +39,7 @@ def _rows(part: Part, encoding: str, dialect: Dialect) -> Iterator[Any]:
             next(lines)
         while (fields := lines.next_record(width)) is not None:
             if isinstance(fields, list):
-                if not fields:
+                if not any(fields[1:]) and not "".join(fields[:1]).strip() and len(fields) < max(2, width):
                     continue
                 if not names:
                     names = _named(fields)

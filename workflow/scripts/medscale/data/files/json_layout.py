@@ -71,15 +71,20 @@ def find_layout(part: Part, encoding: str, wanted: Wanted, rows_key: str | None)
         return lines
     if not is_object and _mostly_objects(part, encoding):
         return lines
+    found: list[Member] = []
     try:
         with open_text(part, encoding) as handle:
             text = JsonText(handle)
-            found = list(_survey(text))
+            for member in _survey(text):
+                found.append(member)
             if text.peek() in ("{", ","):
                 return lines if _has_rows(start) else Layout("objects", "objects one after another")
     except JsonProblem as error:
-        if more and _any_object(part, encoding):
+        if more and not start.endswith(("[", "{", ",")) and _any_object(part, encoding):
             return lines
+        rows = [member for member in found if (member.kind, member.first) == ("list", "object")]
+        if error.at_end and len(rows) == 1:
+            return _under(rows[0])  # reading tells how many rows there are before the cut
         raise UserError(
             f"{part.name}: {'cut' if error.at_end else 'broken'} JSON before any row was read ({error}); "
             "mend the file, or fetch it again"
@@ -194,6 +199,8 @@ def _of_object(part: Part, found: list[Member], wanted: Wanted, rows_key: str | 
         return _under(rows[0])
     if rows:
         paths = [".".join(member.path) for member in rows]
+        if len(set(paths)) < len(paths):
+            raise UserError(f"{part.name}: has a list of rows under {paths[0]!r} twice; mend the file")
         raise UserError(
             f"{part.name}: may have its rows under {' or '.join(map(repr, paths))}; say which in data.json.rows_key"
         )
@@ -234,7 +241,7 @@ def _by_name(part: Part, top: list[Member], columns: set[str]) -> Layout:
 
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(line.removesuffix(",")), dict)
+        return isinstance(json.loads(line.removesuffix(","), strict=False), dict)
     except (ValueError, RecursionError):
         return False
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from medscale.base.errors import UserError
 from medscale.data.files.json_layout import Layout, descend, find_layout, members
-from medscale.data.files.json_text import Decoder, JsonProblem, JsonText, Oddities, TooDeep
+from medscale.data.files.json_text import CUT, Decoder, JsonProblem, JsonText, Oddities, TooDeep
 from medscale.data.files.parts import Part
 from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
 from medscale.data.files.text import encoding_of, lines_of, open_text
@@ -118,6 +118,8 @@ def _list(part: Part, encoding: str, layout: Layout, oddities: Oddities) -> Iter
                     oddities.add("a comma too many between rows", text.line)
                 if text.peek() == "]":
                     text.take()
+                    if layout.path and text.peek() not in (",", "}"):
+                        raise JsonProblem(CUT, text.line, not text.peek())
                     if layout.path or not text.peek():
                         return
                     oddities.add("another list after the end of the list", text.line)

@@ -12,6 +12,7 @@ _STRUCTURE = re.compile(r'["{}\[\]]')
 _IN_STRING = re.compile(r'["\\]')
 _SCALAR = re.compile(r"[^,\]}\s]*")
 CUT = "the file ends in the middle of a value"
+_CONTROL = re.compile(r'"[^"]*[\x00-\x1f][^"]*"')
 _SPARE_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 
 
@@ -62,7 +63,8 @@ class Decoder:
     def __init__(self, oddities: Oddities) -> None:
         self._oddities = oddities
         self.doubled = False
-        self._json = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=lambda name: float("nan"))
+        told = {"object_pairs_hook": self._object, "parse_constant": lambda name: float("nan")}
+        self._json, self._lenient = json.JSONDecoder(**told), json.JSONDecoder(**told, strict=False)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -83,15 +85,20 @@ class Decoder:
             self._oddities.add("a key stands twice in one object, of which the last counts", line)
 
     def whole(self, text: str, line: int) -> Any:
-        """Return the one value of a text, spare commas before a bracket forgiven; ValueError or RecursionError."""
+        """Return the one value of a text; ValueError or RecursionError.
+
+        Spare commas before a bracket, and line ends inside strings, are forgiven and told.
+        """
         try:
             value, end = self.at(text, _GAP.match(text).end())
         except ValueError:
             mended = _SPARE_COMMA.sub(lambda found: found[1] or "", text)
-            if mended == text:
-                raise
-            value, end = self.at(mended, _GAP.match(mended).end())
-            self._oddities.add("a comma too many before a bracket", line)
+            self.doubled = False
+            value, end = self._lenient.raw_decode(mended, _GAP.match(mended).end())
+            if mended != text:
+                self._oddities.add("a comma too many before a bracket", line)
+            if _CONTROL.search(mended):
+                self._oddities.add("a line end or tab inside a string that should be escaped", line)
             text = mended
         if _GAP.match(text, end).end() != len(text):
             raise ValueError(f"more text after the value, at column {end + 1}")
