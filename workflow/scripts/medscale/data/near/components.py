@@ -11,6 +11,7 @@ from medscale.data.near.shingles import shingle_set, shingles
 from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, digest, first_occurrences
 
 _BATCH = 4096
+_STEPS = 32
 
 
 class Components:
@@ -33,9 +34,21 @@ class Components:
             one, other = self.find(one), self.find(other)
             self._parents[max(one, other)] = min(one, other)
 
+    def names(self, items: np.ndarray) -> np.ndarray:
+        """Return the name of the set of each of these items, int64 of the shape of ``items``."""
+        parents = np.frombuffer(self._parents, np.int64)
+        names, steps = parents[items], 0
+        while not np.array_equal(names, above := parents[names]):
+            names, steps = above, steps + 1
+            if steps == _STEPS:  # a long chain: shorten all at once, by doubling
+                parents[:] = self.labels()
+        parents[items] = names
+        return names
+
     def are_apart(self, pairs: np.ndarray) -> np.ndarray:
         """Tell for each pair, int64 of shape ``(n, 2)``, whether its items are in different sets."""
-        return np.fromiter((self.find(one) != self.find(other) for one, other in pairs.tolist()), bool, len(pairs))
+        names = self.names(pairs)
+        return names[:, 0] != names[:, 1]
 
     def labels(self) -> np.ndarray:
         """Return the name of each item's set, int64 of shape ``(count,)``."""
@@ -84,7 +97,9 @@ def near_duplicate_components(
     components.join(zip(first[again].tolist(), again.tolist(), strict=True))
 
     candidates.keep(numbers)
-    for pairs in candidates.pairs(lambda pairs: components.are_apart(numbers[pairs])):
+    for pairs in candidates.pairs(
+        lambda pairs: components.are_apart(numbers[pairs]), lambda places: components.names(numbers[places])
+    ):
         pairs = numbers[pairs]
         alike = similarities(pairs, lambda number: shingle_set(texts[number])) >= threshold
         components.join(pairs[alike].tolist())

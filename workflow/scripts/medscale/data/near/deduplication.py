@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medscale.data.near.kept_first import KeptFirst
 from medscale.data.near.pairs import Candidates, signatures, similarities
 from medscale.data.near.shingles import comparable, shingle_set, shingles
 from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, TextStore, digest, first_occurrences
@@ -111,9 +112,8 @@ class Duplicates:
         first = first_occurrences(self._same.rows)
         again = np.flatnonzero(first != np.arange(len(first)))
         twins: dict[int, Twin] = {}
-        for earlier, later, question, answer in self._near_pairs(np.flatnonzero(first == np.arange(len(first)))):
-            if numbers[later] not in twins and numbers[earlier] not in twins:
-                twins[int(numbers[later])] = Twin(int(numbers[earlier]), False, question, answer)
+        for later, (earlier, question, answer) in self._near(np.flatnonzero(first == np.arange(len(first)))).items():
+            twins[int(numbers[later])] = Twin(int(numbers[earlier]), False, question, answer)
         equal = (self._equal.rows[again] == self._equal.rows[first[again]]).all(axis=1)
         for later, earlier, is_equal in zip(
             numbers[again].tolist(), numbers[first[again]].tolist(), equal.tolist(), strict=True
@@ -121,23 +121,27 @@ class Duplicates:
             twins[later] = twins.get(earlier, Twin(earlier, is_equal, 1.0, 1.0))
         return twins
 
-    def _near_pairs(self, distinct: np.ndarray) -> list[tuple[int, int, float, float]]:
-        """Return the near-duplicate pairs among these rows, in their order: the earlier row first."""
+    def _near(self, distinct: np.ndarray) -> dict[int, tuple[int, float, float]]:
+        """Return of these rows those that are near an earlier one that is kept, and the first such one of each."""
         if self._candidates is None:
-            return []
+            return {}
         self._candidates.keep(distinct)
-        near = []
-        for pairs in self._candidates.pairs():
-            self.compared += len(pairs)
-            pairs = distinct[pairs]
-            for field in (0, 1):
-                found = similarities(pairs, lambda row, field=field: shingle_set(self._texts[2 * row + field]))
-                keep = found >= self._threshold
-                pairs = pairs[keep]
-                if field == 0:
-                    question = found[keep]
-            near += zip(*pairs.T.tolist(), question[keep].tolist(), found[keep].tolist(), strict=True)
-        return sorted(near)
+        search = KeptFirst(len(distinct), self._candidates, lambda pairs: self._verified(distinct[pairs]))
+        return {
+            int(distinct[later]): (int(distinct[earlier]), *both) for later, (earlier, *both) in search.run().items()
+        }
+
+    def _verified(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which of the pairs of rows are near, and the similarities of question and answer of those."""
+        self.compared += len(pairs)
+        near = np.arange(len(pairs))
+        for field in (0, 1):
+            found = similarities(pairs[near], lambda row, field=field: shingle_set(self._texts[2 * row + field]))
+            keep = found >= self._threshold
+            near = near[keep]
+            if field == 0:
+                question = found[keep]
+        return near, question[keep], found[keep]
 
 
 def _digests(rows: Iterable[tuple[str, str]]) -> np.ndarray:
