@@ -1,8 +1,8 @@
 """Places with equal keys, and the pairs of them: all pairs of a bucket, or a bounded number where it is crowded.
 
 A bucket of m places has m²/2 pairs. Of texts made from a template thousands lie in one bucket, and looking at each pair
-would take hours. So a place is paired with at most ``max(16, 1000000 / m)`` neighbours on one side: that is all of them
-up to 1001 places, and a bounded number of pairs a place from there on. Neighbours are likely pairs if the places of
+would take hours. So a place is paired with at most ``max(16, 300000 / m)`` neighbours on one side: that is all of them
+up to 548 places, and a bounded number of pairs a place from there on. Neighbours are likely pairs if the places of
 a crowded bucket are arranged by a second key first.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 REACH = 16
 """A place is paired with so many neighbours at least, however crowded its bucket is."""
-PAIRS_OF_BUCKET = 1_000_000
+PAIRS_OF_BUCKET = 300_000
 """In a bucket whose places have fewer pairs than this, roughly, each is paired with each."""
 
 _PAIRS = 8192

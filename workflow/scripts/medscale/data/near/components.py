@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, digest, fi
 
 _BATCH = 4096
 _STEPS = 32
+_SETS_IN_MEMORY = 20_000
 
 
 class Components:
@@ -97,11 +99,12 @@ def near_duplicate_components(
     components.join(zip(first[again].tolist(), again.tolist(), strict=True))
 
     candidates.keep(numbers)
+    set_of = lru_cache(_SETS_IN_MEMORY)(lambda number: shingle_set(texts[number]))
     for pairs in candidates.pairs(
         lambda pairs: components.are_apart(numbers[pairs]), lambda places: components.names(numbers[places])
     ):
         pairs = numbers[pairs]
-        alike = similarities(pairs, lambda number: shingle_set(texts[number])) >= threshold
+        alike = similarities(pairs, set_of) >= threshold
         components.join(pairs[alike].tolist())
     return components
 

@@ -4,6 +4,7 @@ import os
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from medscale.data.near.kept_first import KeptFirst
 from medscale.data.near.pairs import Candidates, signatures, similarities
 from medscale.data.near.shingles import comparable, shingle_set, shingles
 from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, TextStore, digest, first_occurrences
+
+_BATCH = 4096
+_SETS_IN_MEMORY = 20_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,13 @@ class Duplicates:
     threshold : Jaccard similarity of character 3-grams in (0, 1] from which both texts count as near; None finds
         equal rows only.
     folder : where the file with the texts is.
+
+    Attributes
+    ----------
+    compared : how many pairs were compared by their exact similarity.
+    looked_at : how many pairs of signatures were compared.
+    exhaustive : whether each pair of rows that agree in a band was looked at. Where it is False, thousands of rows are
+        of one template, and near-duplicates may have stayed among those; the split still puts them into one part.
     """
 
     def __init__(self, threshold: float | None, folder: str | os.PathLike) -> None:
@@ -95,7 +106,12 @@ class Duplicates:
         self._same = GrowingArray((DIGEST_BYTES,), np.uint8)
         self._equal = GrowingArray((DIGEST_BYTES,), np.uint8)
         self._numbers = array("q")
-        self.compared = 0
+        self._sets = [lru_cache(_SETS_IN_MEMORY)(partial(self._set, field)) for field in (0, 1)]
+        self.compared = self.looked_at = 0
+        self.exhaustive = True
+
+    def _set(self, field: int, row: int) -> np.ndarray:
+        return shingle_set(self._texts[2 * row + field])
 
     def add(self, numbers: Sequence[int], rows: Fingerprints) -> None:
         """Add rows by their numbers, in rising order, and their fingerprints."""
@@ -126,17 +142,41 @@ class Duplicates:
         if self._candidates is None:
             return {}
         self._candidates.keep(distinct)
-        search = KeptFirst(len(distinct), self._candidates, lambda pairs: self._verified(distinct[pairs]))
-        return {
-            int(distinct[later]): (int(distinct[earlier]), *both) for later, (earlier, *both) in search.run().items()
-        }
+        verified = lambda pairs: self._verified(distinct[pairs])  # noqa: E731
+        found = KeptFirst(len(distinct), verified).run(self._candidates, lambda: self._of_field(distinct))
+        self.looked_at += self._candidates.looked_at
+        self.exhaustive = not self._candidates.cut
+        return {int(distinct[later]): (int(distinct[earlier]), *both) for later, (earlier, *both) in found.items()}
+
+    def _of_field(self, distinct: np.ndarray) -> Candidates:
+        """Take for candidates those of the questions alone or of the answers alone, whichever are less crowded.
+
+        Near-duplicates are near in both, so either has all of them. Where thousands of different questions have the
+        answer of one template, say, each row is a candidate with each by both together, and none by its question.
+        """
+        self.looked_at += self._candidates.looked_at
+        self._candidates.clear()
+        found = self._signatures_of(distinct, 0)
+        if crowding := found.crowding():
+            answers = self._signatures_of(distinct, 1)
+            if answers.crowding() < crowding:
+                found = answers
+        self._candidates = found
+        return found
+
+    def _signatures_of(self, distinct: np.ndarray, field: int) -> Candidates:
+        found = Candidates(self._threshold)
+        for start in range(0, len(distinct), _BATCH):
+            rows = distinct[start : start + _BATCH].tolist()
+            found.add(*shingles([self._texts[2 * row + field] for row in rows]))
+        return found
 
     def _verified(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return which of the pairs of rows are near, and the similarities of question and answer of those."""
         self.compared += len(pairs)
         near = np.arange(len(pairs))
         for field in (0, 1):
-            found = similarities(pairs[near], lambda row, field=field: shingle_set(self._texts[2 * row + field]))
+            found = similarities(pairs[near], self._sets[field])
             keep = found >= self._threshold
             near = near[keep]
             if field == 0:

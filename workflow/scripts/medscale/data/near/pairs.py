@@ -5,7 +5,6 @@ unless the exact Jaccard similarity of its n-gram sets reaches the threshold. Th
 processor nor on ``PYTHONHASHSEED``.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import numpy as np
 from rensa import RMinHash
 
 from medscale.data.near.buckets import Buckets
-from medscale.data.near.shingles import jaccard
+from medscale.data.near.shingles import jaccard_of_pairs
 from medscale.data.near.text_store import GrowingArray
 
 PERMUTATIONS = 256
@@ -27,7 +26,8 @@ _SEED = 20240
 _BATCH = 128
 # So many pairs that came already are held, eight bytes each, give or take a band's.
 _SEEN = 4_000_000
-_SETS_IN_MEMORY = 20_000
+# So many n-grams are looked up at once.
+_MEMBERS = 1_000_000
 
 
 def bands_for(threshold: float) -> tuple[int, int]:
@@ -74,7 +74,7 @@ class Candidates:
     at the threshold (Hoeffding: share ≥ t - √(ln 10⁶ / 2·256)). Only eight bits of each value are kept, which is 256
     bytes a text; that makes chance agreements, which cost time, and loses none.
 
-    Texts that agree in a band are a bucket. In a bucket of up to 1001 texts each is looked at with each; in a larger
+    Texts that agree in a band are a bucket. In a bucket of up to 548 texts each is looked at with each; in a larger
     one, which texts made from a template fill, each with the 16 or more whose signatures are the nearest in order, so
     that time grows with the number of texts and not with its square. See `buckets`.
 
@@ -107,6 +107,15 @@ class Candidates:
     def keep(self, places: np.ndarray) -> None:
         """Forget all texts but these, numbers in rising order; the ones that stay are numbered anew."""
         self._signatures.keep(places)
+
+    def clear(self) -> None:
+        """Forget all texts, and give their memory back."""
+        self._signatures = GrowingArray((PERMUTATIONS,), np.uint8)
+
+    def crowding(self) -> int:
+        """Return how many texts are in buckets too large to look at each pair, summed over the bands."""
+        every = np.arange(len(self._signatures.rows))
+        return sum(Buckets(self._key(band, every), min(64, 8 * self._rows)).crowded for band in range(self._bands))
 
     def pairs(
         self,
@@ -178,19 +187,22 @@ def similarities(pairs: np.ndarray, set_of: Callable[[int], np.ndarray]) -> np.n
     Parameters
     ----------
     pairs : int64 of shape ``(n, 2)``.
-    set_of : returns the sorted distinct n-grams of a text by its number.
+    set_of : returns the sorted distinct n-grams of a text by its number; called once for each.
 
     Returns float64 of shape ``(n,)``.
     """
-    result = np.empty(len(pairs))
-    if not len(pairs):
-        return result
-    set_of = functools.lru_cache(_SETS_IN_MEMORY)(set_of)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    cuts = np.flatnonzero(np.diff(pairs[order, 0])) + 1
-    for group in np.split(order, cuts):
-        others = [set_of(other) for other in pairs[group, 1].tolist()]
-        result[group] = jaccard(set_of(int(pairs[group[0], 0])), others)
+    numbers, places = np.unique(pairs, return_inverse=True)
+    sets = [set_of(number) for number in numbers.tolist()]
+    sizes = np.fromiter(map(len, sets), np.int64, len(sets))
+    places = places.reshape(-1, 2)
+    places = np.take_along_axis(places, np.argsort(sizes[places], axis=1, kind="stable"), axis=1)  # smaller set first
+    result, ends = np.empty(len(pairs)), np.cumsum(sizes[places[:, 0]])
+    start = 0
+    while start < len(pairs):
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + _MEMBERS)))
+        result[start:stop] = jaccard_of_pairs(sets, places[start:stop])
+        start = stop
     return result
 
 
