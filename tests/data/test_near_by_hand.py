@@ -336,7 +336,7 @@ def test_families_are_the_same_from_marks_that_are_there_and_in_batches(monkeypa
     assert near_duplicate_components(texts, 0.7, parts).labels().tolist() == expected
     monkeypatch.setattr(components, "_BATCH", 3)
     assert near_duplicate_components(texts, 0.7).labels().tolist() == expected
-    sizes = [len(part.digests) for part in components._marks_of(texts)]
+    sizes = [len(part.digests) for part in components.marks_of(texts)]
     assert sizes == [3, 3, 2]
 
 

@@ -52,6 +52,10 @@ class Tally:
         return self.question_characters.total()
 
     @property
+    def duplicates(self) -> int:
+        return self.dropped["exact_duplicate"] + self.dropped["near_duplicate"]
+
+    @property
     def read(self) -> int:
         return self.kept + self.dropped.total()
 
@@ -78,7 +82,10 @@ def main() -> None:
             f"{args.manifest}: none of the {tally.read} rows is usable ({dict(tally.dropped)}); "
             "see whether data.columns names the right columns and the bounds fit"
         )
-    write_json(args.output_report, report(args, corpus, duplicates, tally))
+    summary = report(args, corpus, duplicates, tally)
+    write_json(args.output_report, summary)
+    for found in summary["boilerplate"]:
+        print(f"left out of the similarity, in {found['share']:.1%} of the questions: {found['text']}")
     print(f"kept {tally.kept} of {tally.read} rows; dropped {dict(tally.dropped)}")
 
 
@@ -151,6 +158,9 @@ def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tal
         "files": corpus.files,
         "files_skipped": corpus.skipped,
         "near_duplicate_pairs_compared": duplicates.compared,
+        "near_duplicate_search_exhaustive": duplicates.exhaustive,
+        # Shares of the rows that are usable but for duplicates, and whose questions were compared.
+        "boilerplate": duplicates.boilerplate.report(tally.kept + tally.duplicates),
         "settings": {
             "columns": vars(Columns.from_json(args.columns)),
             "question_characters": [args.min_question_characters, args.max_question_characters],

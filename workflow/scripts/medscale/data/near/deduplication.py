@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medscale.data.near.boilerplate import Boilerplate, boilerplate_of
 from medscale.data.near.kept_first import KeptFirst
 from medscale.data.near.pairs import Candidates, signatures, similarities
 from medscale.data.near.shingles import comparable, shingle_set, shingles
@@ -68,10 +69,14 @@ def fingerprints(rows: Sequence[tuple[str, str]], near: bool) -> Fingerprints:
         return Fingerprints(equal, equal, None, None)
     texts = [comparable(text) for row in rows for text in row]
     same = _digests(zip(texts[::2], texts[1::2], strict=True))
+    return Fingerprints(same, equal, _signatures(texts), [text.encode() for text in texts])
+
+
+def _signatures(texts: Sequence[str]) -> np.ndarray:
+    """Return a signature for each question and answer, which come in turn."""
     ngrams, offsets = shingles(texts)
     is_answer = np.repeat(np.arange(len(texts), dtype=np.uint64) & np.uint64(1), np.diff(offsets))
-    found = signatures(ngrams | (is_answer << np.uint64(63)), offsets[::2])
-    return Fingerprints(same, equal, found, [text.encode() for text in texts])
+    return signatures(ngrams | (is_answer << np.uint64(63)), offsets[::2])
 
 
 class Duplicates:
@@ -93,6 +98,7 @@ class Duplicates:
 
     Attributes
     ----------
+    boilerplate : after `find`, what was left out of the questions, see `boilerplate`.
     compared : how many pairs were compared by their exact similarity.
     looked_at : how many pairs of signatures were compared.
     exhaustive : whether each pair of rows that agree in a band was looked at. Where it is False, thousands of rows are
@@ -102,7 +108,9 @@ class Duplicates:
     def __init__(self, threshold: float | None, folder: str | os.PathLike) -> None:
         self._threshold = threshold
         self._candidates = None if threshold is None else Candidates(threshold)
+        self._folder = folder
         self._texts = TextStore(folder)
+        self.boilerplate = Boilerplate()
         self._same = GrowingArray((DIGEST_BYTES,), np.uint8)
         self._equal = GrowingArray((DIGEST_BYTES,), np.uint8)
         self._numbers = array("q")
@@ -124,6 +132,8 @@ class Duplicates:
 
     def find(self) -> dict[int, Twin]:
         """Return the rows to drop, each with its twin. Nothing can be added after it."""
+        if self._candidates is not None:
+            self._leave_boilerplate_out()
         numbers = np.frombuffer(self._numbers, dtype=np.int64)
         first = first_occurrences(self._same.rows)
         again = np.flatnonzero(first != np.arange(len(first)))
@@ -136,6 +146,23 @@ class Duplicates:
         ):
             twins[later] = twins.get(earlier, Twin(earlier, is_equal, 1.0, 1.0))
         return twins
+
+    def _leave_boilerplate_out(self) -> None:
+        """Find what stands in many questions, and where there is such, take the fingerprints anew without it."""
+        starts = range(0, len(self._numbers), _BATCH)
+        of_batch = lambda start: self._texts[2 * start : 2 * (start + _BATCH)]  # noqa: E731
+        self.boilerplate = boilerplate_of(of_batch(start)[::2] for start in starts)
+        if not self.boilerplate:
+            return
+        texts, self._texts = self._texts, TextStore(self._folder)
+        self._same = GrowingArray((DIGEST_BYTES,), np.uint8)
+        self._candidates.clear()
+        for start in starts:
+            batch = texts[2 * start : 2 * (start + _BATCH)]
+            batch[::2] = map(self.boilerplate.rest, batch[::2])
+            self._same.extend(_digests(zip(batch[::2], batch[1::2], strict=True)))
+            self._candidates.add_signatures(_signatures(batch))
+            self._texts.extend(batch)
 
     def _near(self, distinct: np.ndarray) -> dict[int, tuple[int, float, float]]:
         """Return of these rows those that are near an earlier one that is kept, and the first such one of each."""
