@@ -100,6 +100,7 @@ rule leak_check:
     input:
         test=f"{DATA}/test.jsonl",
         train=f"{DATA}/train_{LARGEST}.jsonl",
+        split_report=f"{DATA}/split_report.json",
     output:
         report=f"{DATA}/leak_report.json",
     log:
@@ -121,6 +122,7 @@ rule leak_check:
         "Looking for test questions among the training questions"
     shell:
         "python {params.script:q} --test {input.test:q} --train {input.train:q}"
+        " --split-report {input.split_report:q}"
         " --similarity-threshold {params.similarity} --ngram {params.ngram}"
         " --containment-threshold {params.containment} --output {output.report:q} > {log:q} 2>&1"
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medscale.data.near import components, leak_check, leak_search, leakage, pairs
+from medscale.data.near import buckets, components, leak_check, leak_search, leakage, pairs
+from medscale.data.near.buckets import Buckets
 from medscale.data.near.components import Components, Marks, marks, near_duplicate_components
 from medscale.data.near.deduplication import Duplicates, Twin, fingerprints
 from medscale.data.near.leak_check import Nearest, Thresholds, check
@@ -248,8 +249,8 @@ def test_texts_that_are_forgotten_are_no_candidates_and_the_others_numbered_anew
 def test_all_pairs_with_equal_keys_are_found(key_bits, at_once, keys):
     keys = [key % 2**key_bits for key in keys]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "_PAIRS", at_once)
-        parts = list(pairs._equal_pairs(np.array(keys, np.uint64), key_bits))
+        patch.setattr(buckets, "_PAIRS", at_once)
+        parts = list(Buckets(np.array(keys, np.uint64), key_bits).pairs())
     assert all(len(part) <= at_once for part in parts)
     found = [tuple(pair) for part in parts for pair in part.tolist()]
     places = range(len(keys))
@@ -260,7 +261,7 @@ def test_all_pairs_with_equal_keys_are_found(key_bits, at_once, keys):
 def test_no_bit_of_a_key_is_lost_beside_its_place(key_bits):
     """Three places take two bits of the 64."""
     keys = np.array([0, 1 << (key_bits - 1), 0], np.uint64)
-    assert np.concatenate(list(pairs._equal_pairs(keys, key_bits))).tolist() == [[0, 2]]
+    assert np.concatenate(list(Buckets(keys, key_bits).pairs())).tolist() == [[0, 2]]
 
 
 def test_bits_are_spread_as_the_generator_splitmix64_does():
@@ -335,7 +336,7 @@ def test_families_are_the_same_from_marks_that_are_there_and_in_batches(monkeypa
     assert near_duplicate_components(texts, 0.7, parts).labels().tolist() == expected
     monkeypatch.setattr(components, "_BATCH", 3)
     assert near_duplicate_components(texts, 0.7).labels().tolist() == expected
-    sizes = [len(part.digests) for part in components._marks_of(texts)]
+    sizes = [len(part.digests) for part in components.marks_of(texts)]
     assert sizes == [3, 3, 2]
 
 

@@ -63,10 +63,13 @@ class Tally:
         return self.question_characters.total()
 
     @property
+    def duplicates(self) -> int:
+        return self.dropped["exact_duplicate"] + self.dropped["near_duplicate"]
+
+    @property
     def bad_share(self) -> float:
         """The share of the records that cannot be used; one that says again what another says is not bad."""
-        again = self.dropped["exact_duplicate"] + self.dropped["near_duplicate"]
-        return (self.dropped.total() - again) / self.read if self.read else 0.0
+        return (self.dropped.total() - self.duplicates) / self.read if self.read else 0.0
 
     @property
     def read(self) -> int:
@@ -97,7 +100,10 @@ def main() -> None:
         schema = IN_CONTEXT if in_context else CLEAN
         tally = divide(scratch, duplicates.find(), args.output_clean, args.output_rejected, schema)
     require_enough_good(args, tally)
-    write_json(args.output_report, report(args, corpus, duplicates, tally))
+    summary = report(args, corpus, duplicates, tally)
+    write_json(args.output_report, summary)
+    for found in summary["boilerplate"]:
+        print(f"left out of the similarity, in {found['share']:.1%} of the questions: {found['text']}")
     made = f", which give {tally.samples} samples" if tally.samples != tally.kept else ""
     print(f"kept {tally.kept} of {tally.read} rows{made}; dropped {dict(tally.dropped)}")
     for found in corpus.layouts:
@@ -202,6 +208,9 @@ def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tal
         "layouts": corpus.layouts,
         "files_skipped": corpus.skipped,
         "near_duplicate_pairs_compared": duplicates.compared,
+        "near_duplicate_search_exhaustive": duplicates.exhaustive,
+        # Shares of the rows that are usable but for duplicates, and whose questions were compared.
+        "boilerplate": duplicates.boilerplate.report(tally.kept + tally.duplicates),
         "settings": {
             "columns": vars(Columns.from_json(args.columns, args.layout, args.ignore)),
             "files": vars(FileOptions.from_json(args.files)),

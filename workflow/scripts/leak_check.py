@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
 from medscale.base.errors import UserError, run_script
-from medscale.base.files import read_jsonl, write_json
+from medscale.base.files import read_json, read_jsonl, write_json
 from medscale.data.near.leak_check import Thresholds, check
 
 
@@ -15,7 +16,8 @@ def main() -> None:
     if not test:
         raise UserError(f"{args.test}: has no rows; delete the file and run the workflow again")
     thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
-    report = check(test, read_jsonl(args.train), thresholds)
+    boilerplate = [found["text"] for found in read_json(args.split_report)["boilerplate"]] if args.split_report else []
+    report = check(test, read_jsonl(args.train), thresholds, boilerplate)
     write_json(args.output, report | {"training_file": args.train.name})
     near, contained = report["near"]["count"], report["contained"]["count"]
     print(
@@ -41,6 +43,9 @@ def parse_arguments() -> argparse.Namespace:
         test="test rows (JSON lines)",
         train="training rows, the largest set (JSON lines)",
         output="JSON with what is near, and how near the rest is",
+    )
+    parser.add_argument(
+        "--split-report", type=Path, help="what the split reported: the boilerplate that no question is compared with"
     )
     add_similarity(parser, 0.6, "two questions are near")
     parser.add_argument(

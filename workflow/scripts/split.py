@@ -15,7 +15,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,18 @@ from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import batched, ordered_map
 from medscale.data.departments import name_of
 from medscale.data.near.beginnings import beginnings
-from medscale.data.near.components import Components, Marks, marks, near_duplicate_components
+from medscale.data.near.boilerplate import Boilerplate, boilerplate_of
+from medscale.data.near.components import Components, FamilySearch, Marks, marks, marks_of
 from medscale.data.near.leakage import crossing_pairs
-from medscale.data.near.shingles import comparable
+from medscale.data.near.shingles import comparable, jaccard, shingle_set
 from medscale.data.near.text_store import TextStore
 from medscale.data.questions import in_context
 from medscale.data.splitting import POOL, TEST, VALIDATION, assign_parts, row_ranks, stratified_order
 
 # A family of more than this share of all rows hints at texts made from a template, or too low a threshold.
 LARGE_FAMILY = 0.05
+# So many rows of a family are looked at for an example of two.
+SOME = 1000
 BATCH = 2000
 CONTENT = ("id", "question", "answer", "department")
 PARTS = {"test": TEST, "validation": VALIDATION, "pool": POOL}
@@ -53,6 +56,7 @@ class Rows:
     questions : the question of each row in its context; after these, beginnings of dialogues, see `near.beginnings`.
     beginnings : the row that each of the latter is of.
     dialogues : pairs of rows of one dialogue.
+    boilerplate : what was left out of the questions.
     """
 
     questions: TextStore
@@ -60,6 +64,7 @@ class Rows:
     ranks: np.ndarray
     beginnings: list[int] = field(default_factory=list)
     dialogues: list[tuple[int, int]] = field(default_factory=list)
+    boilerplate: Boilerplate = field(default_factory=Boilerplate)
 
     @property
     def owners(self) -> np.ndarray:
@@ -75,7 +80,10 @@ def main() -> None:
     compared = rounds = 0
     while True:
         labels = labels_of(rows, families)
-        parts = assign_parts(labels, rows.departments, rows.ranks, args.test_size, args.validation_size)
+        try:
+            parts = assign_parts(labels, rows.departments, rows.ranks, args.test_size, args.validation_size)
+        except UserError as error:
+            raise UserError(". ".join([str(error), *large_family(args, rows, families)])) from None
         of_texts = parts[rows.owners]
         leakage = crossing_pairs(rows.questions, of_texts, np.flatnonzero(of_texts != POOL), args.similarity_threshold)
         rounds, compared = rounds + 1, compared + leakage.compared
@@ -131,7 +139,20 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
             rows.questions.extend_bytes(texts)
             yield found
 
-    families = near_duplicate_components(rows.questions, args.similarity_threshold, marks_of_rows())
+    search = FamilySearch(args.similarity_threshold)
+    for found in marks_of_rows():
+        search.add(found)
+    questions_in_batches = (rows.questions[start : start + BATCH] for start in range(0, len(rows.questions), BATCH))
+    boilerplate = boilerplate_of(questions_in_batches)
+    if boilerplate:
+        # The marks are those of the whole questions, since few corpora have any boilerplate: take them anew.
+        search, rest = FamilySearch(args.similarity_threshold), TextStore(args.pool.parent)
+        for start in range(0, len(rows.questions), BATCH):
+            rest.extend(map(boilerplate.rest, rows.questions[start : start + BATCH]))
+        for found in marks_of(rest):
+            search.add(found)
+        rows = replace(rows, questions=rest, boilerplate=boilerplate)
+    families = search.families(rows.questions)
     families.join(rows.dialogues)
     families.join((row, len(rows.departments) + place) for place, row in enumerate(rows.beginnings))
     return rows, families
@@ -218,12 +239,8 @@ def report(
         "answers_also_in_pool": {
             name: answers_in_common(args.clean, rows[name], rows["pool"]) for name in ("test", "validation")
         },
-        "warnings": [
-            f"one family of near-duplicate questions has {largest} of {len(departments)} rows; it lies in the pool, or "
-            "weighs much in the test set; a higher similarity threshold makes smaller families"
-        ]
-        if largest > max(10, LARGE_FAMILY * len(departments))
-        else [],
+        "boilerplate": all_rows.boilerplate.report(len(departments)),
+        "warnings": large_family(args, all_rows, families),
         "settings": {
             "test_size": args.test_size,
             "validation_size": args.validation_size,
@@ -232,6 +249,40 @@ def report(
             "similarity_threshold": args.similarity_threshold,
         },
     }
+
+
+def large_family(args: argparse.Namespace, rows: Rows, families: Components) -> list[str]:
+    """Return what there is to say of a family of so many rows that it cannot be divided well: one sentence or none."""
+    labels = labels_of(rows, families)
+    names, counts = np.unique(labels, return_counts=True)
+    largest, count = int(counts.max()), len(labels)
+    if largest <= max(10, LARGE_FAMILY * count):
+        return []
+    # The first row of the family, and of those after it the one that is the most similar to it.
+    first, *others = np.flatnonzero(labels == names[counts.argmax()])[:SOME].tolist()
+    alike = jaccard(shingle_set(rows.questions[first]), [shingle_set(rows.questions[other]) for other in others])
+    other = others[int(alike.argmax())]
+    told = [f"{row['id']} «{shortened(row['question'])}»" for row in rows_at(args.clean, [first, other])]
+    return [
+        f"one family of near-duplicate questions has {largest} of {count} rows, for example "
+        f"{' and '.join(told)} (similarity {alike.max():.2f}); it lies in the pool, or weighs much in the test set. "
+        "Rows made from one template are such a family: keep fewer of them, or a higher leakage.similarity_threshold "
+        f"(now {args.similarity_threshold}) makes smaller families"
+    ]
+
+
+def rows_at(clean: Path, numbers: list[int]) -> Iterator[dict[str, str]]:
+    """Yield id and question of these rows, numbers in rising order."""
+    start = 0
+    for batch in batches(clean, ["id", "question"]):
+        here = [number - start for number in numbers if start <= number < start + batch.num_rows]
+        yield from batch.take(pa.array(here, pa.int64())).to_pylist()
+        start += batch.num_rows
+
+
+def shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def answers_in_common(clean: Path, numbers: np.ndarray, pool: np.ndarray) -> int:

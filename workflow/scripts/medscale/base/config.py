@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from medscale.base.errors import UserError
 from medscale.base.settings import override_keys, settings_for
 from medscale.base.study import runs_of
 
+_DEEPEST = 50
+_SURROGATE = re.compile("[\ud800-\udfff]")
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
 
@@ -37,7 +40,7 @@ def resolve(config: dict) -> dict:
         ConfigError: names each key, its value and what is allowed.
     """
     schema = json.loads(_schema())
-    resolved = _typed(json.loads(json.dumps(config)), schema)
+    resolved = _typed(_plain(config), schema)
     problems = list(_not_finite(resolved)) or [
         _explain(error) for error in Draft202012Validator(schema).iter_errors(resolved)
     ]
@@ -49,6 +52,35 @@ def resolve(config: dict) -> dict:
         told = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         raise ConfigError(f"the configuration is not usable:\n{told}")
     return resolved
+
+
+def _plain(config: Any) -> dict:
+    """Return a copy of what YAML may hold, or say what in it is nothing that a key of ours can be."""
+    if not isinstance(config, dict):
+        raise ConfigError(f"the configuration is not usable: it must be sections (key: value), not {config!r:.100}")
+    problems = list(_strange(config))
+    if problems:
+        told = "\n".join(f"  - {problem}" for problem in problems)
+        raise ConfigError(f"the configuration is not usable:\n{told}")
+    return json.loads(json.dumps(config))
+
+
+def _strange(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterator[str]:
+    """Yield what YAML has and a configuration has not: dates, bytes, sets, keys that are no text, endless nesting."""
+    if isinstance(value, dict | list):
+        if id(value) in inside or len(inside) > _DEEPEST:
+            yield f"{key}: is nested too deeply, or holds itself (an alias such as *name inside its own anchor &name)"
+            return
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            # A size is written 100 as well as 100k: numbers may stand for names, as they do in JSON.
+            if not isinstance(name, str | int | float):
+                yield f"{key or 'the configuration'}: {name!r:.100} cannot be a key; write it in quotes"
+                continue
+            yield from _strange(item, f"{key}.{name}" if key else str(name), (*inside, id(value)))
+    elif not isinstance(value, str | int | float | None):
+        yield f"{key} = {value}: YAML reads this as {type(value).__name__}; write it in quotes if it is a text"
+    elif isinstance(value, str) and _SURROGATE.search(value):
+        yield f"{key} = {value!r:.100}: holds half of a surrogate pair, which no file can hold"
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from medscale.data.near.shingles import shingle_set, shingles
 from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, digest, first_occurrences
 
 _BATCH = 4096
+_STEPS = 32
+_SETS_IN_MEMORY = 20_000
 
 
 class Components:
@@ -33,9 +36,21 @@ class Components:
             one, other = self.find(one), self.find(other)
             self._parents[max(one, other)] = min(one, other)
 
+    def names(self, items: np.ndarray) -> np.ndarray:
+        """Return the name of the set of each of these items, int64 of the shape of ``items``."""
+        parents = np.frombuffer(self._parents, np.int64)
+        names, steps = parents[items], 0
+        while not np.array_equal(names, above := parents[names]):
+            names, steps = above, steps + 1
+            if steps == _STEPS:  # a long chain: shorten all at once, by doubling
+                parents[:] = self.labels()
+        parents[items] = names
+        return names
+
     def are_apart(self, pairs: np.ndarray) -> np.ndarray:
         """Tell for each pair, int64 of shape ``(n, 2)``, whether its items are in different sets."""
-        return np.fromiter((self.find(one) != self.find(other) for one, other in pairs.tolist()), bool, len(pairs))
+        names = self.names(pairs)
+        return names[:, 0] != names[:, 1]
 
     def labels(self) -> np.ndarray:
         """Return the name of each item's set, int64 of shape ``(count,)``."""
@@ -58,6 +73,43 @@ def marks(texts: Sequence[str]) -> Marks:
     return Marks(digests, signatures(*shingles(texts)))
 
 
+class FamilySearch:
+    """Takes the marks of texts in their order, and then unites those that are near.
+
+    Parameters
+    ----------
+    threshold : Jaccard similarity in (0, 1] of the sets of character 3-grams.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._digests, self._candidates = GrowingArray((DIGEST_BYTES,), np.uint8), Candidates(threshold)
+
+    def add(self, batch: Marks) -> None:
+        """Add texts by their marks."""
+        self._digests.extend(batch.digests)
+        self._candidates.add_signatures(batch.signatures)
+
+    def families(self, texts: Sequence[str]) -> Components:
+        """Return the families of the texts, all of whose marks were added. Nothing can be added after it."""
+        candidates = self._candidates
+        first = first_occurrences(self._digests.rows)
+        components = Components(len(first))
+        is_first = first == np.arange(len(first))
+        again, numbers = np.flatnonzero(~is_first), np.flatnonzero(is_first)
+        components.join(zip(first[again].tolist(), again.tolist(), strict=True))
+
+        candidates.keep(numbers)
+        set_of = lru_cache(_SETS_IN_MEMORY)(lambda number: shingle_set(texts[number]))
+        for pairs in candidates.pairs(
+            lambda pairs: components.are_apart(numbers[pairs]), lambda places: components.names(numbers[places])
+        ):
+            pairs = numbers[pairs]
+            alike = similarities(pairs, set_of) >= self._threshold
+            components.join(pairs[alike].tolist())
+        return components
+
+
 def near_duplicate_components(
     texts: Sequence[str], threshold: float, batches: Iterable[Marks] | None = None
 ) -> Components:
@@ -73,24 +125,13 @@ def near_duplicate_components(
     threshold : Jaccard similarity in (0, 1].
     batches : the marks of all texts in their order, if they are there already; default None, they are made here.
     """
-    digests, candidates = GrowingArray((DIGEST_BYTES,), np.uint8), Candidates(threshold)
-    for batch in _marks_of(texts) if batches is None else batches:
-        digests.extend(batch.digests)
-        candidates.add_signatures(batch.signatures)
-    first = first_occurrences(digests.rows)
-    components = Components(len(first))
-    is_first = first == np.arange(len(first))
-    again, numbers = np.flatnonzero(~is_first), np.flatnonzero(is_first)
-    components.join(zip(first[again].tolist(), again.tolist(), strict=True))
-
-    candidates.keep(numbers)
-    for pairs in candidates.pairs(lambda pairs: components.are_apart(numbers[pairs])):
-        pairs = numbers[pairs]
-        alike = similarities(pairs, lambda number: shingle_set(texts[number])) >= threshold
-        components.join(pairs[alike].tolist())
-    return components
+    search = FamilySearch(threshold)
+    for batch in marks_of(texts) if batches is None else batches:
+        search.add(batch)
+    return search.families(texts)
 
 
-def _marks_of(texts: Sequence[str]) -> Iterator[Marks]:
+def marks_of(texts: Sequence[str]) -> Iterator[Marks]:
+    """Yield the marks of texts, which may lie in a file, batch by batch."""
     for start in range(0, len(texts), _BATCH):
         yield marks(texts[start : start + _BATCH])

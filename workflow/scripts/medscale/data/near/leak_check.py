@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medscale.data.near.boilerplate import Boilerplate
 from medscale.data.near.leak_search import Containment, MinHash, Similarity
 from medscale.data.near.pairs import PERMUTATIONS
 from medscale.data.near.shingles import comparable
@@ -52,7 +53,12 @@ class Nearest:
             self.values[number], self.rows[number] = value, row
 
 
-def check(test: Sequence[dict[str, Any]], training: Iterable[dict[str, Any]], thresholds: Thresholds) -> dict[str, Any]:
+def check(
+    test: Sequence[dict[str, Any]],
+    training: Iterable[dict[str, Any]],
+    thresholds: Thresholds,
+    boilerplate: Sequence[str] = (),
+) -> dict[str, Any]:
     """Compare every test question with every training question and return the report.
 
     Parameters
@@ -60,8 +66,10 @@ def check(test: Sequence[dict[str, Any]], training: Iterable[dict[str, Any]], th
     test : at least one row with id, question and answer.
     training : rows with id, question and answer; read once.
     thresholds : what counts as near.
+    boilerplate : texts that the split left out of all questions, see `boilerplate`.
     """
-    texts = [comparable(asked(row)) for row in test]
+    rest = Boilerplate(boilerplate).rest
+    texts = [rest(comparable(asked(row))) for row in test]
     similarity, minhash = Similarity(texts), MinHash(texts, thresholds.similarity)
     containment = Containment(texts, thresholds.ngram, LEAST_CHARACTERS)
     similar, contained = Nearest(len(test)), Nearest(len(test))
@@ -71,7 +79,7 @@ def check(test: Sequence[dict[str, Any]], training: Iterable[dict[str, Any]], th
     for rows in _batches(training):
         count += len(rows)
         learned.update(answers.intersection(row["answer"] for row in rows))
-        others = [comparable(asked(row)) for row in rows]
+        others = [rest(comparable(asked(row))) for row in rows]
         values, numbers = similarity.nearest(others)
         for test_number in np.flatnonzero(values > similar.values).tolist():
             similar.note(test_number, float(values[test_number]), rows[numbers[test_number]])

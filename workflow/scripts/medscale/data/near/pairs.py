@@ -5,7 +5,6 @@ unless the exact Jaccard similarity of its n-gram sets reaches the threshold. Th
 processor nor on ``PYTHONHASHSEED``.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from rensa import RMinHash
 
-from medscale.data.near.shingles import jaccard
+from medscale.data.near.buckets import Buckets
+from medscale.data.near.shingles import jaccard_of_pairs
 from medscale.data.near.text_store import GrowingArray
 
 PERMUTATIONS = 256
@@ -24,8 +24,10 @@ SIGNATURE_MISS = 1e-6
 _SEED = 20240
 # As much as fits into the processor's caches: larger ones are slower.
 _BATCH = 128
-_PAIRS = 8192
-_SETS_IN_MEMORY = 20_000
+# So many pairs that came already are held, eight bytes each, give or take a band's.
+_SEEN = 4_000_000
+# So many n-grams are looked up at once.
+_MEMBERS = 1_000_000
 
 
 def bands_for(threshold: float) -> tuple[int, int]:
@@ -72,9 +74,19 @@ class Candidates:
     at the threshold (Hoeffding: share ≥ t - √(ln 10⁶ / 2·256)). Only eight bits of each value are kept, which is 256
     bytes a text; that makes chance agreements, which cost time, and loses none.
 
+    Texts that agree in a band are a bucket. In a bucket of up to 548 texts each is looked at with each; in a larger
+    one, which texts made from a template fill, each with the 16 or more whose signatures are the nearest in order, so
+    that time grows with the number of texts and not with its square. See `buckets`.
+
     Parameters
     ----------
     threshold : Jaccard similarity in (0, 1].
+
+    Attributes
+    ----------
+    looked_at : how many pairs of signatures were compared so far.
+    crowded : how many texts were so far in buckets too large to look at each pair, summed over the bands.
+    cut : how many of these had others in their bucket that they were not compared with, likewise.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -82,6 +94,7 @@ class Candidates:
         margin = math.sqrt(-math.log(SIGNATURE_MISS) / (2 * PERMUTATIONS))
         self._least_agreement = math.ceil((threshold - margin) * PERMUTATIONS)
         self._signatures = GrowingArray((PERMUTATIONS,), np.uint8)
+        self.looked_at = self.crowded = self.cut = 0
 
     def add(self, ngrams: np.ndarray, offsets: np.ndarray) -> None:
         """Add texts, as `shingles.shingles` returns them; they are numbered in the order they come."""
@@ -95,31 +108,77 @@ class Candidates:
         """Forget all texts but these, numbers in rising order; the ones that stay are numbered anew."""
         self._signatures.keep(places)
 
-    def pairs(self, wanted: Callable[[np.ndarray], np.ndarray] | None = None) -> Iterator[np.ndarray]:
-        """Yield arrays of candidate pairs, int64 of shape ``(n, 2)`` with the smaller number first, each pair once.
+    def clear(self) -> None:
+        """Forget all texts, and give their memory back."""
+        self._signatures = GrowingArray((PERMUTATIONS,), np.uint8)
+
+    def crowding(self) -> int:
+        """Return how many texts are in buckets too large to look at each pair, summed over the bands."""
+        every = np.arange(len(self._signatures.rows))
+        return sum(Buckets(self._key(band, every), min(64, 8 * self._rows)).crowded for band in range(self._bands))
+
+    def pairs(
+        self,
+        wanted: Callable[[np.ndarray], np.ndarray] | None = None,
+        sets: Callable[[np.ndarray], np.ndarray] | None = None,
+        among: np.ndarray | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yield arrays of candidate pairs, int64 of shape ``(n, 2)`` with the smaller number first.
+
+        Each pair comes once, as long as there are not millions of them; after that one may come again.
 
         Parameters
         ----------
         wanted : called with an array of pairs, returns a mask of those that are worth a look; default: all are. What
             it says may change between calls, as components grow.
+        sets : called with an array of texts, returns the name of the set that each is in by now; a bucket that lies
+            in one set is left. Default: none is.
+        among : the texts to look at, numbers in rising order; default: all.
         """
+        among = np.arange(len(self._signatures.rows)) if among is None else among
+        yield from self._candidates(among, lambda bands: bands.pairs(sets), wanted)
+
+    def pairs_between(
+        self, earlier: np.ndarray, later: np.ndarray, wanted: Callable[[np.ndarray], np.ndarray]
+    ) -> Iterator[np.ndarray]:
+        """Yield candidate pairs of one of ``earlier`` and one of ``later``, both in rising order, as `pairs` does."""
+        is_earlier = np.arange(len(earlier) + len(later)) < len(earlier)
+        among = np.concatenate([earlier, later])
+        yield from self._candidates(among, lambda bands: bands.pairs_between(is_earlier), wanted)
+
+    def _candidates(
+        self,
+        among: np.ndarray,
+        pairs_of: Callable[[Buckets], Iterator[np.ndarray]],
+        wanted: Callable[[np.ndarray], np.ndarray] | None,
+    ) -> Iterator[np.ndarray]:
         signatures = self._signatures.rows
         seen = np.empty(0, np.int64)
         for band in range(self._bands):
-            keys = _folded(signatures[:, band * self._rows : (band + 1) * self._rows])
+            buckets = Buckets(self._key(band, among), min(64, 8 * self._rows))
+            if buckets.crowded:
+                self.crowded += buckets.crowded
+                buckets.arrange(lambda places, band=band: self._key((band + 1) % self._bands, among[places]))
             fresh = []
-            for pairs in _equal_pairs(keys, min(64, 8 * self._rows)):
-                agreements = np.count_nonzero(signatures[pairs[:, 0]] == signatures[pairs[:, 1]], axis=1)
-                pairs = pairs[agreements >= self._least_agreement]
+            for places in pairs_of(buckets):
+                pairs = among[places]
                 if wanted is not None:
                     pairs = pairs[wanted(pairs)]
+                pairs.sort(axis=1)
+                self.looked_at += len(pairs)
+                agreements = np.count_nonzero(signatures[pairs[:, 0]] == signatures[pairs[:, 1]], axis=1)
+                pairs = pairs[agreements >= self._least_agreement]
                 codes = pairs[:, 0] * len(signatures) + pairs[:, 1]
                 new = ~_is_in(codes, seen)
                 if new.any():
                     fresh.append(codes[new])
                     yield pairs[new]
-            if fresh:
+            self.cut += buckets.cut
+            if fresh and len(seen) < _SEEN:
                 seen = np.sort(np.concatenate([seen, *fresh]))
+
+    def _key(self, band: int, texts: np.ndarray) -> np.ndarray:
+        return _folded(self._signatures.rows[texts, band * self._rows : (band + 1) * self._rows])
 
 
 def similarities(pairs: np.ndarray, set_of: Callable[[int], np.ndarray]) -> np.ndarray:
@@ -128,19 +187,22 @@ def similarities(pairs: np.ndarray, set_of: Callable[[int], np.ndarray]) -> np.n
     Parameters
     ----------
     pairs : int64 of shape ``(n, 2)``.
-    set_of : returns the sorted distinct n-grams of a text by its number.
+    set_of : returns the sorted distinct n-grams of a text by its number; called once for each.
 
     Returns float64 of shape ``(n,)``.
     """
-    result = np.empty(len(pairs))
-    if not len(pairs):
-        return result
-    set_of = functools.lru_cache(_SETS_IN_MEMORY)(set_of)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    cuts = np.flatnonzero(np.diff(pairs[order, 0])) + 1
-    for group in np.split(order, cuts):
-        others = [set_of(other) for other in pairs[group, 1].tolist()]
-        result[group] = jaccard(set_of(int(pairs[group[0], 0])), others)
+    numbers, places = np.unique(pairs, return_inverse=True)
+    sets = [set_of(number) for number in numbers.tolist()]
+    sizes = np.fromiter(map(len, sets), np.int64, len(sets))
+    places = places.reshape(-1, 2)
+    places = np.take_along_axis(places, np.argsort(sizes[places], axis=1, kind="stable"), axis=1)  # smaller set first
+    result, ends = np.empty(len(pairs)), np.cumsum(sizes[places[:, 0]])
+    start = 0
+    while start < len(pairs):
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + _MEMBERS)))
+        result[start:stop] = jaccard_of_pairs(sets, places[start:stop])
+        start = stop
     return result
 
 
@@ -150,29 +212,6 @@ def _folded(band: np.ndarray) -> np.ndarray:
     for column in band.T:
         keys = _mixed(keys ^ column) if band.shape[1] > 8 else (keys << np.uint64(8)) | column
     return keys
-
-
-def _equal_pairs(keys: np.ndarray, key_bits: int) -> Iterator[np.ndarray]:
-    """Yield all pairs of places with equal keys: neighbours first, then those two apart among equals, and so on."""
-    place_bits = len(keys).bit_length()
-    if key_bits + place_bits <= 64:
-        # Key and place in one integer: sorting integers is several times as fast as sorting their places.
-        packed = (keys << np.uint64(place_bits)) | np.arange(len(keys), dtype=np.uint64)
-        packed.sort()
-        order = (packed & np.uint64((1 << place_bits) - 1)).astype(np.int64)
-        ordered = packed >> np.uint64(place_bits)
-    else:
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-    starts = np.flatnonzero(ordered[1:] == ordered[:-1])
-    apart = 1
-    while len(starts):
-        for first in range(0, len(starts), _PAIRS):
-            some = starts[first : first + _PAIRS]
-            yield np.stack([order[some], order[some + apart]], axis=1)
-        apart += 1
-        starts = starts[starts + apart < len(ordered)]
-        starts = starts[ordered[starts] == ordered[starts + apart]]
 
 
 def _is_in(codes: np.ndarray, ordered: np.ndarray) -> np.ndarray:
