@@ -10,7 +10,7 @@ from typing import Any
 
 from medscale.base.digest import code_digest
 from medscale.base.files import sha256_json
-from medscale.base.settings import training_settings
+from medscale.base.settings import file_settings, training_settings
 from medscale.base.study import runs_of
 
 MADE_BY = ("clean.py", "split.py", "subset.py", "encode.py", "finetune.py")
@@ -30,7 +30,7 @@ def planned_fingerprint(config: dict, name: str, model: str, data: str) -> str:
         16 hexadecimal digits.
     """
     study = {key: config["study"][key] for key in SPLIT}
-    facts: list[Any] = [data, config["data"]["columns"], config["cleaning"], study]
+    facts: list[Any] = [data, config["data"]["columns"], file_settings(config), config["cleaning"], study]
     if name.startswith("floor_"):
         return sha256_json([*facts, max(config["study"]["sizes"]), code_digest("floor.py")])[:16]
     facts += [model, config["chat"]]
