@@ -112,6 +112,13 @@ MISTAKES = [
     ({"model": {"tiny": {"hidden_size": 100}}}, "model.tiny.hidden_size = 100: must be a multiple of 64"),
     ({"model": {"source": "local"}}, "model.path = null: must name a model directory, because model.source is local"),
     ({"data": {"source": "file"}}, "data.path = null: must name a corpus file, because data.source is file"),
+    (
+        {"data": {"department_folder": 1, "columns": {"department": "科室"}}},
+        "data.department_folder = 1: must be null where data.columns.department names a column, or that null",
+    ),
+    ({"data": {"csv": {"quote_escape": "single"}}}, 'data.csv.quote_escape = "single": must be one of "double", '),
+    ({"data": {"csv": {"delimiter": "::"}}}, 'data.csv.delimiter = "::": must be at most 1 character long'),
+    ({"data": {"path": []}}, "data.path = []: must have at least 1 item(s)"),
     ({"data": {"columns": {"question": 3}}}, "data.columns.question = 3: must be a text or a list"),
     (
         {"data": {"source": "demo"}},

@@ -51,6 +51,23 @@ def test_what_every_row_with_a_model_depends_on(changed):
     assert fingerprint("floor_bm25", **changed) == PLAIN["floor_bm25"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"encoding": "big5"},
+        {"department_folder": 1},
+        {"csv": {"delimiter": ";"}},
+        {"csv": {"quote_escape": "double"}},
+        {"csv": {"header": 2}},
+        {"json": {"rows_key": "data"}},
+    ],
+    ids=str,
+)
+def test_so_does_what_is_said_of_the_files(said):
+    config = resolve(STUDY | {"data": {"source": "demo"} | said})
+    assert planned_fingerprint(config, "floor_bm25", "m", "d") != PLAIN["floor_bm25"]
+
+
 def test_the_columns_count_and_where_the_corpus_is_from_does_not():
     columns = {"columns": {"question": ["ask"], "answer": "answer", "department": None}}
     config = resolve(STUDY | {"data": {"source": "demo"} | columns})

@@ -8,6 +8,7 @@ import pytest
 from medscale.base import settings
 from medscale.base.config import resolve
 from medscale.base.study import runs_of
+from medscale.data.table_files import FileOptions
 
 OVERRIDES = {"qlora": {"training": {"learning_rate": 0.5, "micro_batch": 2, "precision": "bf16"}, "lora": {"r": 4}}}
 CONFIG = resolve({"study": {"sizes": [100]}, "overrides": OVERRIDES})
@@ -81,6 +82,13 @@ def test_cleaning_options_say_every_value():
     assert dict(zip(told[::2], told[1::2], strict=True)) == {
         f"--{key.replace('_', '-')}": settings.as_json(value) for key, value in CONFIG["cleaning"].items()
     }
+
+
+def test_file_settings_are_what_a_reader_of_files_takes():
+    assert FileOptions(**settings.file_settings(CONFIG)) == FileOptions()
+    said = {"csv": {"delimiter": ";", "header": 2}, "json": {"rows_key": "rows"}, "encoding": "big5"}
+    told = settings.file_settings(resolve({"data": said | {"department_folder": 1}}))
+    assert FileOptions(**told) == FileOptions("big5", ";", None, 2, "rows", 1)
 
 
 @pytest.mark.parametrize(

@@ -543,7 +543,7 @@ class TestEncoding:
 
     @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
     def test_utf16_without_a_mark_is_named(self, tmp_path, codec):
-        with pytest.raises(UserError, match=r"a\.csv: .* bytes are zero, as in UTF-16 without a byte order mark"):
+        with pytest.raises(UserError, match=r"a\.csv: .* bytes are zero, every other one, as in UTF-16 without"):
             self.found(tmp_path, "question,answer\n头疼,休息\n".encode(codec))
 
     @pytest.mark.parametrize("text", ["模", "question,answer\n头痛,模\n", "a,b\n" * 300_000 + "头痛,模\n"])

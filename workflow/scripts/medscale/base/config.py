@@ -171,6 +171,7 @@ def _explain(error: ValidationError) -> str:
         "multipleOf": lambda: f"must be a multiple of {limit}",
         "minItems": lambda: f"must have at least {limit} item(s)",
         "minLength": lambda: "must not be empty",
+        "maxLength": lambda: f"must be at most {limit} character{'s' * (limit > 1)} long",
         "minProperties": lambda: "must not be empty",
         "required": lambda: "needs each of " + ", ".join(limit),
         "uniqueItems": lambda: "has the same item twice; each may stand once",
