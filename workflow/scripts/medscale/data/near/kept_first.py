@@ -1,6 +1,6 @@
 """Which rows to drop, so that no row stays that is near an earlier one which stays: the first of near ones is kept.
 
-Where no bucket is crowded, all near pairs are found at once and gone through in their order. Rows made from a template
+Where there are few pairs, all near ones are found at once and gone through in their order. Rows made from a template
 have too many pairs for that, and nearly all of them are dropped: then the first half of the rows is judged first, in
 the second half what is near a kept row of the first is dropped, and only what is left is judged by itself. The result
 is the same, since a dropped row takes nothing with it.
@@ -12,8 +12,10 @@ import numpy as np
 
 from medscale.data.near.pairs import Candidates
 
-BLOCK = 500
+BLOCK = 250
 """So many rows are judged at once: no bucket of theirs is too large to look at each pair."""
+PAIRS_OF_ROW = 8
+"""Where there are more candidates than this for each row, on average, they are not all compared; usual is below 1."""
 
 
 class KeptFirst:
@@ -59,9 +61,10 @@ class KeptFirst:
 
     def _by_all_pairs(self, candidates: Candidates) -> bool:
         """Judge all rows at once, or tell that there are too many pairs for that."""
-        found = []
+        found, left = [], PAIRS_OF_ROW * self._count
         for pairs in candidates.pairs():
-            if candidates.crowded:
+            left -= len(pairs)
+            if candidates.crowded or left < 0:
                 return False
             found.append(self._near(pairs))
         self._drop(found)
