@@ -352,18 +352,26 @@ class TestSplit:
         assert result.report["families"]["largest"] == 4
         assert check(result.rows["test"], result.rows["pool"], Thresholds())["passed"]
 
+    def test_turns_that_are_not_alike_lie_in_the_part_of_their_dialogue(self, tmp_path):
+        records = [
+            {"conversations": share(topic(n)[0][:9], *topic(n + 50)[::-1], "多休息，多喝水，多运动。")}
+            for n in range(20)
+        ]
+        result = Split(tmp_path, Cleaned(tmp_path, records).path["clean"], 8, 6)
+        parts = [{row["dialogue"] for row in rows} for rows in result.rows.values()]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 20
+
     def test_later_turns_in_records_of_their_own_follow_their_dialogue(self, tmp_path):
-        records = []
-        for number in range(12):
-            turns = [topic(number), FOLLOW_UP, ("那可以运动吗？要注意些什么？", topic(number + 100)[1])]
-            records += [
-                {"instruction": q, "input": "", "output": a, "history": turns[:place]}
-                for place, (q, a) in enumerate(turns)
-            ]
+        records = [
+            {"instruction": topic(100 * place + number)[0] * 2, "input": "", "output": topic(100 * place + number)[1],
+             "history": [topic(number)]}
+            for number in range(12)
+            for place in (1, 2, 3)
+        ]  # fmt: skip
         cleaned = Cleaned(tmp_path, records)
         assert cleaned.report["kept"] == 36
         result = Split(tmp_path, cleaned.path["clean"], 6, 3)
-        begun = [{(row.get("history") or [[row["question"]]])[0][0] for row in rows} for rows in result.rows.values()]
+        begun = [{row["history"][0][0] for row in rows} for rows in result.rows.values()]
         assert sum(map(len, begun)) == len(set.union(*begun)) == 12
 
     def test_a_leak_is_a_question_with_its_history(self):
@@ -375,7 +383,7 @@ class TestSplit:
         assert report["near"]["worst"][0]["train_question"] == f"{topic(1)[0]}\n{FOLLOW_UP[0]}"
 
 
-ROW = {"id": "r1.3", "question": "那运动呢？", "answer": "适量运动。", "department": None,
+ROW = {"id": "r1.3", "question": "那运动呢？", "answer": "适量运动，循序渐进，不要勉强。" * 3, "department": None,
        "history": [["头痛怎么办？", "多休息，多喝水。"], ["那饮食呢？", "清淡饮食。"]]}  # fmt: skip
 
 
@@ -398,7 +406,7 @@ class TestEncoding:
         history = tuple(map(tuple, ROW["history"]))
         answer = chat.answer_ids(ROW["answer"])
         prompts = [chat.prompt_ids(Question(ROW["question"], history[place:])) for place in range(3)]
-        assert len(prompts[0]) > len(prompts[1]) > len(prompts[2])
+        assert len(prompts[2]) < len(prompts[1]) < len(prompts[0]) < len(prompts[1]) + len(answer)
         for place, prompt in enumerate(prompts):
             for room in (0, 1):
                 rows, report = encoded([ROW], len(prompt) + len(answer) + room)
