@@ -26,11 +26,17 @@ def main() -> None:
     args = parse_arguments()
     chat = Chat(load_tokenizer(args.model, args.content), **json.loads(args.chat))
     lengths, too_long, truncated = array("q"), [], 0
+    looking = {"rows": 0, "tokens": 0}
     with atomic_path(args.output) as temporary:
         with pq.ParquetWriter(temporary, ENCODED, compression="zstd") as writer:
             for rows in batched(read_jsonl(args.rows), BATCH):
                 questions, answers = ([row[name] for row in rows] for name in ("question", "answer"))
                 samples = chat.samples(questions, answers, args.max_length)
+                counts = [
+                    chat.control.count(q) + chat.control.count(a) for q, a in zip(questions, answers, strict=True)
+                ]
+                looking["rows"] += sum(count > 0 for count in counts)
+                looking["tokens"] += sum(counts)
                 too_long += [row["id"] for row, sample in zip(rows, samples, strict=True) if sample is None]
                 writer.write_batch(encoded(rows, samples))
                 fitting = [sample for sample in samples if sample is not None]
@@ -50,6 +56,7 @@ def main() -> None:
             "encoded": len(lengths),
             "prompts_too_long": too_long,
             "answers_truncated": truncated,
+            "control_text": looking,
             "max_length": args.max_length,
             "tokens": sum(lengths),
             "longest_sample": lengths[-1],
@@ -57,6 +64,8 @@ def main() -> None:
         },
     )
     print(f"encoded {len(lengths)} of {len(lengths) + len(too_long)} rows, {sum(lengths)} tokens")
+    if looking["rows"]:
+        print(f"{looking['rows']} rows hold text like control tokens, {looking['tokens']} in all: kept as text")
 
 
 def encoded(rows: Sequence[dict], samples: Sequence[Sample | None]) -> pa.RecordBatch:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from medscale.base.digest import code_digest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json
-from medscale.base.settings import as_json
+from medscale.base.settings import as_json, settings_for
 from medscale.base.study import files_of, folder_name, runs_of
 from medscale.fetch.hashes import Hashes
 from medscale.fetch.manifest import (
@@ -25,7 +25,10 @@ from medscale.fetch.manifest import (
     root_of,
     write_manifest,
 )
+from medscale.fetch.model_config import read_object, require_usable, require_whole
 from medscale.fetch.model_files import licence_of, model_files, require_shards
+from medscale.fetch.model_folder import identity, model_folder
+from medscale.fetch.weights import INDEX, WHOLE, require_targets, tensors
 
 HUBS = ("modelscope", "huggingface")
 MADE = ("tiny", "demo")
@@ -107,10 +110,33 @@ def source_of(config: dict, section: str, conditions: Path) -> Source:
     copy = f"{config['paths']['results']}/data/{COPIES[section]}"
     request = request_of(section, settings, conditions)
     if kind not in OWN:
-        return Source(section, manifest, copy, request)
+        source = Source(section, manifest, copy, request)
+        if section == "model" and source.known():
+            require_all_targets(root_of(manifest), targets_of(config), settings["id"] if kind in HUBS else kind)
+        return source
     own = own_path(section, settings["path"])
     content = own_content(section, own, Hashes(f"{resources}/{BOOKKEEPING}/sha256.json"))
+    if section == "model":
+        require_all_targets(own, targets_of(config), f"model.path, {own}")
     return Source(section, manifest, copy, request, own, content)
+
+
+def targets_of(config: dict) -> list[str | list[str]]:
+    """Return the different values of `lora.target_modules` of a study's runs."""
+    named = [settings_for(config, run)["lora"]["target_modules"] for run in runs_of(config)]
+    return [value for place, value in enumerate(named) if value not in named[:place]]
+
+
+def require_all_targets(root: Path, targets: list[str | list[str]], where: str) -> None:
+    """Raise `UserError` if a run's `lora.target_modules` do not fit the model whose files lie in ``root``, if any."""
+    if not (root / "config.json").is_file() or not any((root / name).is_file() for name in (WHOLE, INDEX)):
+        return
+    try:
+        found, settings = tensors(root, where), read_object(root / "config.json", where)
+    except UserError:
+        return  # what is damaged is told, and fetched again, where the files are verified
+    for value in targets:
+        require_targets(found, settings, value, where)
 
 
 def request_of(section: str, settings: dict[str, Any], conditions: Path | None) -> dict[str, Any]:
@@ -146,9 +172,11 @@ def own_path(section: str, path: str | None) -> Path:
         kind = "local" if section == "model" else "file"
         raise UserError(f"{section}.path is not set; with {section}.source: {kind} it is the {what}")
     found = Path(path).expanduser().absolute()
-    if section == "model" and not found.is_dir():
-        raise UserError(f"model.path: {found} is not a folder")
-    if section == "data" and not found.is_file():
+    if section == "model":
+        if not found.is_dir():
+            raise UserError(f"model.path: {found} is not a folder")
+        return model_folder(found)
+    if not found.is_file():
         raise UserError(f"data.path: {found} is {'a folder' if found.is_dir() else 'not there'}; name one file")
     return found
 
@@ -158,6 +186,7 @@ def own_content(section: str, path: Path, hashes: Hashes) -> str:
     if section == "model":
         names = model_files([file.name for file in path.iterdir() if file.is_file()], f"model.path, {path}")
         files = [path / name for name in names]
+        require_whole(path, f"model.path, {path}")
     else:
         files = [path]
     return content_of({"kind": section, "files": [{"path": f.name, "sha256": hashes.sha256(f)} for f in files]})
@@ -180,8 +209,9 @@ def point_to_own(section: str, own: Path, manifest: Path) -> None:
         if section == "model":
             files = model_files([path.name for path in own.iterdir() if path.is_file()], f"model.path, {own}")
             require_shards(own, f"model.path, {own}")
-            licence = licence_of(own)
-            write_manifest(folder, kind="model", source="local", id=own.name, root=own, licence=licence, files=files)
+            require_usable(own, f"model.path, {own}")
+            known = {"id": identity(own)[0], "revision": identity(own)[1], "licence": licence_of(own)}
+            write_manifest(folder, kind="model", source="local", root=own, files=files, **known)
         else:
             write_manifest(folder, kind="data", source="file", id=own.name, root=own.parent, files=[own.name])
     except PermissionError as error:
@@ -217,6 +247,8 @@ def fetch_options(config: dict, source: Source, conditions: Path) -> str:
     section = config[source.section]
     told = {source.section: as_json(section), "endpoint": section["endpoint"] or ""}
     told |= {"conditions": conditions, "output": source.manifest}
+    if source.section == "model":
+        told["targets"] = as_json(targets_of(config))
     return " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in told.items())
 
 

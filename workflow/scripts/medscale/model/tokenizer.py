@@ -1,16 +1,20 @@
 """Loading the tokenizer of a fetched model, without running any code that came with it."""
 
+from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.base.files import read_json
 from medscale.fetch.manifest import verify
+from medscale.fetch.weights import embedding_rows
 
 
 def load_tokenizer(manifest: str, content: str | None = None) -> Any:
     """Return the Hugging Face tokenizer beside ``manifest``, with a padding token.
 
     Where the model names no padding token, its end-of-sequence token pads. That is harmless here, because labels are
-    masked by position and never by token.
+    masked by position and never by token. At which tokens the library's `generate` would end an answer of this model,
+    beside the tokenizer's own end, is noted as ``model_end_ids``.
 
     Args:
         manifest: the model's manifest.json.
@@ -33,4 +37,31 @@ def load_tokenizer(manifest: str, content: str | None = None) -> Any:
         if tokenizer.eos_token is None:
             raise UserError(f"{folder}: the tokenizer has neither a padding nor an end-of-sequence token")
         tokenizer.pad_token = tokenizer.eos_token
+    rows = embedding_rows(folder)
+    require_rows(tokenizer, rows, folder)
+    tokenizer.model_end_ids = [token for token in end_ids(folder) if 0 <= token < (rows or len(tokenizer))]
     return tokenizer
+
+
+def require_rows(tokenizer: Any, rows: int | None, folder: Path) -> None:
+    """Raise `UserError` if the tokenizer knows a token that the embedding has no row for."""
+    last = max([*tokenizer.get_vocab().values(), *tokenizer.added_tokens_decoder], default=0)
+    if rows is not None and last >= rows:
+        beyond = sorted(text for text, token in tokenizer.get_vocab().items() if token >= rows)
+        raise UserError(
+            f"{folder}: its tokenizer has {last + 1} tokens and its embedding {rows} rows, so that "
+            f"{', '.join(beyond[:3])} and the like cannot be looked up; take the tokenizer files that belong to these "
+            "weights, or a model whose embedding was enlarged with its tokenizer"
+        )
+
+
+def end_ids(folder: Path) -> list[int]:
+    """Return the tokens that end an answer by generation_config.json, or by config.json where there is none."""
+    for name in ("generation_config.json", "config.json"):
+        settings = read_json(folder / name) if (folder / name).is_file() else {}
+        ends = settings.get("eos_token_id")
+        if ends is None and name == "config.json":
+            ends = (settings.get("text_config") or {}).get("eos_token_id")
+        if ends is not None:
+            return [token for token in (ends if isinstance(ends, list) else [ends]) if isinstance(token, int)]
+    return []
