@@ -50,7 +50,7 @@ def models_below(folder: Path) -> list[str]:
         elif len(part.parts) >= DEPTH:
             folders.clear()
         folders.sort()
-    return found
+    return sorted(found)
 
 
 def identity(folder: Path) -> tuple[str, str | None]:

@@ -247,8 +247,6 @@ def fetch_options(config: dict, source: Source, conditions: Path) -> str:
     section = config[source.section]
     told = {source.section: as_json(section), "endpoint": section["endpoint"] or ""}
     told |= {"conditions": conditions, "output": source.manifest}
-    if source.section == "model":
-        told["targets"] = as_json(targets_of(config))
     return " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in told.items())
 
 
