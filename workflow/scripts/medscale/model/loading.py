@@ -56,6 +56,7 @@ def load_base(folder: Path, method: str, quantization: dict[str, Any], precision
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told of below, with their names
         )
     except torch.OutOfMemoryError:
         raise

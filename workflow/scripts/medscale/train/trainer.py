@@ -118,6 +118,8 @@ class StudyTrainer(Trainer):
         energy: a meter that runs.
     """
 
+    losses: torch.Tensor | float = 0.0  # the sum since `Supervisor` looked at it
+
     def __init__(
         self,
         *args: Any,
@@ -130,7 +132,6 @@ class StudyTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.micro_batch_tokens, self.packing = micro_batch_tokens, packing
         self.answer_loss, self.energy = answer_loss, energy
-        self.losses: torch.Tensor | float = 0.0
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
@@ -253,13 +254,12 @@ class Supervisor(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.bar.update(state.global_step - self.bar.n)
-        if state.global_step % WATCHED == 0 or state.global_step >= state.max_steps:
-            self._require_numbers(state.global_step)
         if state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = True
         elif gathered(time.monotonic() - self.saved_at > self.save_seconds)[0]:  # all save, or none
             control.should_save = True
-        if control.should_save:
+        # Where the step is logged, the log tells more, and before anything is saved.
+        if (control.should_save or state.global_step % WATCHED == 0) and not control.should_log:
             self._require_numbers(state.global_step)
 
     def _require_numbers(self, step: int) -> None:
