@@ -1,6 +1,7 @@
 """vLLM answers and judges as transformers does. Most of this runs where the package is installed."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -229,6 +230,14 @@ def test_the_engine_judges_the_tokens_of_the_answer_alone(engine):
     assert found == Scored([Likelihood(0.75, 2), None, Likelihood(2.0, 1)], [])
     prompts = [{"prompt_token_ids": [1, 2, 3, 4]}, {"prompt_token_ids": [6, 7]}]
     assert engine.runs == [(prompts, {**GREEDY, "max_tokens": 1, "prompt_logprobs": 0}, None)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_likelihood_that_is_no_number_ends_the_run(engine, value):
+    made = VllmModel("net", None, "fp16", 4, 200)
+    engine.outputs = [SimpleNamespace(prompt_logprobs=[None, {7: SimpleNamespace(logprob=-value)}])]
+    with pytest.raises(UserError, match=r"the likelihood of an answer is .*training\.precision"):
+        made.likelihoods(Words(), [("6", "7")], 4)
 
 
 SETTINGS = {"evaluation": {"engine": "vllm", "max_new_tokens": 24, "batch_size": 4}, "quantization": NF4}

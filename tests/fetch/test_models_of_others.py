@@ -107,6 +107,12 @@ def test_a_model_with_nothing_wrong_is_taken(model, tmp_path):
         (weights(**{"model.layers.1.mlp.up_proj.weight": None}), "layer 1 has no mlp.up_proj.weight"),
         (config(vocab_size=12), "embedding has 10 rows, and vocab_size in config.json is 12"),
         (config(tie_word_embeddings=False), "has no lm_head.weight"),
+        ({"tokenizer.json": b'{"model": {"vocab": {"a": 3, "b": 10}}}'}, "has 11 tokens and its embedding 10 rows"),
+        (
+            {"tokenizer.json": b'{"model": {"vocab": [["a", 0]]}, "added_tokens": [{"id": 12, "content": "<x>"}]}'},
+            "13 .* <x>",
+        ),
+        ({"tokenizer_config.json": b'{"added_tokens_decoder": {"10": {"content": "<y>"}}}'}, "has 11 tokens .* <y>"),
         ({"config.json": None, "adapter_config.json": b"{}"}, "is an adapter and not a model"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
-from medscale.fetch.weights import require_complete, tensors
+from medscale.fetch.weights import embedding_rows, require_complete, tensors
 
 ADAPTER = "adapter_config.json"
 READ = ("generation_config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "vocab.json")
@@ -47,6 +47,43 @@ def require_usable(root: Path, where: str) -> None:
             read_object(root / name, where)
     require_known(config, where)
     require_complete(tensors(root, where), config, where)
+    require_rows(known_tokens(root, where), embedding_rows(root), where)
+
+
+def known_tokens(root: Path, where: str) -> dict[str, int]:
+    """Return the tokens of a tokenizer with their numbers, as far as its JSON files tell."""
+    found: dict[str, int] = {}
+    settings = {
+        name: read_object(root / name, where) if (root / name).is_file() else {}
+        for name in ("tokenizer.json", "tokenizer_config.json")
+    }
+    try:
+        vocabulary = (settings["tokenizer.json"].get("model") or {}).get("vocab") or {}
+        if isinstance(vocabulary, list):  # of a unigram model: token and score, by number
+            found |= {entry[0]: number for number, entry in enumerate(vocabulary)}
+        else:
+            found |= vocabulary
+        found |= {entry["content"]: entry["id"] for entry in settings["tokenizer.json"].get("added_tokens") or ()}
+        added = settings["tokenizer_config.json"].get("added_tokens_decoder") or {}
+        found |= {entry["content"]: int(number) for number, entry in added.items()}
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UserError(
+            f"{where}: tokenizer.json or tokenizer_config.json is not as a tokenizer writes it "
+            f"({type(error).__name__}: {error}); get the model's own tokenizer files again"
+        ) from error
+    return found
+
+
+def require_rows(tokens: dict[str, int], rows: int | None, where: str) -> None:
+    """Raise `UserError` if a tokenizer knows a token that the embedding has no row for."""
+    count = max(tokens.values(), default=-1) + 1
+    if rows is not None and count > rows:
+        beyond = sorted(token for token, number in tokens.items() if number >= rows)
+        raise UserError(
+            f"{where}: its tokenizer has {count} tokens and its embedding {rows} rows, so that "
+            f"{', '.join(beyond[:3])} and the like cannot be looked up; take the tokenizer files that belong to these "
+            "weights, or a model whose embedding was enlarged with its tokenizer"
+        )
 
 
 def read_object(path: Path, where: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.fetch.manifest import verify
+from medscale.fetch.model_config import require_rows
 from medscale.fetch.weights import embedding_rows
 
 
@@ -38,21 +39,10 @@ def load_tokenizer(manifest: str, content: str | None = None) -> Any:
             raise UserError(f"{folder}: the tokenizer has neither a padding nor an end-of-sequence token")
         tokenizer.pad_token = tokenizer.eos_token
     rows = embedding_rows(folder)
-    require_rows(tokenizer, rows, folder)
+    added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}
+    require_rows(tokenizer.get_vocab() | added, rows, str(folder))
     tokenizer.model_end_ids = [token for token in end_ids(folder) if 0 <= token < (rows or len(tokenizer))]
     return tokenizer
-
-
-def require_rows(tokenizer: Any, rows: int | None, folder: Path) -> None:
-    """Raise `UserError` if the tokenizer knows a token that the embedding has no row for."""
-    last = max([*tokenizer.get_vocab().values(), *tokenizer.added_tokens_decoder], default=0)
-    if rows is not None and last >= rows:
-        beyond = sorted(text for text, token in tokenizer.get_vocab().items() if token >= rows)
-        raise UserError(
-            f"{folder}: its tokenizer has {last + 1} tokens and its embedding {rows} rows, so that "
-            f"{', '.join(beyond[:3])} and the like cannot be looked up; take the tokenizer files that belong to these "
-            "weights, or a model whose embedding was enlarged with its tokenizer"
-        )
 
 
 def end_ids(folder: Path) -> list[int]:
