@@ -22,11 +22,12 @@ rule fetch_model:
         script=script("fetch_model.py"),
         fetches=lambda wildcards: SOURCES["model"].fetches(sources.is_needed(CONFIG, "model")),
         options=untracked(sources.fetch_options(CONFIG, SOURCES["model"], CONDITIONS)),
+        targets=untracked(as_json(sources.targets_of(CONFIG))),
     message:
         "Fetching the base model"
     shell:
-        "python {params.script:q} --threads {threads} {params.options} --fetches {params.fetches} --copy {output.kept:q}"
-        " > {log:q} 2>&1"
+        "python {params.script:q} --threads {threads} {params.options} --targets {params.targets:q}"
+        " --fetches {params.fetches} --copy {output.kept:q} > {log:q} 2>&1"
 
 
 rule fetch_data:

@@ -8,7 +8,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from conftest import TEXTS
 from medscale.base.errors import UserError
-from medscale.evaluate.generation import Answer, generate, likelihoods
+from medscale.evaluate.generation import Answer, empty_answers, generate, likelihoods
 from medscale.model.chat import Chat
 from medscale.model.loading import add_adapter, load_adapter, load_base
 from medscale.model.tokenizer import load_tokenizer
@@ -243,3 +243,11 @@ def test_a_likelihood_that_overflows_is_told_with_the_remedy(model, chat, value)
             likelihoods(model, chat, [("头痛", "多喝水")], 100)
     finally:
         handle.remove()
+
+
+@pytest.mark.parametrize(("empty", "told"), [(0, False), (2, False), (3, True), (4, True)])
+def test_answers_that_are_mostly_empty_are_told_of(empty, told):
+    answers = [Answer("", 0)] * empty + [Answer("好", 1)] * (4 - empty)
+    events = empty_answers(answers)
+    assert [event["kind"] for event in events] == ["warning"] * told
+    assert all(f"{empty} of 4 answers are empty" in event["message"] for event in events)

@@ -1,6 +1,7 @@
 """vLLM answers and judges as transformers does. Most of this runs where the package is installed."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -116,7 +117,9 @@ class Words:
     """A chat of which each character is a token; 9 and 8 end an answer."""
 
     stop_ids = (9, 8)
-    tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: f" {ids} {skip_special_tokens}\n")
+
+    def answer_text(self, ids):
+        return f"{ids} True"
 
     def prompt_ids(self, question):
         return [int(character) for character in question]
@@ -227,6 +230,14 @@ def test_the_engine_judges_the_tokens_of_the_answer_alone(engine):
     assert found == Scored([Likelihood(0.75, 2), None, Likelihood(2.0, 1)], [])
     prompts = [{"prompt_token_ids": [1, 2, 3, 4]}, {"prompt_token_ids": [6, 7]}]
     assert engine.runs == [(prompts, {**GREEDY, "max_tokens": 1, "prompt_logprobs": 0}, None)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_likelihood_that_is_no_number_ends_the_run(engine, value):
+    made = VllmModel("net", None, "fp16", 4, 200)
+    engine.outputs = [SimpleNamespace(prompt_logprobs=[None, {7: SimpleNamespace(logprob=-value)}])]
+    with pytest.raises(UserError, match=r"the likelihood of an answer is .*training\.precision"):
+        made.likelihoods(Words(), [("6", "7")], 4)
 
 
 SETTINGS = {"evaluation": {"engine": "vllm", "max_new_tokens": 24, "batch_size": 4}, "quantization": NF4}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fetch_runner import HUBS, MODEL, Runner
+from fetch_runner import HUBS, MODEL, Runner, safetensors
 from hub_server import HEAD, FakeHub
 from medscale.fetch.manifest import read_manifest, verify
 from places import SCRIPTS
@@ -121,8 +121,8 @@ def local_model(tmp_path):
         (folder / name).write_bytes(content)
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    for shard in index["weight_map"].values():
-        (folder / shard).write_bytes(shard.encode())
+    for name, shard in index["weight_map"].items():
+        (folder / shard).write_bytes(safetensors(**{name: [2, 3]}))
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
     (folder / "checkpoint-10").mkdir()
     (folder / "checkpoint-10" / "model.safetensors").write_bytes(b"not this")

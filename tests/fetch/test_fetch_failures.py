@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fetch_runner import HUBS, MODEL, Runner
+from fetch_runner import HUBS, MODEL, Runner, safetensors
 from hub_server import FakeHub
 from medscale.base.errors import UserError
 from medscale.fetch.manifest import verify
 
 MIB = 2**20
-WEIGHTS = bytes(range(256)) * (16 * MIB // 256)
+WEIGHTS = safetensors(16 * MIB)
 
 
 @pytest.fixture
@@ -140,10 +140,11 @@ def test_another_revision_replaces_the_files_and_nothing_else_may_lie_there(hub,
     repo = hub.add("models", "org/net", MODEL, commit="c" * 40)
     options = {"source": source, "id": "org/net", "endpoint": hub.url}
     runner.fetch("fetch_model.py", revision="c" * 40, **options)
-    repo.files, repo.commit = MODEL | {"model.safetensors": b"new"}, "d" * 40
+    new = safetensors(500, seed=1)
+    repo.files, repo.commit = MODEL | {"model.safetensors": new}, "d" * 40
     manifest = runner.fetch("fetch_model.py", revision="d" * 40, **options)
     assert manifest["revision"] == "d" * 40
-    assert (runner.folder / "model.safetensors").read_bytes() == b"new"
+    assert (runner.folder / "model.safetensors").read_bytes() == new
 
     (runner.folder / "model-00001-of-00002.safetensors").write_bytes(b"of another model")
     runner.manifest.unlink()

@@ -1,10 +1,11 @@
-"""How a base model is loaded where a card lacks a kernel."""
+"""How a base model is loaded where a card lacks a kernel, and what is no base model."""
 
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.integrations import sdpa_attention
 
+from medscale.base.errors import UserError
 from medscale.model import loading
 from medscale.model.loading import load_base, share_keys_by_copies
 
@@ -52,3 +53,26 @@ def test_cards_without_flash_attention_get_copies(tmp_path, monkeypatch, grouped
     before = sdpa_attention.use_gqa_in_sdpa
     load_base(tmp_path, "lora", {}, "fp32")
     assert (sdpa_attention.use_gqa_in_sdpa is not before) == copies
+
+
+def test_weights_that_would_be_made_up_are_refused(tmp_path, grouped):
+    model = grouped[0]
+    whole = model.state_dict()
+    left = {name: weight for name, weight in whole.items() if name != "model.layers.1.mlp.down_proj.weight"}
+    model.save_pretrained(tmp_path, state_dict=left)
+    with pytest.raises(
+        UserError, match=r"no weights .* for model\.layers\.1\.mlp\.down_proj\.weight, which would be random"
+    ):
+        load_base(tmp_path, "lora", {}, "fp32")
+    model.save_pretrained(tmp_path, state_dict=whole | {"lm_head.weight": torch.zeros(49, 32)})
+    with pytest.raises(UserError, match="lm_head"):
+        load_base(tmp_path, "lora", {}, "fp32")
+    model.save_pretrained(tmp_path)
+    assert torch.equal(load_base(tmp_path, "lora", {}, "fp32").lm_head.weight, model.lm_head.weight)
+
+
+def test_an_adapter_in_the_folder_has_no_effect_but_an_error(tmp_path, grouped):
+    grouped[0].save_pretrained(tmp_path)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="holds an adapter beside the model"):
+        load_base(tmp_path, "lora", {}, "fp32")

@@ -28,6 +28,7 @@ MODELS = {
         "train/answer_loss",
         "train/trainer",
         "train/run",
+        "train/saved_adapter",
         "train/fitting",
         "train/simulation",
         "train/distributed",

@@ -356,14 +356,14 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(training, "tqdm", Bar)
     started = []
     accelerator = SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 0.5))
-    trainer = SimpleNamespace(start_clock=lambda: started.append(True), accelerator=accelerator)
+    trainer = SimpleNamespace(start_clock=lambda: started.append(True), accelerator=accelerator, losses=0.0)
     args = SimpleNamespace(output_dir=str(tmp_path), fp16=False)
     state = SimpleNamespace(global_step=3, max_steps=10)
-    control = SimpleNamespace(should_evaluate=False, should_save=False)
+    control = SimpleNamespace(should_evaluate=False, should_save=False, should_log=False)
     made = SimpleNamespace(clock=clock, supervisor=Supervisor(trainer, 2), args=args, state=state, control=control)
     made.tell = lambda name, **more: getattr(made.supervisor, name)(args, state, control, **more)
     made.asked = lambda: (control.should_evaluate, control.should_save)
-    made.started, made.accelerator = started, accelerator
+    made.started, made.accelerator, made.trainer = started, accelerator, trainer
     return made
 
 
@@ -594,3 +594,21 @@ def test_a_run_resumes_from_the_newest_whole_checkpoint(tmp_path):
 )
 def test_checkpoints_are_compared_on_rows_of_every_length(lengths, count, expected):
     assert validation_places(lengths, count) == expected
+
+
+@pytest.mark.parametrize(("step", "saving", "seen"), [(4, False, False), (5, False, True), (4, True, True)])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_seen_within_five_steps_and_before_anything_is_saved(
+    run, step, saving, seen, value
+):
+    run.tell("on_train_begin")
+    run.state.global_step, run.control.should_save = step, saving
+    run.trainer.losses = torch.tensor(value)
+    if seen:
+        with pytest.raises(UserError, match=rf"loss is {value} at step {step}: .*training\.learning_rate"):
+            run.tell("on_step_end")
+    else:
+        run.tell("on_step_end")
+        assert not math.isfinite(run.trainer.losses)
+    run.trainer.losses = torch.tensor(2.5)
+    run.tell("on_step_end")

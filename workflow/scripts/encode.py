@@ -5,7 +5,7 @@ import json
 import os
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,10 +28,14 @@ def main() -> None:
     args = parse_arguments()
     chat = Chat(load_tokenizer(args.model, args.content), **json.loads(args.chat))
     lengths, too_long, truncated, history = array("q"), [], 0, Counter()
+    looking = {"rows": 0, "tokens": 0}
     with atomic_path(args.output) as temporary:
         with pq.ParquetWriter(temporary, ENCODED, compression="zstd") as writer:
             for rows in batched(read_jsonl(args.rows), BATCH):
                 samples = chat.samples(list(map(question_of, rows)), [row["answer"] for row in rows], args.max_length)
+                counts = [sum(map(chat.control.count, texts_of(row))) for row in rows]
+                looking["rows"] += sum(count > 0 for count in counts)
+                looking["tokens"] += sum(counts)
                 too_long += [row["id"] for row, sample in zip(rows, samples, strict=True) if sample is None]
                 writer.write_batch(encoded(rows, samples))
                 fitting = [sample for sample in samples if sample is not None]
@@ -53,6 +57,7 @@ def main() -> None:
             "prompts_too_long": too_long,
             "answers_truncated": truncated,
             "history": {name: history[name] for name in ("rows", "turns", "rows_shortened", "turns_left_out")},
+            "control_text": looking,
             "max_length": args.max_length,
             "tokens": sum(lengths),
             "longest_sample": lengths[-1],
@@ -62,6 +67,15 @@ def main() -> None:
     if history["turns_left_out"]:
         print(f"left out {history['turns_left_out']} of {history['turns']} earlier turns, for which there was no room")
     print(f"encoded {len(lengths)} of {len(lengths) + len(too_long)} rows, {sum(lengths)} tokens")
+    if looking["rows"]:
+        print(f"{looking['rows']} rows hold text like control tokens, {looking['tokens']} in all: kept as text")
+
+
+def texts_of(row: dict) -> Iterator[str]:
+    """Yield all texts of a row that a prompt or an answer is made of."""
+    yield from (row["question"], row["answer"], row.get("system") or "")
+    for turn in row.get("history") or ():
+        yield from turn
 
 
 def earlier_turns(rows: Sequence[dict], samples: Sequence[Sample | None]) -> Counter:

@@ -5,19 +5,23 @@ Only weights in safetensors, JSON, tokenizer and licence files are fetched: noth
 
 import argparse
 import json
+from pathlib import Path
 
 from medscale.base.errors import UserError, run_script
-from medscale.fetch.manifest import write_manifest
+from medscale.fetch.manifest import root_of, write_manifest
+from medscale.fetch.model_config import require_usable
 from medscale.fetch.model_files import licence_of, model_files, require_shards
 from medscale.fetch.program import fetch_from_hub, parse, parser_of, run_fetcher
-from medscale.fetch.sources import own_path, point_to_own
+from medscale.fetch.sources import own_path, point_to_own, require_all_targets
 
 SOURCES = {"huggingface": "", "modelscope": "", "local": "folder of a model", "tiny": ""}
 
 
 def main() -> None:
     fetchers = {"huggingface": from_hub, "modelscope": from_hub, "local": from_folder, "tiny": build_tiny}
-    run_fetcher(parse_arguments(), "model", fetchers)
+    args = parse_arguments()
+    run_fetcher(args, "model", fetchers)
+    require_all_targets(root_of(args.output), args.targets, args.source)
 
 
 def from_hub(args: argparse.Namespace) -> None:
@@ -29,9 +33,15 @@ def from_hub(args: argparse.Namespace) -> None:
         args,
         "model",
         choose=lambda paths: model_files(paths, where),
-        check=lambda folder: require_shards(folder, where),
+        check=lambda folder: check(folder, where),
         licence=licence_of,
     )
+
+
+def check(folder: Path, where: str) -> None:
+    """Raise `UserError` if what was downloaded is no model that can be used."""
+    require_shards(folder, where)
+    require_usable(folder, where)
 
 
 def from_folder(args: argparse.Namespace) -> None:
@@ -61,6 +71,9 @@ def build_tiny(args: argparse.Namespace) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = parser_of(__doc__, "model", SOURCES)
     parser.add_argument("--tiny", type=json.loads, help="JSON: vocab_size, hidden_size, layers, steps, seed (tiny)")
+    parser.add_argument(
+        "--targets", type=json.loads, default=[], help="JSON: list of the values that lora.target_modules has"
+    )
     parser.add_argument(
         "--threads", type=int, help="CPU threads to build the tiny model; default: PyTorch's own choice"
     )

@@ -142,8 +142,8 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
     search = FamilySearch(args.similarity_threshold)
     for found in marks_of_rows():
         search.add(found)
-    questions_in_batches = (rows.questions[start : start + BATCH] for start in range(0, len(rows.questions), BATCH))
-    boilerplate = boilerplate_of(questions_in_batches)
+    count = len(rows.departments)  # behind them are beginnings
+    boilerplate = boilerplate_of(rows.questions[start : min(start + BATCH, count)] for start in range(0, count, BATCH))
     if boilerplate:
         # The marks are those of the whole questions, since few corpora have any boilerplate: take them anew.
         search, rest = FamilySearch(args.similarity_threshold), TextStore(args.pool.parent)

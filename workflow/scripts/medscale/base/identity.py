@@ -30,7 +30,9 @@ def planned_fingerprint(config: dict, name: str, model: str, data: str) -> str:
         16 hexadecimal digits.
     """
     study = {key: config["study"][key] for key in SPLIT}
-    kept = {key: value for key, value in config["cleaning"].items() if key != "max_dropped_share"}  # which changes no row
+    kept = {
+        key: value for key, value in config["cleaning"].items() if key != "max_dropped_share"
+    }  # which changes no row
     facts: list[Any] = [data, reading_settings(config), kept, study]
     if name.startswith("floor_"):
         return sha256_json([*facts, max(config["study"]["sizes"]), code_digest("floor.py")])[:16]

@@ -88,8 +88,7 @@ def generate(
                 decoder.keep([place for place, i in enumerate(running) if i not in ended])
                 running = [i for i in running if i not in ended]
                 bar.update(len(ended))
-    texts = (chat.tokenizer.decode(row, skip_special_tokens=True).strip() for row in written)
-    return Generation([Answer(text, len(row)) for text, row in zip(texts, written, strict=True)], events)
+    return Generation([Answer(chat.answer_text(row), len(row)) for row in written], events)
 
 
 def _halve(queue: AnswerQueue, running: list[int], problem: str) -> dict:
@@ -101,6 +100,18 @@ def _halve(queue: AnswerQueue, running: list[int], problem: str) -> dict:
     queue.halve(running)
     message = f"out of memory with {len(running)} questions at once ({problem})"
     return event("fallback", message, "half as many at once")
+
+
+def empty_answers(answers: list[Answer]) -> list[dict]:
+    """Return the event that tells of empty answers where they are most of all; else nothing."""
+    empty = sum(not answer.text for answer in answers)
+    if 2 * empty <= len(answers):
+        return []
+    message = (
+        f"{empty} of {len(answers)} answers are empty: the model ended them at once, or wrote nothing but thoughts or "
+        "control tokens"
+    )
+    return [event("warning", message, "scored as they are; see chat.template and evaluation.max_new_tokens")]
 
 
 def likelihoods(model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]], max_length: int) -> Scored:

@@ -13,7 +13,7 @@ from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.identity import predicted_fingerprint
 from medscale.data.questions import Question, context_of, question_of
-from medscale.evaluate.generation import Answer, Generation, Scored, generate, likelihoods
+from medscale.evaluate.generation import Answer, Generation, Scored, empty_answers, generate, likelihoods
 from medscale.evaluate.vllm_engine import VllmModel
 from medscale.fetch.manifest import content_of, read_manifest, verify
 from medscale.model.chat import Chat
@@ -47,6 +47,9 @@ def run(args: argparse.Namespace) -> None:
     )
     synchronize()
     seconds = time.perf_counter() - began
+    for found in empty_answers(answers):
+        events.append(found)
+        print(f"{found['kind']}: {found['message']} ({found['action']})", flush=True)
     # vLLM takes a fixed share of the card, whatever the model needs.
     peak = memory.allocated() if isinstance(model, TransformersModel) else None
     scores, later_events = model.likelihoods(chat, pairs, settings["max_length"])

@@ -4,6 +4,7 @@ It answers for the base model and for LoRA, whose adapter is applied beside the 
 part: vLLM quantises by itself, and its 4-bit model is not the one that was trained.
 """
 
+import math
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,7 +101,7 @@ class VllmModel:
             tokens = list(output.outputs[0].token_ids)
             if tokens and tokens[-1] in stop:
                 tokens.pop()
-            answers.append(Answer(chat.tokenizer.decode(tokens, skip_special_tokens=True).strip(), len(tokens)))
+            answers.append(Answer(chat.answer_text(tokens), len(tokens)))
         return Generation(answers, [])
 
     def likelihoods(self, chat: Chat, pairs: list[tuple[str, str]], max_length: int) -> Scored:
@@ -117,8 +118,7 @@ class VllmModel:
 
         return self._llm.generate(
             [{"prompt_token_ids": prompt} for prompt in prompts],
-            # The model's own end tokens would be added to ours, and an answer could end at another than it is
-            # trained to end with.
+            # Where an answer ends is said by stop_token_ids alone, which hold the model's own end tokens too.
             SamplingParams(temperature=0.0, detokenize=False, ignore_eos=True, **parameters),
             lora_request=self._adapter,
         )
@@ -152,4 +152,9 @@ def _likelihood(sample: Sample, output: Any) -> Likelihood:
     """Return the likelihood of a sample's answer from the log-probabilities of its tokens."""
     places = [place for place, label in enumerate(sample.labels) if label >= 0]
     total = sum(output.prompt_logprobs[place][sample.input_ids[place]].logprob for place in places)
+    if not math.isfinite(total):
+        raise UserError(
+            f"evaluation.engine = vllm: the likelihood of an answer is {-total}: values of this model are larger than "
+            "the format allows; set training.precision to bf16 or fp32"
+        )
     return Likelihood(-total, len(places))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from medscale.base.digest import code_digest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json
-from medscale.base.settings import as_json
+from medscale.base.settings import as_json, settings_for
 from medscale.base.study import files_of, folder_name, runs_of
 from medscale.fetch.corpus_files import OwnFiles, own_corpus
 from medscale.fetch.hashes import Hashes
@@ -26,7 +26,10 @@ from medscale.fetch.manifest import (
     root_of,
     write_manifest,
 )
+from medscale.fetch.model_config import read_object, require_usable, require_whole
 from medscale.fetch.model_files import licence_of, model_files, require_shards
+from medscale.fetch.model_folder import identity, model_folder
+from medscale.fetch.weights import INDEX, WHOLE, require_targets, tensors
 
 HUBS = ("modelscope", "huggingface")
 MADE = ("tiny", "demo")
@@ -112,9 +115,32 @@ def source_of(config: dict, section: str, conditions: Path) -> Source:
     copy = f"{config['paths']['results']}/data/{COPIES[section]}"
     request = request_of(section, settings, conditions)
     if own is None:
-        return Source(section, manifest, copy, request)
+        source = Source(section, manifest, copy, request)
+        if section == "model" and source.known():
+            require_all_targets(root_of(manifest), targets_of(config), settings["id"] if kind in HUBS else kind)
+        return source
     content = own_content(section, own, Hashes(f"{resources}/{BOOKKEEPING}/sha256.json"))
+    if section == "model":
+        require_all_targets(own, targets_of(config), f"model.path, {own}")
     return Source(section, manifest, copy, request, own, content)
+
+
+def targets_of(config: dict) -> list[str | list[str]]:
+    """Return the different values of `lora.target_modules` of a study's runs."""
+    named = [settings_for(config, run)["lora"]["target_modules"] for run in runs_of(config)]
+    return [value for place, value in enumerate(named) if value not in named[:place]]
+
+
+def require_all_targets(root: Path, targets: list[str | list[str]], where: str) -> None:
+    """Raise `UserError` if a run's `lora.target_modules` do not fit the model whose files lie in ``root``, if any."""
+    if not (root / "config.json").is_file() or not any((root / name).is_file() for name in (WHOLE, INDEX)):
+        return
+    try:
+        found, settings = tensors(root, where), read_object(root / "config.json", where)
+    except UserError:
+        return  # what is damaged is told, and fetched again, where the files are verified
+    for value in targets:
+        require_targets(found, settings, value, where)
 
 
 def request_of(section: str, settings: dict[str, Any], conditions: Path | None) -> dict[str, Any]:
@@ -152,7 +178,7 @@ def own_path(section: str, path: str | list[str] | None) -> Path | OwnFiles:
     found = Path(path).expanduser().absolute()
     if not found.is_dir():
         raise UserError(f"model.path: {found} is not a folder")
-    return found
+    return model_folder(found)
 
 
 def own_content(section: str, own: Path | OwnFiles, hashes: Hashes) -> str:
@@ -162,6 +188,7 @@ def own_content(section: str, own: Path | OwnFiles, hashes: Hashes) -> str:
     else:
         root = own
         names = model_files([file.name for file in own.iterdir() if file.is_file()], f"model.path, {own}")
+        require_whole(own, f"model.path, {own}")
     files = [{"path": name, "sha256": hashes.sha256(root / name)} for name in names]
     return content_of({"kind": section, "files": files})
 
@@ -186,8 +213,9 @@ def point_to_own(section: str, own: Path | OwnFiles, manifest: Path) -> None:
         else:
             files = model_files([path.name for path in own.iterdir() if path.is_file()], f"model.path, {own}")
             require_shards(own, f"model.path, {own}")
-            licence = licence_of(own)
-            write_manifest(folder, kind="model", source="local", id=own.name, root=own, licence=licence, files=files)
+            require_usable(own, f"model.path, {own}")
+            known = {"id": identity(own)[0], "revision": identity(own)[1], "licence": licence_of(own)}
+            write_manifest(folder, kind="model", source="local", root=own, files=files, **known)
     except PermissionError as error:
         raise UserError(f"{section}.path: {error.filename} may not be read; change its permissions") from error
 

@@ -5,17 +5,19 @@ from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
 from medscale.data.questions import Question
+from medscale.model.control_text import ControlText, Rendered
+from medscale.model.templates import (
+    CLOSES,
+    OPENS,
+    WITHOUT_THINKING,
+    closing,
+    dated,
+    template_of,
+    without_thoughts,
+)
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
-
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message['role'] == 'system' %}{{ message['content'] + '\n' }}"
-    "{% elif message['role'] == 'user' %}{{ '问：' + message['content'] + '\n' }}"
-    "{% else %}{{ '答：' + message['content'] + eos_token }}{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '答：' }}{% endif %}"
-)
+QUESTION, ANSWER = "甲乙丙丁", "戊己庚辛"  # by which a template is tried
 
 
 class Sample(NamedTuple):
@@ -31,23 +33,29 @@ class Sample(NamedTuple):
 class Chat:
     """Turns questions into prompts, and question-answer pairs into samples, for one tokenizer.
 
+    What looks like a control token in a question, an answer or the system prompt is text, see `control_text`. A prompt
+    reaches up to where the answer begins: models that can think are asked not to.
+
     Args:
-        tokenizer: a Hugging Face tokenizer.
-        system_prompt: text of the system message; None sends none, and the template may then add its own.
+        tokenizer: a Hugging Face tokenizer; from `load_tokenizer` it also knows at which tokens the model stops.
+        system_prompt: text of the system message; None or an empty one sends none, and the template may then add its
+            own.
         template: ``model`` for the tokenizer's own chat template, ``plain`` for 问：… 答：….
 
     Raises:
-        UserError: the tokenizer has no chat template, its template takes no system message, or there is no end token.
+        UserError: the tokenizer has no chat template, or one that leaves out or refuses a part of the conversation, or
+            there is no end token.
     """
 
     def __init__(self, tokenizer: Any, system_prompt: str | None, template: str = "model"):
         self.tokenizer = tokenizer
-        self.system = [{"role": "system", "content": system_prompt}] if system_prompt else []
-        self.template = PLAIN_TEMPLATE if template == "plain" else tokenizer.chat_template
-        if not self.template:
-            raise UserError(
-                "chat.template = model: this model's tokenizer has no chat template; set chat.template: plain"
-            )
+        said = bool(system_prompt and system_prompt.strip())
+        self.system = [{"role": "system", "content": system_prompt}] if said else []
+        self.template = dated(template_of(tokenizer, template))
+        self.control = ControlText(tokenizer)
+        self.thinks = bool(OPENS.search(self.template) or CLOSES.search(self.template))
+        self.opening = ""
+        self.opening = self._opening()
         self.end_ids = self._end_of_turn()
 
     def prompt(self, question: str | Question) -> str:
@@ -113,47 +121,83 @@ class Chat:
 
     def _prompts(self, questions: Sequence[str | Question]) -> list[list[int]]:
         """Return the token ids of many prompts."""
-        return self.tokenizer([self.prompt(question) for question in questions], add_special_tokens=False)["input_ids"]
+        return self.control.encode([self.prompt(question) for question in questions])
 
     def _answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Return the token ids of many answers, each with the end of its turn."""
-        return [ids + self.end_ids for ids in self.tokenizer(list(answers), add_special_tokens=False)["input_ids"]]
+        return [ids + self.end_ids for ids in self.control.encode(answers)]
 
     @property
     def stop_ids(self) -> list[int]:
-        """Ids that end a generated answer: the template's end of turn and the tokenizer's end of sequence."""
-        ids = {self.end_ids[0]}
+        """Ids that end a generated answer: the template's end of turn, and where the library's `generate` ends one."""
+        ids = {self.end_ids[0], *getattr(self.tokenizer, "model_end_ids", ())}
         if self.tokenizer.eos_token_id is not None:
             ids.add(self.tokenizer.eos_token_id)
         return sorted(ids)
 
-    def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+    def answer_text(self, ids: Sequence[int]) -> str:
+        """Return the text of a generated answer, without the thoughts before it."""
+        text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        return without_thoughts(text) if self.thinks else text
 
-    def _render(self, messages: list[dict], add_generation_prompt: bool) -> str:
+    def _ids(self, text: str) -> list[int]:
+        return self.control.encode([text])[0]
+
+    def _render(self, messages: list[dict], add_generation_prompt: bool) -> Rendered:
         import jinja2
 
+        messages = messages if messages[0]["role"] == "system" else self.system + messages
+        masks = self.control.masks(message["content"] for message in messages)
+        masked = [message | {"content": self.control.mask(message["content"], masks)} for message in messages]
         try:
-            return self.tokenizer.apply_chat_template(
-                messages if messages[0]["role"] == "system" else self.system + messages,
+            text = self.tokenizer.apply_chat_template(
+                masked,
                 chat_template=self.template,
                 add_generation_prompt=add_generation_prompt,
                 tokenize=False,
+                **WITHOUT_THINKING,
             )
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise UserError(
                 f"the model's chat template refused the conversation ({error}); "
-                "if it takes no system message, set chat.system_prompt: null, else chat.template: plain"
+                "if it takes no system message, set chat.system_prompt: null and, where the rows bring their own, "
+                "data.system: ignore, else chat.template: plain"
             ) from error
+        return self.control.rendered(text + self.opening if add_generation_prompt else text, masks)
+
+    def _opening(self) -> str:
+        """Return what the template puts between its prompt and an answer, such as an empty block of thoughts.
+
+        Raises:
+            UserError: the template leaves a part of the conversation out, or puts it where it does not belong.
+        """
+        question, said = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}
+        prompt = self._render([question], add_generation_prompt=True)
+        system = self.system[0]["content"].strip() if self.system else ""
+        asked = prompt.rfind(QUESTION)
+        if asked < 0 or prompt.find(system) < 0:
+            part = "question" if asked < 0 else "system message"
+            remedy = "chat.template: plain" if asked < 0 else "chat.system_prompt: null, or chat.template: plain"
+            raise UserError(f"the model's chat template leaves the {part} out of the prompt; set {remedy}")
+        if prompt.find(system) > asked:
+            raise UserError(
+                "the model's chat template puts the system message behind the question; set chat.system_prompt: null, "
+                "or chat.template: plain"
+            )
+        full = self._render([question, said], add_generation_prompt=False)
+        if ANSWER not in full:
+            raise UserError("the model's chat template leaves the answer out; set chat.template: plain")
+        between = full[len(prompt) : full.rindex(ANSWER)] if full.startswith(prompt) else ""
+        return between if between.strip() else closing(prompt)
 
     def _end_of_turn(self) -> list[int]:
         """Return the ids that the template puts behind an answer, up to and with the first special token."""
-        question, answer = {"role": "user", "content": "问"}, "答案"
-        full = self._render([question, {"role": "assistant", "content": answer}], add_generation_prompt=False)
-        behind = full[full.rindex(answer) + len(answer) :]
-        special = set(self.tokenizer.all_special_ids)
+        question, said = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}
+        full = self._render([question, said], add_generation_prompt=False)
+        behind = full[full.rindex(ANSWER) + len(ANSWER) :]
+        special = {*self.tokenizer.all_special_ids, *self.control.ids.values()}
         ids = []
-        for token in self._ids(behind):
+        for token in self.tokenizer(behind, add_special_tokens=False)["input_ids"]:
             ids.append(token)
             if token in special:
                 return ids

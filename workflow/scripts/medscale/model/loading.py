@@ -14,6 +14,7 @@ from transformers.integrations import sdpa_attention
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medscale.base.errors import UserError
+from medscale.fetch.model_config import require_whole
 from medscale.model.hardware import device
 from medscale.model.precision import torch_dtype
 
@@ -34,8 +35,10 @@ def load_base(folder: Path, method: str, quantization: dict[str, Any], precision
         precision: bf16, fp16 or fp32, for the weights or, in 4 bits, for the computation.
 
     Raises:
-        UserError: the directory holds no causal language model that this version of transformers knows.
+        UserError: the directory holds no causal language model that this version of transformers knows, or not all of
+            its weights, or an adapter beside it.
     """
+    require_whole(folder, str(folder))
     dtype, four_bit = torch_dtype(precision), None
     if method == "qlora":
         four_bit = BitsAndBytesConfig(
@@ -45,21 +48,39 @@ def load_base(folder: Path, method: str, quantization: dict[str, Any], precision
             bnb_4bit_compute_dtype=dtype,
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, told = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             quantization_config=four_bit,
             device_map={"": device()},
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told of below, with their names
         )
-    except (ValueError, OSError, KeyError, SafetensorError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot be loaded as a causal language model: {error}") from error
+    _require_every_weight(told, folder)
     if four_bit:
         _keep_four_bit_layers_differentiable(model)
     if device().type == "cuda" and torch.cuda.get_device_capability(0) < (8, 0):
         share_keys_by_copies()
     return model.requires_grad_(False)
+
+
+def _require_every_weight(told: dict[str, Any], folder: Path) -> None:
+    """Raise `UserError` if a weight was not in the files, so that transformers has made it up, or has another shape."""
+    made_up = sorted(map(str, told.get("missing_keys") or ()))
+    mismatched = told.get("mismatched_keys") or ()
+    made_up += sorted(str(entry[0] if isinstance(entry, tuple) else entry) for entry in mismatched)
+    if made_up:
+        names = ", ".join(made_up[:3]) + (" and others" if len(made_up) > 3 else "")
+        raise UserError(
+            f"{folder}: its safetensors hold no weights of the right shape for {names}, which would be random; get "
+            "config.json and all weights again from one place"
+        )
 
 
 def share_keys_by_copies() -> None:

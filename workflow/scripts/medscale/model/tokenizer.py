@@ -1,16 +1,21 @@
 """Loading the tokenizer of a fetched model, without running any code that came with it."""
 
+from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.base.files import read_json
 from medscale.fetch.manifest import verify
+from medscale.fetch.model_config import require_rows
+from medscale.fetch.weights import embedding_rows
 
 
 def load_tokenizer(manifest: str, content: str | None = None) -> Any:
     """Return the Hugging Face tokenizer beside ``manifest``, with a padding token.
 
     Where the model names no padding token, its end-of-sequence token pads. That is harmless here, because labels are
-    masked by position and never by token.
+    masked by position and never by token. At which tokens the library's `generate` would end an answer of this model,
+    beside the tokenizer's own end, is noted as ``model_end_ids``.
 
     Args:
         manifest: the model's manifest.json.
@@ -33,4 +38,20 @@ def load_tokenizer(manifest: str, content: str | None = None) -> Any:
         if tokenizer.eos_token is None:
             raise UserError(f"{folder}: the tokenizer has neither a padding nor an end-of-sequence token")
         tokenizer.pad_token = tokenizer.eos_token
+    rows = embedding_rows(folder)
+    added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}
+    require_rows(tokenizer.get_vocab() | added, rows, str(folder))
+    tokenizer.model_end_ids = [token for token in end_ids(folder) if 0 <= token < (rows or len(tokenizer))]
     return tokenizer
+
+
+def end_ids(folder: Path) -> list[int]:
+    """Return the tokens that end an answer by generation_config.json, or by config.json where there is none."""
+    for name in ("generation_config.json", "config.json"):
+        settings = read_json(folder / name) if (folder / name).is_file() else {}
+        ends = settings.get("eos_token_id")
+        if ends is None and name == "config.json":
+            ends = (settings.get("text_config") or {}).get("eos_token_id")
+        if ends is not None:
+            return [token for token in (ends if isinstance(ends, list) else [ends]) if isinstance(token, int)]
+    return []

@@ -34,6 +34,10 @@ class Lengthwise:
         """Return as many tokens as the question says."""
         return [2 + place * 7919 % (self.vocabulary - 2) for place in range(int(question))]
 
+    def answer_text(self, ids: list[int]) -> str:
+        """Return nothing: the tokens are only counted."""
+        return ""
+
     def sample(self, question: str, answer: str, max_length: int) -> Sample:
         """Return a sample of as many tokens as question and answer say."""
         prompt, response = self.prompt_ids(question), self.prompt_ids(answer)

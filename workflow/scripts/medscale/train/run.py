@@ -28,6 +28,7 @@ from medscale.train.accelerations import usable
 from medscale.train.checkpoints import newest_checkpoint, slim
 from medscale.train.distributed import gathered
 from medscale.train.fitting import Fit, choose, lower
+from medscale.train.saved_adapter import name_base, require_trained
 from medscale.train.trainer import StudyTrainer, logged, make_trainer, trainer_arguments
 
 
@@ -94,6 +95,8 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
         events.add(
             "warning", f"{report['answers_truncated']} answers are longer than fits", "cut to training.max_length"
         )
+    if looking := report.get("control_text", {}).get("rows"):
+        events.add("warning", f"{looking} rows hold text that looks like the model's control tokens", "kept as text")
     return study
 
 
@@ -185,6 +188,8 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
         checkpoint, resumed_from = resume_point(study)
     study.memory.restart()
     trainer.train(resume_from_checkpoint=checkpoint)
+    if useless := require_trained(model, trainer.state, study.folder):
+        study.events.add("warning", useless, "the adapter is kept as it is")
     if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
         study.events.add(
             "warning",
@@ -240,6 +245,7 @@ def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) ->
     temporary = adapter.with_name(f".{adapter.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     trainer.model.save_pretrained(temporary, safe_serialization=True)
+    name_base(temporary, read_manifest(args.model))
     shutil.rmtree(adapter, ignore_errors=True)
     temporary.rename(adapter)
     shutil.copytree(study.folder / "runs", args.tensorboard, dirs_exist_ok=True)

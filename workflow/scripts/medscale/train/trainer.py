@@ -33,6 +33,7 @@ from medscale.train.checkpoints import mark_complete
 from medscale.train.distributed import gathered, share, total
 
 GROUP = 32  # effective batches whose rows are sorted by length together
+WATCHED = 5  # steps after which a loss that is no number is seen, at the latest
 
 
 class EpochOrder(Sampler[int]):
@@ -117,6 +118,8 @@ class StudyTrainer(Trainer):
         energy: a meter that runs.
     """
 
+    losses: torch.Tensor | float = 0.0  # the sum since `Supervisor` looked at it
+
     def __init__(
         self,
         *args: Any,
@@ -145,12 +148,18 @@ class StudyTrainer(Trainer):
             # All at once, before the device has work: to count them it must have done what it was given.
             parts = [part | {"answers": answer_positions(part["labels"])} for part in parts]
         if world() == 1:
-            return sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
+            loss = sum(super(StudyTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
+            return self._noted(loss)
         *first, last = parts
         items = num_items_in_batch / world()  # the mean over the processes divides once more
         with self.accelerator.no_sync(model):
             loss = sum(super(StudyTrainer, self).training_step(model, part, items) for part in first)
-        return loss + super().training_step(model, last, items)
+        return self._noted(loss + super().training_step(model, last, items))
+
+    def _noted(self, loss: torch.Tensor) -> torch.Tensor:
+        """Add the loss to the sum by which `Supervisor` sees one that is no number, without waiting for the device."""
+        self.losses = self.losses + loss.detach()
+        return loss
 
     def get_train_dataloader(self) -> DataLoader:
         """Return whole effective batches, for each process all of them; `training_step` takes its share."""
@@ -249,6 +258,23 @@ class Supervisor(TrainerCallback):
             control.should_evaluate = control.should_save = True
         elif gathered(time.monotonic() - self.saved_at > self.save_seconds)[0]:  # all save, or none
             control.should_save = True
+        # Where the step is logged, the log tells more, and before anything is saved.
+        if (control.should_save or state.global_step % WATCHED == 0) and not control.should_log:
+            self._require_numbers(state.global_step)
+
+    def _require_numbers(self, step: int) -> None:
+        """Raise `UserError` if a loss since the last look was no number: before a checkpoint would keep the damage."""
+        losses, self.trainer.losses = float(self.trainer.losses), 0.0
+        if not all(map(math.isfinite, gathered(losses))):
+            raise self.diverged(f"loss is {losses}", step)
+
+    @staticmethod
+    def diverged(problems: str, step: int) -> UserError:
+        """Return what ends a run whose numbers are none any more."""
+        return UserError(
+            f"{problems} at step {step}: the run has diverged. Its last checkpoint is kept. Lower "
+            "training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
+        )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.saved_at = time.monotonic()
@@ -267,10 +293,7 @@ class Supervisor(TrainerCallback):
         if scaler and scaler.get_scale() < 1:
             problems.append("gradients overflow at every scale")
         if problems:
-            raise UserError(
-                f"{' and '.join(problems)} at step {state.global_step}: the run has diverged. Its last checkpoint is "
-                "kept. Lower training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
-            )
+            raise self.diverged(" and ".join(problems), state.global_step)
         shown = {name: f"{logs[name]:.3f}" for name in ("loss", "eval_loss") if name in logs}
         if shown and self.bar is not None:
             self.bar.set_postfix(shown, refresh=False)
