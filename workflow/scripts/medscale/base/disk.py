@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from medscale.base.errors import UserError
@@ -47,13 +48,25 @@ def sync_tree(folder: str | os.PathLike) -> None:
 
 
 def make_folder(folder: str | os.PathLike) -> None:
-    """Make a folder and those above it, as far as they are missing, with their names on the disk."""
-    folder = Path(folder)
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    """Make a folder and those above it, as far as they are missing, and have all their names on the disk.
+
+    Also where it is there: who made it, such as Snakemake, may not have flushed it.
+    """
+    folder = Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    _sync_names(folder, folder.stat().st_ino)
+
+
+@cache
+def _sync_names(folder: Path, inode: int) -> None:
+    """Have the names of a folder and of those above it on the disk; once in a process, for as long as it is the same.
+
+    A folder that may not be read is none that was made just now.
+    """
+    for above in folder.parents:
+        if not os.access(above, os.R_OK):
+            return
+        sync_folder(above)
 
 
 def existing(folder: str | os.PathLike) -> Path:
