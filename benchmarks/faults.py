@@ -32,7 +32,7 @@ SUMMARIES = ("aggregate", "report")
 STAGES = ("clean", "split", "subset", "encode", "finetune", "predict", "score", "evaluate", *SUMMARIES)
 WARM = {
     "clean": ["medscale.data.judging"],
-    "encode": ["medscale.model.chat"],
+    "encode": ["medscale.model.chat", "medscale.model.tokenizer", "transformers.models.auto.tokenization_auto"],
     "finetune": ["medscale.train.run"],
     "predict": ["medscale.evaluate.run"],
 }

@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+KEPT = {"finetune": "checkpoints", "predict": "answers"}
 WRITES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 SHELL = "Shell command: "
 TIMED = re.compile(r"second|_at$|^time$|peak|energy|hardware|software|events|co2|resumed")
@@ -28,7 +29,12 @@ TIMED = re.compile(r"second|_at$|^time$|peak|energy|hardware|software|events|co2
 
 
 def killed_at_writes(
-    command: list[str], folder: Path, environment: dict[str, str], warm: list[str], which: str = "all"
+    command: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    warm: list[str],
+    which: str = "all",
+    most: int | None = None,
 ) -> dict[str, Any]:
     """Kill a command at each of its writes.
 
@@ -38,11 +44,12 @@ def killed_at_writes(
         environment: its environment.
         warm: modules to import before the processes fork, beside those that the script imports at its top.
         which: ``all`` writes, or ``kinds``: of those that differ in their numbers only, the first.
+        most: of these, as many, evenly from the first to the last; default all.
 
     Returns:
         writes, kills, and of each kill that did not end well what was wrong.
     """
-    job = {"command": command, "warm": warm, "which": which}
+    job = {"command": command, "warm": warm, "which": which, "most": most}
     done = subprocess.run(
         [sys.executable, __file__, json.dumps(job)],
         cwd=folder,
@@ -82,9 +89,11 @@ def main() -> None:
     for number, line in enumerate(written, 1):
         kinds.setdefault(re.sub(r"\d+", "#", line), number)
     chosen = range(1, len(written) + 1) if job["which"] == "all" else sorted(kinds.values())
+    if job["most"] and len(chosen) > job["most"]:
+        chosen = [chosen[place * (len(chosen) - 1) // (job["most"] - 1)] for place in range(job["most"])]
     result: dict[str, Any] = {"writes": len(written), "kills": 0, "wrong": []}
     for number in chosen:
-        remove(outputs)
+        remove(script, outputs)
         status, _ = run(script, arguments, number)
         if status != -signal.SIGKILL:
             continue  # what was made before it makes it unnecessary
@@ -104,12 +113,15 @@ def tops(outputs: list[str]) -> set[Path]:
     return {Path(path).parent for path in outputs}
 
 
-def remove(outputs: list[str]) -> None:
-    """Remove outputs, as Snakemake does before it starts a job; what is kept beside them stays away, too."""
+def remove(script: str, outputs: list[str]) -> None:
+    """Remove outputs, as Snakemake does before it starts a job, and what is kept for a resume, so that all is done."""
     for path in map(Path, outputs):
         path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder.name in ("adapter", "tensorboard"):
+                shutil.rmtree(folder, ignore_errors=True)
     for folder in tops(outputs):
-        for kept in ("checkpoints", "answers", "adapter", "tensorboard"):
+        if kept := KEPT.get(Path(script).stem):
             shutil.rmtree(folder / kept, ignore_errors=True)
 
 
