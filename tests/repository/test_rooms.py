@@ -30,6 +30,7 @@ MODELS = {
         "train/run",
         "train/fitting",
         "train/simulation",
+        "train/disk",
         "train/distributed",
     ),
     *(
