@@ -31,6 +31,7 @@ MODELS = {
         "train/saved_adapter",
         "train/fitting",
         "train/simulation",
+        "train/disk",
         "train/distributed",
     ),
     *(

@@ -126,17 +126,18 @@ def test_a_torn_checkpoint_is_set_aside_and_kept_until_the_next(tiny_model, rows
     trainer_for(tiny_model, rows, tmp_path).train()
     newest = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     (newest / "complete").unlink()
-    checkpoint, torn = newest_checkpoint(tmp_path)
+    checkpoint, found = newest_checkpoint(tmp_path)
     assert checkpoint.name == "checkpoint-8"
-    assert torn == [tmp_path / "torn-checkpoint-10"]
-    assert (torn[0] / "adapter_model.safetensors").exists()
+    torn = tmp_path / "torn-checkpoint-10"
+    assert found == [(torn, "it was not completely written")]
+    assert (torn / "adapter_model.safetensors").exists()
     assert newest_checkpoint(tmp_path) == (checkpoint, [])
-    assert torn[0].exists()
+    assert torn.exists()
     for _ in range(2):
         (tmp_path / "checkpoint-10").mkdir()
         newest_checkpoint(tmp_path)
     assert [path.name for path in tmp_path.glob("torn-*")] == ["torn-checkpoint-10"]
-    assert list(torn[0].iterdir()) == []
+    assert list(torn.iterdir()) == []
 
 
 def nonsense(row):

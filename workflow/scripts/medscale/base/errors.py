@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from medscale.base.imports import UNUSED, leave_out
 from medscale.base.orphans import end_with_successor
+from medscale.base.scarcity import advice
 
 
 class UserError(Exception):
@@ -15,7 +16,8 @@ class UserError(Exception):
 def run_script(main: Callable[[], None]) -> None:
     """Call ``main`` and end the process: 0 on success, 1 with ``error: …`` and no traceback on a `UserError`.
 
-    Any other exception is a defect of ours and keeps its traceback. Meanwhile the process watches whether the Snakemake
+    A full disk and too little memory are told so, too, whichever library met them. Any other exception is a defect of
+    ours and keeps its traceback. Meanwhile the process watches whether the Snakemake
     that started it was replaced, see `orphans`, and does without libraries that a job does not use, see `imports`.
     """
     end_with_successor()
@@ -26,4 +28,10 @@ def run_script(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:  # of any kind: libraries have errors of their own for both
+        told = advice(error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
         sys.exit(1)

@@ -5,6 +5,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from medscale.base.disk import full_disk_named, make_folder, sync_folder
 from medscale.base.files import read_jsonl
 
 
@@ -28,8 +29,8 @@ class EventLog:
         self.path = None if path is None else Path(path)
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._drop_torn_line()
+        make_folder(self.path.parent)
+        self._drop_torn_lines()
 
     def add(self, kind: str, message: str, action: str | None = None) -> None:
         """Append an event.
@@ -41,19 +42,31 @@ class EventLog:
         """
         if self.path is None:
             return
-        with open(self.path, "a", encoding="utf-8") as handle:
-            handle.write(json.dumps(event(kind, message, action), ensure_ascii=False) + "\n")
+        known = self.path.exists()
+        line = json.dumps(event(kind, message, action), ensure_ascii=False) + "\n"
+        with full_disk_named(self.path.parent, self.path.name), open(self.path, "a", encoding="utf-8") as handle:
+            handle.write(line)
             handle.flush()
             os.fsync(handle.fileno())
+        if not known:
+            sync_folder(self.path.parent)
         print(f"{kind}: {message}" + (f" ({action})" if action else ""), flush=True)
 
     def all(self) -> list[dict]:
         """Return all events, oldest first."""
         return list(read_jsonl(self.path)) if self.path and self.path.exists() else []
 
-    def _drop_torn_line(self) -> None:
-        """Cut off a last line that a kill left half-written."""
-        if self.path.exists():
-            whole, _, torn = self.path.read_bytes().rpartition(b"\n")
-            if torn:
-                self.path.write_bytes(whole + b"\n" if whole else b"")
+    def _drop_torn_lines(self) -> None:
+        """Cut off what a kill or a power cut left at the end that is no event; the file is cut in place."""
+        if not self.path.exists():
+            return
+        end = 0
+        for line in self.path.read_bytes().splitlines(keepends=True):
+            try:
+                json.loads(line)
+            except ValueError:
+                break
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
+        os.truncate(self.path, end)

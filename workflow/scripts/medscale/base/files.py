@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from medscale.base.disk import full_disk_named, make_folder, sync_file, sync_folder, sync_tree
 from medscale.base.errors import UserError
 from medscale.base.temporary import remove_leftovers, temporary_beside
 
@@ -16,20 +18,57 @@ from medscale.base.temporary import remove_leftovers, temporary_beside
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block ends without an error.
 
-    The temporary file is synced to disk before the rename, so that a power cut leaves the old file or the new one,
-    never half of one. What killed writers of the same file have left is removed.
+    The temporary file is on the disk before the rename, and the rename before this returns: a power cut leaves the old
+    file or the new one, never half of one, and takes back nothing that was built on the new one. What killed writers of
+    the same file have left is removed.
+
+    Raises:
+        UserError: the disk is full; the old file is as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     remove_leftovers(path.parent, path.stem)
     temporary = temporary_beside(path)
     try:
-        yield temporary
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        with full_disk_named(path.parent, path.name):
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder`` that takes its name, in place of what is there, when the block ends.
+
+    All of it is on the disk before it does. A cut or a kill between leaves the old folder, none, or the new one whole.
+    """
+    folder = Path(folder)
+    make_folder(folder.parent)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # what a killed writer left
+    temporary.mkdir()
+    try:
+        with full_disk_named(folder.parent, folder.name):
+            yield temporary
+            sync_tree(temporary)
+            remove_folder(folder)
+            temporary.rename(folder)
+            sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: str | os.PathLike) -> None:
+    """Remove a folder, if it is there, all at once: it is renamed first, so that no kill leaves a part of it."""
+    folder = Path(folder)
+    away = folder.with_name(f".{folder.name}.gone.tmp")
+    shutil.rmtree(away, ignore_errors=True)  # of a killed process
+    if folder.is_dir():
+        folder.rename(away)
+        shutil.rmtree(away)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

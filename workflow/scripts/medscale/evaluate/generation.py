@@ -10,6 +10,7 @@ from medscale.base.errors import UserError
 from medscale.base.events import event
 from medscale.evaluate.answer_queue import AnswerQueue
 from medscale.evaluate.decoding import Decoder
+from medscale.evaluate.kept_answers import Shelf
 from medscale.model.chat import Chat, Sample
 from medscale.model.padding import left_padded
 
@@ -45,24 +46,34 @@ class Scored(NamedTuple):
 
 
 def generate(
-    model: torch.nn.Module, chat: Chat, questions: list[str], max_new_tokens: int, batch_size: int, label: str
+    model: torch.nn.Module,
+    chat: Chat,
+    questions: list[str],
+    max_new_tokens: int,
+    batch_size: int,
+    label: str,
+    kept: Shelf | None = None,
 ) -> Generation:
     """Return the greedy answer to each question.
 
     The longest prompts come first, ``batch_size`` of them at once, or more of shorter ones; see `AnswerQueue`. An
     answer that has ended makes room for the next question, so that none waits for the longest of its batch. Where the
-    memory does not suffice, half as many are answered at once, and what was answered before stays.
+    memory does not suffice, half as many are answered at once, and what was answered before stays. What is on the shelf
+    ``kept`` is not answered again, and each answer is put there when it has ended.
 
     Raises:
         UserError: the memory does not suffice for one question.
     """
     prompts = [chat.prompt_ids(question) for question in questions]
+    kept = Shelf() if kept is None else kept
     queue = AnswerQueue([len(prompt) for prompt in prompts], max_new_tokens, batch_size)
+    queue.waiting = [i for i in queue.waiting if i not in kept.found]
     decoder, stop = Decoder(model, chat.tokenizer.pad_token_id), set(chat.stop_ids)
     written: list[list[int]] = [[] for _ in prompts]
     running: list[int] = []
     events: list[dict] = []
-    with tqdm(total=len(prompts), desc=label, unit="answer", mininterval=2, ncols=100) as bar:
+    shown = {"initial": len(kept.found), "total": len(prompts), "desc": label}
+    with tqdm(**shown, unit="answer", mininterval=2, ncols=100) as bar:
         while running or queue.waiting:
             starting = queue.join(running) if decoder.joinable or not running else []
             running += starting
@@ -87,8 +98,13 @@ def generate(
             if ended:
                 decoder.keep([place for place, i in enumerate(running) if i not in ended])
                 running = [i for i in running if i not in ended]
+                kept.add({i: _answer(chat, written[i]) for i in sorted(ended)}, events)
                 bar.update(len(ended))
-    return Generation([Answer(chat.answer_text(row), len(row)) for row in written], events)
+    return Generation([Answer(*kept.found[i]) for i in range(len(prompts))], events)
+
+
+def _answer(chat: Chat, tokens: list[int]) -> Answer:
+    return Answer(chat.answer_text(tokens), len(tokens))
 
 
 def _halve(queue: AnswerQueue, running: list[int], problem: str) -> dict:
@@ -114,23 +130,27 @@ def empty_answers(answers: list[Answer]) -> list[dict]:
     return [event("warning", message, "scored as they are; see chat.template and evaluation.max_new_tokens")]
 
 
-def likelihoods(model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]], max_length: int) -> Scored:
+def likelihoods(
+    model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]], max_length: int, kept: Shelf | None = None
+) -> Scored:
     """Return the likelihood of each reference answer under the model, in the order of the pairs.
 
     Samples are built exactly as for training: a cut answer counts its kept tokens only, and a pair whose prompt leaves
     no room has no likelihood. Only the hidden states before answer tokens go through the language-model head, which for
-    a vocabulary of 150,000 is what decides the memory. Where it does not suffice, the batch halves.
+    a vocabulary of 150,000 is what decides the memory. Where it does not suffice, the batch halves. ``kept`` is as for
+    `generate`.
 
     Raises:
         UserError: the memory does not suffice for one pair.
     """
     samples = [chat.sample(question, answer, max_length) for question, answer in pairs]
-    results: list[Likelihood | None] = [None] * len(samples)
+    kept = Shelf() if kept is None else kept
     known = [i for i, sample in enumerate(samples) if sample is not None]
     lengths = [samples[i].input_ids for i in known]
     budget, events = ITEM_TOKENS, []
-    with tqdm(total=len(known), desc="likelihood of references", unit="answer", mininterval=2, ncols=100) as bar:
-        waiting = [known[place] for place in _longest_first(lengths)]
+    shown = {"initial": len(kept.found), "total": len(known), "desc": "likelihood of references"}
+    with tqdm(**shown, unit="answer", mininterval=2, ncols=100) as bar:
+        waiting = [known[place] for place in _longest_first(lengths) if known[place] not in kept.found]
         while waiting:
             batch = waiting[: max(1, budget // len(samples[waiting[0]].input_ids))]
             try:
@@ -147,11 +167,10 @@ def likelihoods(model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]]
                 message = f"out of memory with the likelihoods of {len(batch)} answers at once ({problem})"
                 events.append(event("fallback", message, "half as many at once"))
                 continue
-            for i, likelihood in zip(batch, found, strict=True):
-                results[i] = likelihood
+            kept.add(dict(zip(batch, found, strict=True)), events)
             waiting = waiting[len(batch) :]
             bar.update(len(batch))
-    return Scored(results, events)
+    return Scored([Likelihood(*kept.found[i]) if i in kept.found else None for i in range(len(samples))], events)
 
 
 @torch.inference_mode()

@@ -3,17 +3,19 @@
 import argparse
 import itertools
 import json
-import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import transformers
 
+from medscale.base.digest import code_digest, folder_digest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.identity import predicted_fingerprint
 from medscale.data.questions import Question, context_of, question_of
 from medscale.evaluate.generation import Answer, Generation, Scored, empty_answers, generate, likelihoods
+from medscale.evaluate.kept_answers import open_kept, remove_kept
 from medscale.evaluate.vllm_engine import VllmModel
 from medscale.fetch.manifest import content_of, read_manifest, verify
 from medscale.model.chat import Chat
@@ -37,22 +39,30 @@ def run(args: argparse.Namespace) -> None:
     # The prompts are those of training: as many earlier turns as fit.
     questions = chat.fitted(list(map(question_of, rows)), references, settings["max_length"])
     pairs = list(zip(questions, references, strict=True))
+    made_from, content_of_adapter = provenance(args, settings), args.adapter and folder_digest(args.adapter)
     model = load(args, settings, kind, chat, pairs)
+    kept = open_kept(
+        Path(args.output).parent,
+        made_from["fingerprint"],
+        sha256_json([made_from, settings, kind, model.name, code_digest("predict.py"), content_of_adapter]),
+        rows,
+        evaluation["max_new_tokens"],
+    )
     model.generate(chat, questions[:WARM_UP], 4, WARM_UP, "warm-up")
     memory.restart()
     synchronize()
-    began = time.perf_counter()
-    answers, events = model.generate(
-        chat, questions, evaluation["max_new_tokens"], evaluation["batch_size"], f"answers of {args.run}"
+    # vLLM takes a fixed share of the card, whatever the model needs.
+    kept.begin(len(rows), memory.allocated if isinstance(model, TransformersModel) else lambda: None)
+    answers, _ = model.generate(
+        *(chat, questions, evaluation["max_new_tokens"], evaluation["batch_size"], f"answers of {args.run}"),
+        kept.answers,
     )
     synchronize()
-    seconds = time.perf_counter() - began
-    for found in empty_answers(answers):
-        events.append(found)
+    seconds, peak = kept.end()
+    empty = empty_answers(answers)
+    for found in empty:
         print(f"{found['kind']}: {found['message']} ({found['action']})", flush=True)
-    # vLLM takes a fixed share of the card, whatever the model needs.
-    peak = memory.allocated() if isinstance(model, TransformersModel) else None
-    scores, later_events = model.likelihoods(chat, pairs, settings["max_length"])
+    scores, _ = model.likelihoods(chat, pairs, settings["max_length"], kept.likelihoods)
 
     write_jsonl(
         args.output,
@@ -84,10 +94,11 @@ def run(args: argparse.Namespace) -> None:
             },
             "hardware": hardware(),
             "software": software(),
-            "provenance": provenance(args, settings),
-            "events": events + later_events,
+            "provenance": made_from,
+            "events": kept.events() + empty,
         },
     )
+    remove_kept(Path(args.output).parent)
 
 
 class TransformersModel(NamedTuple):

@@ -16,6 +16,7 @@ from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.base.machine import GIB
 from medscale.evaluate.generation import Answer, Generation, Likelihood, Scored
+from medscale.evaluate.kept_answers import Shelf
 from medscale.model.chat import Chat, Sample
 from medscale.model.hardware import ROOM
 
@@ -85,15 +86,24 @@ class VllmModel:
             ) from error
 
     def generate(
-        self, chat: Chat, questions: list[str], max_new_tokens: int, batch_size: int, label: str
+        self,
+        chat: Chat,
+        questions: list[str],
+        max_new_tokens: int,
+        batch_size: int,
+        label: str,
+        kept: Shelf | None = None,
     ) -> Generation:
         """Return the greedy answer to each question; see `generation.generate`.
 
         Args:
             chat, questions, max_new_tokens: as there.
             batch_size, label: of no use here; the engine was told when it was made.
+            kept: the engine gives all answers at once, so they are kept when the last has ended, and not before.
         """
-        stop = chat.stop_ids
+        kept, stop = Shelf() if kept is None else kept, chat.stop_ids
+        if len(kept.found) == len(questions) > 0:
+            return Generation([Answer(*kept.found[i]) for i in range(len(questions))], [])
         prompts = [chat.prompt_ids(question) for question in questions]
         outputs = self._run(prompts, max_tokens=max_new_tokens, stop_token_ids=stop)
         answers = []
@@ -102,9 +112,12 @@ class VllmModel:
             if tokens and tokens[-1] in stop:
                 tokens.pop()
             answers.append(Answer(chat.answer_text(tokens), len(tokens)))
+        kept.add(dict(enumerate(answers)), [])
         return Generation(answers, [])
 
-    def likelihoods(self, chat: Chat, pairs: list[tuple[str, str]], max_length: int) -> Scored:
+    def likelihoods(
+        self, chat: Chat, pairs: list[tuple[str, str]], max_length: int, kept: Shelf | None = None
+    ) -> Scored:
         """Return the likelihood of each reference answer; see `generation.likelihoods`."""
         samples = [chat.sample(question, answer, max_length) for question, answer in pairs]
         known = [sample for sample in samples if sample is not None]

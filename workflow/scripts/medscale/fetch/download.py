@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from medscale.base.disk import full_disk_named, require_space
 from medscale.base.errors import UserError
+from medscale.base.scarcity import full_disk
 from medscale.fetch.hub import Hub, Listing, Repository, TransferError, connect
 from medscale.fetch.manifest import BOOKKEEPING
 
 LISTING_PATIENCE = 30.0  # seconds after which an unreachable hub is not asked again
-GIB = 2**30
 Result = TypeVar("Result")
 
 
@@ -44,7 +45,9 @@ def fetch(
     listing = replace(listing, files=[file for file in listing.files if file.path in wanted])
     _refuse_strangers(folder, wanted)
     _check_space(hub, folder, listing)
-    _persist(hub, lambda: hub.download(listing, folder), folder, attempts, wait)
+    size = sum(file.size for file in listing.files)
+    with full_disk_named(folder, f"{repository.id}", size):
+        _persist(hub, lambda: hub.download(listing, folder), folder, attempts, wait)
     shutil.rmtree(folder / BOOKKEEPING, ignore_errors=True)
     return listing
 
@@ -66,6 +69,10 @@ def _persist(
         except TransferError as error:
             failure = error
         except hub.raises as error:
+            # ModelScope's client gathers the errors of several files.
+            for reason in (error, *getattr(error, "failed_files", {}).values()):
+                if full_disk(reason):  # no hub is to blame, and no other try helps
+                    raise reason from None
             failure = hub.explain(error)
         failures = 1 if _bytes_below(folder) > before else failures + 1
         if not failure.temporary or failures >= attempts or time.monotonic() - began > patience:
@@ -102,12 +109,7 @@ def _check_space(hub: Hub, folder: Path, listing: Listing) -> None:
     for file in listing.files:
         here = [path for path in (folder / file.path, hub.partial(folder, file)) if path.is_file()]
         needed += max(0, file.size - sum(path.stat().st_size for path in here))
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"{folder}: the download needs {needed / GIB:.1f} GiB and {free / GIB:.1f} GiB are free there; "
-            f"free some space, or point paths.resources to a larger disk"
-        )
+    require_space(folder, needed, "the download", "point paths.resources to a larger disk")
 
 
 def _bytes_below(folder: Path) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from medscale.base.disk import sync_file
 from medscale.base.files import sha256_file, sha256_json
 from medscale.fetch.manifest import BOOKKEEPING
 
@@ -185,6 +186,7 @@ class HuggingFace:
         if file.matches(partial) is False:
             partial.unlink()
             raise TransferError(f"{file.path} arrived damaged", temporary=True)
+        sync_file(partial)
         os.replace(partial, target)
         print(f"fetched {file.path}, {target.stat().st_size:,} bytes", flush=True)
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from medscale.base.disk import sync_tree
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json, write_json
 from medscale.fetch.corpus_files import ending, in_order
@@ -59,6 +60,8 @@ def write_manifest(
         {"path": name, "size": (base / name).stat().st_size, "sha256": sha256_file(base / name)} for name in names
     ]
     path = Path(folder) / NAME
+    if root is None:  # before the manifest says so, they are on the disk; what is the user's own was long before
+        sync_tree(base)
     relocate(path, root)
     manifest = {
         "schema_version": SCHEMA_VERSION,

@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from medscale.base.errors import UserError
 from medscale.base.events import EventLog, now
-from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_json
+from medscale.base.files import atomic_folder, atomic_path, read_json, sha256_file, sha256_json, write_json
 from medscale.base.identity import trained_fingerprint
 from medscale.base.torchrun import rank, world
 from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
@@ -25,7 +25,8 @@ from medscale.model.loading import add_adapter, checkpoint_layers, load_base, tr
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train.accelerations import usable
-from medscale.train.checkpoints import newest_checkpoint, slim
+from medscale.train.checkpoints import foreign_pickles_refused, newest_checkpoint, slim
+from medscale.train.disk import require_room
 from medscale.train.distributed import gathered
 from medscale.train.fitting import Fit, choose, lower
 from medscale.train.saved_adapter import name_base, require_trained
@@ -186,8 +187,10 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
     checkpoint_layers(model, fit.checkpointed)
     with arguments.main_process_first(local=False):  # which sets aside what is torn
         checkpoint, resumed_from = resume_point(study)
+    require_room(study.folder, model, training)
     study.memory.restart()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    with foreign_pickles_refused(checkpoint):
+        trainer.train(resume_from_checkpoint=checkpoint)
     if useless := require_trained(model, trainer.state, study.folder):
         study.events.add("warning", useless, "the adapter is kept as it is")
     if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
@@ -229,8 +232,9 @@ def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
 def resume_point(study: Study) -> tuple[str | None, int | None]:
     """Return the newest complete checkpoint of this very run with its step, and note what was found."""
     checkpoint, torn = newest_checkpoint(study.folder)
-    for path in torn:
-        study.events.add("warning", "a checkpoint was not completely written", f"set aside as {path.name}")
+    for path, reason in torn:
+        name = path.name.removeprefix("torn-")
+        study.events.add("warning", f"{name} cannot be gone on from: {reason}", f"set aside as {path.name}")
     if checkpoint is None:
         return None, None
     step = read_json(checkpoint / "trainer_state.json")["global_step"]
@@ -239,16 +243,14 @@ def resume_point(study: Study) -> tuple[str | None, int | None]:
 
 
 def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) -> None:
-    """Write the adapter, the log, the TensorBoard files and, last, training.json."""
+    """Write the adapter, the log, the TensorBoard files and, last, training.json, which says that they are there."""
     args, state = study.args, trainer.state
-    adapter = Path(args.adapter)
-    temporary = adapter.with_name(f".{adapter.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    trainer.model.save_pretrained(temporary, safe_serialization=True)
-    name_base(temporary, read_manifest(args.model))
-    shutil.rmtree(adapter, ignore_errors=True)
-    temporary.rename(adapter)
-    shutil.copytree(study.folder / "runs", args.tensorboard, dirs_exist_ok=True)
+    Path(args.training).unlink(missing_ok=True)
+    with atomic_folder(args.adapter) as folder:
+        trainer.model.save_pretrained(folder, safe_serialization=True)
+        name_base(folder, read_manifest(args.model))
+    with atomic_folder(args.tensorboard) as folder:
+        shutil.copytree(study.folder / "runs", folder, dirs_exist_ok=True)
     write_log(args.train_log, state.log_history)
 
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]

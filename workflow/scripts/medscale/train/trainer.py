@@ -22,14 +22,17 @@ from transformers import (
 )
 from transformers.trainer_utils import EvalLoopOutput
 
+from medscale.base.disk import full_disk_named
 from medscale.base.errors import UserError
+from medscale.base.files import remove_folder
 from medscale.base.torchrun import rank, world
 from medscale.model.chat import IGNORED
 from medscale.model.hardware import EnergyMeter, device
 from medscale.train.accelerations import LIGER, keep_input_type
 from medscale.train.adapter_dropout import use_bit_dropout
 from medscale.train.answer_loss import answer_positions, use_answer_loss
-from medscale.train.checkpoints import mark_complete
+from medscale.train.checkpoints import mark_complete, rotate
+from medscale.train.disk import checkpoint_bytes
 from medscale.train.distributed import gathered, share, total
 
 GROUP = 32  # effective batches whose rows are sorted by length together
@@ -204,6 +207,17 @@ class StudyTrainer(Trainer):
             self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
         return loss, None, None
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint; on a full disk say so, and leave nothing of it, which would take what room there is."""
+        folder = Path(self.args.output_dir)
+        name = f"checkpoint-{self.state.global_step}"
+        try:
+            with full_disk_named(folder, name, checkpoint_bytes(self.model, self.args.optim)):
+                super()._save_checkpoint(*args, **kwargs)
+        except UserError:
+            remove_folder(folder / name)
+            raise
+
     def start_clock(self) -> None:
         """Begin to count seconds and energy at what the log of an earlier, interrupted process had reached."""
         self._began = time.perf_counter()
@@ -235,12 +249,15 @@ def logged(history: list[dict[str, float]], name: str) -> float | None:
 class Supervisor(TrainerCallback):
     """Watches a run: finite losses, a checkpoint every few minutes, a last validation, a progress bar with the loss."""
 
-    def __init__(self, trainer: StudyTrainer, save_minutes: float):
-        self.trainer, self.save_seconds = trainer, 60 * save_minutes
+    def __init__(self, trainer: StudyTrainer, save_minutes: float, save_total_limit: int):
+        self.trainer, self.save_seconds, self.save_total_limit = trainer, 60 * save_minutes, save_total_limit
         self.bar: tqdm | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.trainer.start_clock()
+        if state.best_global_step:  # the Trainer notes a whole path, which is another where the study was moved to
+            best = Path(args.output_dir) / f"checkpoint-{state.best_global_step}"
+            state.best_model_checkpoint = str(best) if best.is_dir() else None
         self.saved_at = time.monotonic()
         self.bar = tqdm(
             total=state.max_steps,
@@ -280,7 +297,10 @@ class Supervisor(TrainerCallback):
         self.saved_at = time.monotonic()
         gathered(None)  # each process has written its part
         if rank() == 0:
-            mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            folder = Path(args.output_dir)
+            with full_disk_named(folder, f"the mark of checkpoint-{state.global_step}"):
+                mark_complete(folder / f"checkpoint-{state.global_step}")
+            rotate(folder, self.save_total_limit)
         gathered(None)
 
     def on_log(
@@ -370,7 +390,7 @@ def trainer_arguments(
         eval_steps=interval,
         save_strategy="steps",
         save_steps=interval,
-        save_total_limit=training["save_total_limit"],
+        save_total_limit=None,  # the Trainer would remove older ones before the new one is marked; `Supervisor` does it
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
@@ -436,7 +456,7 @@ def make_trainer(
         energy=energy,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Supervisor(trainer, training["save_minutes"]))
+    trainer.add_callback(Supervisor(trainer, training["save_minutes"], training["save_total_limit"]))
     if training["early_stopping_patience"]:
         trainer.add_callback(Patience(training["early_stopping_patience"]))
     return trainer
