@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.backup.index import STAMP
-from medscale.base.files import write_text
+from medscale.base.files import read_json, write_text
 from medscale.base.safe_names import unsafe
 from medscale.base.temporary import NAME as TEMPORARY
 
@@ -79,7 +79,7 @@ class StudyFolder:
                 print(f"{path}: left out, because of its name: {reason}")
 
     def _checkpoint(self, row: str, names: list[str]) -> list[str]:
-        """Return the files of the newest whole checkpoint, and those beside it that tell of the run so far."""
+        """Return the files of the newest whole checkpoint, of the best one, and those that tell of the run so far."""
         steps: dict[str, int] = {}
         for name in names:
             parts = name.split("/")
@@ -87,13 +87,23 @@ class StudyFolder:
                 steps["/".join(parts[:-1])] = int(parts[-2].removeprefix("checkpoint-"))
         if not steps:
             return []
-        newest = max(steps, key=lambda folder: (self.path(f"{folder}/{MARK}").stat().st_mtime_ns, steps[folder]))
-        run = newest.rpartition("/")[0]
+        latest = max(steps, key=lambda folder: self.path(f"{folder}/{MARK}").stat().st_mtime_ns)
+        run = latest.rpartition("/")[0]
+        newest = max((folder for folder in steps if folder.startswith(f"{run}/")), key=steps.__getitem__)
+        kept = {newest, self._best_beside(newest)}
         return [
             name
             for name in names
-            if name.startswith(f"{newest}/") or (name.startswith(f"{run}/") and "/checkpoint-" not in name)
+            if name.startswith(f"{run}/")
+            and ("/checkpoint-" not in name or "/".join(name.split("/")[:5]) in kept)
+            and not name.removeprefix(f"{run}/").startswith("torn-")
         ]
+
+    def _best_beside(self, checkpoint: str) -> str:
+        """Return the checkpoint with the least validation loss so far, whose weights the run may end with."""
+        state = self.path(f"{checkpoint}/trainer_state.json")
+        best = read_json(state).get("best_model_checkpoint") if state.is_file() else None
+        return f"{checkpoint.rpartition('/')[0]}/{Path(best).name}" if best else checkpoint
 
     def _is_being_made(self, name: str) -> bool:
         parts = self.key(name).split("/")
