@@ -8,6 +8,7 @@ sys.path.insert(0, str(BASE / "workflow" / "scripts"))
 from snakemake.exceptions import WorkflowError
 from medscale.base import settings
 from medscale.base.config import resolve
+from medscale.base.credentials import take_credentials
 from medscale.base.digest import code_digest as code
 from medscale.base.digest import folder_digest
 from medscale.base.environment import prepare_environment, require_utf8
@@ -24,7 +25,7 @@ if workflow.is_main_process:
 prepare_environment()
 try:
     hold_folder(workflow)
-    CONFIG = resolve(config)
+    CONFIG = take_credentials(resolve(config))
     SOURCES = {section: sources.source_of(CONFIG, section, CONDITIONS) for section in ("model", "data")}
     BERTSCORE = sources.folder_content(CONFIG, settings.bertscore_model(CONFIG))
     if workflow.is_main_process:

@@ -22,7 +22,9 @@ def test_what_leads_elsewhere_or_hides_is_refused(name):
     assert unsafe(name)
 
 
-@pytest.mark.parametrize("name", ["a.json", "onnx/model.json", "数据/训练 集.csv", "a..b", "context", "model-1 (2).csv"])
+@pytest.mark.parametrize(
+    "name", ["a.json", "onnx/model.json", "数据/训练 集.csv", "a..b", "context", "model-1 (2).csv"]
+)
 def test_usual_names_are_allowed(name):
     assert unsafe(name) is None
 

@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -124,6 +125,8 @@ def _explain(error: ValidationError) -> str:
     """Say in one line which key is wrong, its value, and what is allowed."""
     key, value, rule, limit = error.json_path.removeprefix("$.").removeprefix("$"), error.instance, *_rule(error)
     shown = json.dumps(value, ensure_ascii=False)
+    if key.endswith("endpoint"):
+        shown = re.sub(r"[^\s/\"]*@", "***@", shown)
     if rule == "additionalProperties":
         allowed = list(error.schema.get("properties", {}))
         unknown = [name for name in value if name not in allowed]

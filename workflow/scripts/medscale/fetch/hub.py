@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from medscale.base.credentials import split_address
 from medscale.base.files import sha256_file, sha256_json
 from medscale.fetch.manifest import BOOKKEEPING
+from medscale.fetch.proxies import is_refusal, proxy_for, settle_proxies
 
 CLIENTS = {"huggingface": "huggingface_hub", "modelscope": "modelscope_hub"}
 ENDPOINTS = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
@@ -25,6 +27,7 @@ CLIENT_SETTINGS = {
     "MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT": "86400",  # seconds a file: an hour is too short for 4 GB on a slow line
 }
 COMMIT = re.compile("[0-9a-f]{40}")
+PROXY_REFUSES = "the proxy does not take the user name and password"
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,10 @@ def prepare_client(source: str, endpoint: str | None) -> None:
         os.environ.setdefault("TQDM_MININTERVAL", "30")  # seconds: a log file needs no moving progress bar
     if endpoint:
         address = endpoint if endpoint.startswith(("http://", "https://")) else f"https://{endpoint}"
-        os.environ[ENDPOINTS[source]] = address.rstrip("/")
+        credentials, bare = split_address(address.rstrip("/"))
+        scheme, _, rest = bare.partition("://")
+        os.environ[ENDPOINTS[source]] = f"{scheme}://{credentials}@{rest}" if credentials else bare
+    settle_proxies(source, os.environ.get(ENDPOINTS[source]))
 
 
 def connect(repository: Repository) -> Hub:
@@ -190,6 +196,8 @@ class HuggingFace:
 
     def explain(self, error: Exception) -> TransferError:
         errors = self.errors
+        if proxy_for(self.endpoint) and is_refusal(error):
+            return TransferError(PROXY_REFUSES)
         if isinstance(error, errors.OfflineModeIsEnabled):
             return TransferError("HF_HUB_OFFLINE is set, so nothing may be downloaded")
         if isinstance(error, errors.GatedRepoError):
@@ -259,6 +267,8 @@ class ModelScope:
 
     def explain(self, error: Exception) -> TransferError:
         errors = self.errors
+        if proxy_for(self.endpoint) and is_refusal(error):
+            return TransferError(PROXY_REFUSES)
         if isinstance(error, errors.FileDownloadError):
             reasons = [self.explain(reason) for reason in error.failed_files.values()]
             files = ", ".join(error.failed_files)
