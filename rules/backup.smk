@@ -14,12 +14,12 @@ rule backup:
     params:
         code=code("backup.py"),
         script=script("backup.py"),
-        path=CONFIG["backup"]["path"] or "",
+        path=as_typed(CONFIG["backup"]["path"] or ""),
         checkpoints=as_json(CONFIG["backup"]["checkpoints"]),
         results=RESULTS,
         logs=LOGS,
         rows=ROWS,
-        configuration=as_json(settings.portable_config(CONFIG)),
+        configuration=as_typed(as_json(settings.portable_config(CONFIG))),
     message:
         "Backing up what is finished"
     shell:
@@ -40,10 +40,10 @@ rule restore:
     params:
         code=code("backup.py"),
         script=script("backup.py"),
-        path=CONFIG["backup"]["path"] or "",
+        path=as_typed(CONFIG["backup"]["path"] or ""),
         results=RESULTS,
         logs=LOGS,
-        configuration=as_json(settings.portable_config(CONFIG)),
+        configuration=as_typed(as_json(settings.portable_config(CONFIG))),
     message:
         "Restoring a backup"
     shell:

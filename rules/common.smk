@@ -52,6 +52,8 @@ wildcard_constraints:
 # A parameter that makes nothing stale: where something lies on this machine. Snakemake does not watch what depends on
 # `input`, and results depend on content alone.
 untracked = lambda value: (lambda wildcards, input: str(value))
+# A text as it was typed: as a plain parameter, {words} in it would be taken for wildcards.
+as_typed = lambda text: (lambda wildcards: text)
 script = lambda name: untracked(BASE / "workflow" / "scripts" / name)
 
 # What the bytes of the model and of the corpus are, and what a row of the study is made from.

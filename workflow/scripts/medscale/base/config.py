@@ -173,6 +173,8 @@ def _contradictions(config: dict) -> Iterator[str]:
     for key, path in config["paths"].items():
         if path.startswith("~"):
             yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: there is no such user; write the folder out"
+        if re.search(r"[{}\x00-\x1f\x7f]", path):
+            yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: must have no braces and no control characters"
     if model["source"] == "local" and not model["path"]:
         yield "model.path = null: must name a model directory, because model.source is local"
     if data["source"] == "file" and not data["path"]:

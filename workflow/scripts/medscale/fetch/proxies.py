@@ -25,7 +25,8 @@ OWN = ("localhost", "127.0.0.0/8", "::1")
 PATTERN = "http://user:password@host:port, or socks5h://host:port"
 HOST = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")
 REFUSED = re.compile(
-    r"407 proxy|proxy auth|authentication (was )?(failed|rejected)|username/password|invalid user", re.I
+    r"407 proxy|HTTP 407|proxy authentication|SOCKS5 authentication|username/password|no acceptable methods",
+    re.IGNORECASE,
 )
 
 
@@ -85,9 +86,11 @@ def _variable(name: str) -> str | None:
 
 
 def _write(name: str, value: str) -> None:
-    os.environ[name] = value
-    if name.upper() in os.environ:
-        os.environ[name.upper()] = value
+    for spelled in (name, name.upper()):
+        if spelled in os.environ:
+            os.environ[spelled] = value
+    if _variable(name) is None:
+        os.environ[name] = value
 
 
 def _proxy(scheme: str) -> Proxy | None:
