@@ -81,6 +81,18 @@ class TransferError(Exception):
         self.temporary = temporary
 
 
+def refuse_web_page(response: Any, **_: Any) -> None:
+    """Raise `TransferError` where a page for people came in place of a hub's answer, before a client takes it for one.
+
+    A client that asked for the rest of a file would begin anew with it, and lose what had come.
+    """
+    if response.status_code == 200 and response.headers.get("Content-Type", "").startswith("text/html"):
+        raise TransferError(
+            "the answer is no hub's but a web page; the network may want a log-in, or a proxy sends its own",
+            temporary=True,
+        )
+
+
 class Hub(Protocol):
     """What fetching needs of a client. ``raises`` are the client's errors, which ``explain`` puts into plain words."""
 
@@ -129,12 +141,13 @@ class HuggingFace:
 
     def __init__(self, repository: Repository):
         import httpx2
-        from huggingface_hub import constants, errors
+        from huggingface_hub import constants, errors, get_session
 
         self.repository, self.errors, self.constants = repository, errors, constants
         self.endpoint = constants.ENDPOINT
-        self.connection_error = httpx2.TransportError
-        self.raises = (httpx2.TransportError, OSError, ValueError)
+        self.connection_error, self.circle = httpx2.RequestError, httpx2.TooManyRedirects
+        self.raises = (httpx2.RequestError, httpx2.InvalidURL, OSError, ValueError)
+        get_session().event_hooks = get_session().event_hooks | {"response": [refuse_web_page]}
 
     def list_files(self) -> Listing:
         from huggingface_hub import HfApi
@@ -195,6 +208,8 @@ class HuggingFace:
         print(f"fetched {file.path}, {target.stat().st_size:,} bytes", flush=True)
 
     def explain(self, error: Exception) -> TransferError:
+        import httpx2
+
         errors = self.errors
         if proxy_for(self.endpoint) and is_refusal(error):
             return TransferError(PROXY_REFUSES)
@@ -209,7 +224,9 @@ class HuggingFace:
         if isinstance(error, errors.HfHubHTTPError):
             status = error.response.status_code
             return TransferError(f"the answer was HTTP {status}", status in (408, 429) or status >= 500)
-        if isinstance(error, ValueError):
+        if isinstance(error, self.circle):
+            return TransferError("the answers redirect in a circle; the endpoint is no hub's, or its mirror is broken")
+        if isinstance(error, (ValueError, httpx2.InvalidURL)):
             return TransferError(f"the request is wrong or the answer is no hub's ({_headline(error)})")
         if isinstance(error, self.connection_error):
             return TransferError(f"the connection failed ({_headline(_root(error))})", temporary=True)
@@ -226,6 +243,8 @@ class ModelScope:
 
         self.repository, self.errors, self.api = repository, errors, HubApi()
         self.endpoint = self.api.legacy.endpoint
+        for session in (self.api.legacy._session, self.api.legacy._read_session):
+            session.hooks["response"].append(refuse_web_page)
         self.raises = (errors.HubError, requests.RequestException, OSError)
         self.asked = repository.revision or "master"
         self.entries: dict[str, dict[str, Any]] = {}
@@ -267,6 +286,8 @@ class ModelScope:
 
     def explain(self, error: Exception) -> TransferError:
         errors = self.errors
+        if isinstance(error, TransferError):
+            return error
         if proxy_for(self.endpoint) and is_refusal(error):
             return TransferError(PROXY_REFUSES)
         if isinstance(error, errors.FileDownloadError):
