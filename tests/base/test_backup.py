@@ -356,7 +356,7 @@ def test_records_are_those_that_snakemake_reads_without_the_machine(place, fresh
     place.write({long: b"{}"})
     for name in ("results/base/predictions.jsonl", "results/lora_16/adapter", long):
         inputs = [place.study.key("results/data/model.json"), place.study.key("results/lora_16/adapter")]
-        record = MetadataRecord(rule="predict", input=inputs, params=["'a'"], shellcmd="python /home/me/x --token hf_1")
+        record = MetadataRecord(rule="predict", input=inputs, params=["'a'"], shellcmd="python /mnt/me/x --token hf_1")
         record.log, record.external_jobid = [place.study.key("logs/a.log")], "77"
         record.input_checksums = {inputs[0]: "sha256:1"}
         place.snakemake._write_record(place.study.key(name), record)
