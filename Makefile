@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 CONFIG ?= config/config.yaml
+AUDIT  := .audit
+AUDITED := --no-deps --disable-pip -r requirements.lock -r requirements-dev.lock
 DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo plan test test-fast mutants lint format lock docs clean help
+.PHONY: demo plan test test-fast mutants lint format lock audit docs clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -43,6 +45,11 @@ docs: $(VENV)/.installed-dev   ## the parts of the docs that are written from th
 
 lock:           ## newest versions that the ranges in pyproject.toml allow, into the lock files
 	$(PYTHON) docs/lock.py
+
+audit:          ## known vulnerabilities of the locked packages; pip-audit gets an environment of its own
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install -q 'pip-audit>=2.10'; } \
+	  || { echo "pip-audit is not installed here; elsewhere: pipx run pip-audit $(AUDITED)" >&2; exit 1; }
+	$(AUDIT)/bin/pip-audit $(AUDITED)
 
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) envs/install.py --venv $(VENV)

@@ -3,6 +3,7 @@
 #   snakemake --cores 4 --resources gpu=1                                    the whole study
 #   snakemake results/qlora_100k/eval.json --cores 4 --resources gpu=1      one result, and what it needs
 #   snakemake plan --cores 4 --resources gpu=1                               what it will take, measured in minutes
+#   snakemake backup --cores 1                                              what is finished, to backup.path
 #   make demo                                                               the same in minutes, without GPU
 import os
 
@@ -38,3 +39,4 @@ include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 include: "rules/plan.smk"
+include: "rules/backup.smk"

@@ -23,7 +23,17 @@ from medscale.base.digest import local_imports  # noqa: E402
 from medscale.base.rooms import ROOMS  # noqa: E402
 
 ENVIRONMENTS = {
-    "fetch": ["huggingface_hub", "modelscope", "torch", "transformers", "tokenizers", "safetensors", "tqdm"],
+    "fetch": [
+        "huggingface_hub",
+        "modelscope",
+        "pysocks",
+        "socksio",
+        "torch",
+        "transformers",
+        "tokenizers",
+        "safetensors",
+        "tqdm",
+    ],
     "data": [
         "jinja2",
         "modelscope",

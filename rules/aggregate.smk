@@ -63,7 +63,7 @@ rule aggregate:
         code=code("aggregate.py"),
         script=script("aggregate.py"),
         statistics=as_json(CONFIG["statistics"]),
-        recommendation=as_json(CONFIG["recommendation"]),
+        recommendation=as_typed(as_json(CONFIG["recommendation"])),
         scaling=as_json(CONFIG["scaling"]),
         leakage=as_json(CONFIG["leakage"]),
     message:
@@ -107,7 +107,7 @@ rule report:
         code=code("report.py"),
         script=script("report.py"),
         template=folder_digest(BASE / "workflow" / "report" / "template"),
-        config=as_json(settings.shared_config(CONFIG)),
+        config=as_typed(as_json(settings.shared_config(CONFIG))),
     message:
         "Writing the report"
     shell:

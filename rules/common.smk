@@ -8,6 +8,7 @@ sys.path.insert(0, str(BASE / "workflow" / "scripts"))
 from snakemake.exceptions import WorkflowError
 from medscale.base import settings
 from medscale.base.config import resolve
+from medscale.base.credentials import take_credentials
 from medscale.base.digest import code_digest as code
 from medscale.base.digest import folder_digest
 from medscale.base.environment import prepare_environment, require_utf8
@@ -24,7 +25,7 @@ if workflow.is_main_process:
 prepare_environment()
 try:
     hold_folder(workflow)
-    CONFIG = resolve(config)
+    CONFIG = take_credentials(resolve(config))
     SOURCES = {section: sources.source_of(CONFIG, section, CONDITIONS) for section in ("model", "data")}
     BERTSCORE = sources.folder_content(CONFIG, settings.bertscore_model(CONFIG))
     if workflow.is_main_process:
@@ -51,6 +52,8 @@ wildcard_constraints:
 # A parameter that makes nothing stale: where something lies on this machine. Snakemake does not watch what depends on
 # `input`, and results depend on content alone.
 untracked = lambda value: (lambda wildcards, input: str(value))
+# A text as it was typed: as a plain parameter, {words} in it would be taken for wildcards.
+as_typed = lambda text: (lambda wildcards: text)
 script = lambda name: untracked(BASE / "workflow" / "scripts" / name)
 
 # What the bytes of the model and of the corpus are, and what a row of the study is made from.

@@ -21,7 +21,7 @@ rule clean:
     params:
         code=code("clean.py"),
         script=script("clean.py"),
-        reading=settings.reading_options(CONFIG),
+        reading=as_typed(settings.reading_options(CONFIG)),
         cleaning=settings.cleaning_options(CONFIG),
         manifest=untracked(SOURCES["data"].manifest),
         content=content("data"),
@@ -146,7 +146,7 @@ rule encode:
     params:
         code=code("encode.py"),
         script=script("encode.py"),
-        chat=as_json(CONFIG["chat"]),
+        chat=as_typed(as_json(CONFIG["chat"])),
         max_length=CONFIG["training"]["max_length"],
         manifest=untracked(SOURCES["model"].manifest),
         content=content("model"),

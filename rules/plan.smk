@@ -15,9 +15,9 @@ rule plan:
     params:
         code=code("plan.py"),
         script=script("plan.py"),
-        config=as_json(CONFIG),
-        corpus=SOURCES["data"].manifest,
-        model=SOURCES["model"].manifest,
+        config=as_typed(as_json(CONFIG)),
+        corpus=as_typed(SOURCES["data"].manifest),
+        model=as_typed(SOURCES["model"].manifest),
         output=f"{RESULTS}/plan",
     message:
         "Forecasting what the study will take"

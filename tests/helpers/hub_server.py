@@ -55,6 +55,10 @@ class FakeHub:
         self.stalled = threading.Event()  # set once a request waits so
         self.failures: dict[str, int] = {}  # part of a path: how many times to answer 503
         self.damaged: dict[str, int] = {}  # file: how many times to send wrong bytes
+        self.pages: dict[str, int] = {}  # file: how many times to send a web page in its place, with status 200
+        self.whole: set[str] = set()  # files of which the whole is sent, whatever range was asked for
+        self.limited: dict[str, int] = {}  # part of a path: how many times to answer 429, try again in a second
+        self.loops: dict[str, int] = {}  # part of a path: how many times to redirect to the very same address
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
@@ -99,6 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
         path, query = unquote(url.path), {key: value[0] for key, value in parse_qs(url.query).items()}
         if self.hub.take(self.hub.failures, path):
             return self._error(503, "try later")
+        if self.hub.take(self.hub.limited, path):
+            return self._error(429, "too many", {"Retry-After": "1"})
+        if self.hub.take(self.hub.loops, path):
+            return self._redirect(self.path)
         for pattern, answer in self.ROUTES:
             match = re.fullmatch(pattern, path)
             if match:
@@ -199,7 +207,10 @@ class _Handler(BaseHTTPRequestHandler):
     # Answers ----------------------------------------------------------------------------------------------------
 
     def _file(self, file: str, content: bytes) -> None:
-        wanted = self.headers.get("Range")
+        wanted = None if file in self.hub.whole else self.headers.get("Range")
+        page = self.hub.take(self.hub.pages, file)
+        if page:
+            wanted, content = None, b"<html>Please log in</html>"
         start = int(re.match(r"bytes=(\d+)-", wanted)[1]) if wanted else 0
         status = 206 if wanted else 200
         body = content[start:]
@@ -207,6 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = bytes(len(body))
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/html; charset=utf-8" if page else "application/octet-stream")
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         if wanted:

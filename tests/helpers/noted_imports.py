@@ -18,6 +18,7 @@ ARROW = {"numpy", "pandas", "pyarrow"}
 TRAINING = MODEL | ARROW | {"peft", "datasets", "tensorboard"}
 
 USES = {
+    "backup": set(),
     "fetch_data": set(),
     "fetch_model": MODEL,
     "clean": ARROW,

@@ -156,6 +156,8 @@ def _explain(error: ValidationError) -> str:
     """Say in one line which key is wrong, its value, and what is allowed."""
     key, value, rule, limit = error.json_path.removeprefix("$.").removeprefix("$"), error.instance, *_rule(error)
     shown = json.dumps(value, ensure_ascii=False)
+    if key.endswith("endpoint"):
+        shown = re.sub(r"[^\s/\"]*@", "***@", shown)
     if rule == "additionalProperties":
         allowed = list(error.schema.get("properties", {}))
         unknown = [name for name in value if name not in allowed]
@@ -203,6 +205,8 @@ def _contradictions(config: dict) -> Iterator[str]:
     for key, path in config["paths"].items():
         if path.startswith("~"):
             yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: there is no such user; write the folder out"
+        if re.search(r"[{}\x00-\x1f\x7f]", path):
+            yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: must have no braces and no control characters"
     if model["source"] == "local" and not model["path"]:
         yield "model.path = null: must name a model directory, because model.source is local"
     if data["source"] == "file" and not data["path"]:

@@ -13,7 +13,7 @@ PRIVATE = {
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
 }
-"""What differs between machines and changes no result; `paths` is private as a whole."""
+"""What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
 
 
 def as_json(value: Any) -> str:
@@ -83,7 +83,17 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
 def shared_config(config: dict) -> dict[str, Any]:
     """Return the configuration as the report shows it: without what `PRIVATE` lists and this machine's folders."""
     private = PRIVATE | {"paths": tuple(config["paths"])}
-    return {name: section | dict.fromkeys(private.get(name, ())) for name, section in config.items()}
+    sections = {name: section for name, section in config.items() if name != "backup"}
+    return {name: section | dict.fromkeys(private.get(name, ())) for name, section in sections.items()}
+
+
+def portable_config(config: dict) -> dict[str, Any]:
+    """Return the configuration as a file for another machine: `shared_config` without the keys that it empties."""
+    shared = {name: section for name, section in shared_config(config).items() if name != "paths"}
+    return {
+        name: {key: value for key, value in section.items() if key not in PRIVATE.get(name, ())}
+        for name, section in shared.items()
+    }
 
 
 def file_settings(config: dict) -> dict[str, Any]:

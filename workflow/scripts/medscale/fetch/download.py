@@ -7,14 +7,35 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
+from medscale.base.credentials import split_address
 from medscale.base.disk import full_disk_named, require_space
 from medscale.base.errors import UserError
+from medscale.base.safe_names import colliding, unsafe
 from medscale.base.scarcity import full_disk
 from medscale.fetch.hub import Hub, Listing, Repository, TransferError, connect
 from medscale.fetch.manifest import BOOKKEEPING
+from medscale.fetch.proxies import proxy_for
 
 LISTING_PATIENCE = 30.0  # seconds after which an unreachable hub is not asked again
+CODE = (
+    ".bin",
+    ".pt",
+    ".pth",
+    ".pkl",
+    ".pickle",
+    ".ckpt",
+    ".joblib",
+    ".npy",
+    ".py",
+    ".pyc",
+    ".so",
+    ".sh",
+    ".dll",
+    ".exe",
+)
+"""Endings of what runs, or unpickles, when it is read; never fetched, whoever asks for it."""
 Result = TypeVar("Result")
 
 
@@ -43,6 +64,7 @@ def fetch(
     listing = _persist(hub, hub.list_files, folder, attempts, wait, LISTING_PATIENCE)
     wanted = set(choose([file.path for file in listing.files]))
     listing = replace(listing, files=[file for file in listing.files if file.path in wanted])
+    _refuse_names(hub, wanted)
     _refuse_strangers(folder, wanted)
     _check_space(hub, folder, listing)
     size = sum(file.size for file in listing.files)
@@ -85,11 +107,31 @@ def _advice(hub: Hub, failure: TransferError) -> str:
     source, kind = hub.repository.source, hub.repository.kind
     other, mirror = ("modelscope", "hf-mirror.com") if source == "huggingface" else ("huggingface", "www.modelscope.ai")
     by_hand = "local" if kind == "model" else "file"
+    proxy, host = proxy_for(hub.endpoint), urlsplit(hub.endpoint).hostname
+    way = f" through the proxy {proxy.shown} ({proxy.variable})" if proxy else ""
+    first = f"Check the proxy, or add {host} to NO_PROXY to go without; check" if proxy else "Check"
     return (
-        f"{source}, {hub.repository.id}, at {hub.endpoint}: {failure}. Check {kind}.id and {kind}.revision; "
+        f"{source}, {hub.repository.id}, at {split_address(hub.endpoint)[1]}{way}: {failure}. "
+        f"{first} {kind}.id and {kind}.revision; "
         f"or set {kind}.endpoint to a mirror such as https://{mirror}; or set {kind}.source: {other}; "
         f"or fetch the files by hand and set {kind}.source: {by_hand} and {kind}.path"
     )
+
+
+def _refuse_names(hub: Hub, wanted: set[str]) -> None:
+    """Raise `UserError` if a file that was chosen could hold code, or would not lie where its name says."""
+    where = f"{hub.repository.source}, {hub.repository.id}"
+    for name in sorted(wanted):
+        reason = "such a file can hold code" if name.lower().endswith(CODE) else unsafe(name)
+        if reason:
+            raise UserError(
+                f"{where}: offers a file {name!r}, and {reason}; nothing was fetched. Choose another source"
+            )
+    if twins := colliding(wanted):
+        raise UserError(
+            f"{where}: offers {twins[0]!r} and {twins[1]!r}, which are one file on some systems; nothing was fetched. "
+            "Choose another source"
+        )
 
 
 def _refuse_strangers(folder: Path, wanted: set[str]) -> None:

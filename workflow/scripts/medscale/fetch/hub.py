@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from medscale.base.credentials import split_address
 from medscale.base.disk import sync_file
 from medscale.base.files import sha256_file, sha256_json
 from medscale.fetch.manifest import BOOKKEEPING
+from medscale.fetch.proxies import is_refusal, proxy_for, settle_proxies
 
 CLIENTS = {"huggingface": "huggingface_hub", "modelscope": "modelscope_hub"}
 ENDPOINTS = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
@@ -26,6 +28,7 @@ CLIENT_SETTINGS = {
     "MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT": "86400",  # seconds a file: an hour is too short for 4 GB on a slow line
 }
 COMMIT = re.compile("[0-9a-f]{40}")
+PROXY_REFUSES = "the proxy does not take the user name and password"
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ class TransferError(Exception):
         self.temporary = temporary
 
 
+def refuse_web_page(response: Any, **_: Any) -> None:
+    """Raise `TransferError` where a page for people came in place of a hub's answer, before a client takes it for one.
+
+    A client that asked for the rest of a file would begin anew with it, and lose what had come.
+    """
+    if response.status_code == 200 and response.headers.get("Content-Type", "").startswith("text/html"):
+        raise TransferError(
+            "the answer is no hub's but a web page; the network may want a log-in, or a proxy sends its own",
+            temporary=True,
+        )
+
+
 class Hub(Protocol):
     """What fetching needs of a client. ``raises`` are the client's errors, which ``explain`` puts into plain words."""
 
@@ -111,7 +126,10 @@ def prepare_client(source: str, endpoint: str | None) -> None:
         os.environ.setdefault("TQDM_MININTERVAL", "30")  # seconds: a log file needs no moving progress bar
     if endpoint:
         address = endpoint if endpoint.startswith(("http://", "https://")) else f"https://{endpoint}"
-        os.environ[ENDPOINTS[source]] = address.rstrip("/")
+        credentials, bare = split_address(address.rstrip("/"))
+        scheme, _, rest = bare.partition("://")
+        os.environ[ENDPOINTS[source]] = f"{scheme}://{credentials}@{rest}" if credentials else bare
+    settle_proxies(source, os.environ.get(ENDPOINTS[source]))
 
 
 def connect(repository: Repository) -> Hub:
@@ -124,12 +142,13 @@ class HuggingFace:
 
     def __init__(self, repository: Repository):
         import httpx2
-        from huggingface_hub import constants, errors
+        from huggingface_hub import constants, errors, get_session
 
         self.repository, self.errors, self.constants = repository, errors, constants
         self.endpoint = constants.ENDPOINT
-        self.connection_error = httpx2.TransportError
-        self.raises = (httpx2.TransportError, OSError, ValueError)
+        self.connection_error, self.circle = httpx2.RequestError, httpx2.TooManyRedirects
+        self.raises = (httpx2.RequestError, httpx2.InvalidURL, OSError, ValueError)
+        get_session().event_hooks = get_session().event_hooks | {"response": [refuse_web_page]}
 
     def list_files(self) -> Listing:
         from huggingface_hub import HfApi
@@ -191,7 +210,11 @@ class HuggingFace:
         print(f"fetched {file.path}, {target.stat().st_size:,} bytes", flush=True)
 
     def explain(self, error: Exception) -> TransferError:
+        import httpx2
+
         errors = self.errors
+        if proxy_for(self.endpoint) and is_refusal(error):
+            return TransferError(PROXY_REFUSES)
         if isinstance(error, errors.OfflineModeIsEnabled):
             return TransferError("HF_HUB_OFFLINE is set, so nothing may be downloaded")
         if isinstance(error, errors.GatedRepoError):
@@ -203,7 +226,9 @@ class HuggingFace:
         if isinstance(error, errors.HfHubHTTPError):
             status = error.response.status_code
             return TransferError(f"the answer was HTTP {status}", status in (408, 429) or status >= 500)
-        if isinstance(error, ValueError):
+        if isinstance(error, self.circle):
+            return TransferError("the answers redirect in a circle; the endpoint is no hub's, or its mirror is broken")
+        if isinstance(error, (ValueError, httpx2.InvalidURL)):
             return TransferError(f"the request is wrong or the answer is no hub's ({_headline(error)})")
         if isinstance(error, self.connection_error):
             return TransferError(f"the connection failed ({_headline(_root(error))})", temporary=True)
@@ -220,6 +245,8 @@ class ModelScope:
 
         self.repository, self.errors, self.api = repository, errors, HubApi()
         self.endpoint = self.api.legacy.endpoint
+        for session in (self.api.legacy._session, self.api.legacy._read_session):
+            session.hooks["response"].append(refuse_web_page)
         self.raises = (errors.HubError, requests.RequestException, OSError)
         self.asked = repository.revision or "master"
         self.entries: dict[str, dict[str, Any]] = {}
@@ -261,6 +288,10 @@ class ModelScope:
 
     def explain(self, error: Exception) -> TransferError:
         errors = self.errors
+        if isinstance(error, TransferError):
+            return error
+        if proxy_for(self.endpoint) and is_refusal(error):
+            return TransferError(PROXY_REFUSES)
         if isinstance(error, errors.FileDownloadError):
             reasons = [self.explain(reason) for reason in error.failed_files.values()]
             files = ", ".join(error.failed_files)

@@ -5,11 +5,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from medscale.base.credentials import with_credentials
 from medscale.base.errors import UserError
 from medscale.base.files import write_json
 from medscale.fetch.download import fetch
 from medscale.fetch.hub import Repository, prepare_client
 from medscale.fetch.manifest import content_of, is_current, read_manifest, remember, write_manifest
+from medscale.fetch.secrets import nothing_told
 from medscale.fetch.sources import OWN, request_of
 
 Fetcher = Callable[[argparse.Namespace], None]
@@ -23,6 +25,12 @@ def run_fetcher(args: argparse.Namespace, section: str, fetchers: dict[str, Fetc
         section: ``model`` or ``data``.
         fetchers: by source, what puts the files and the manifest in place.
     """
+    args.endpoint = with_credentials(args.endpoint, section)
+    with nothing_told(args.endpoint):
+        _run(args, section, fetchers)
+
+
+def _run(args: argparse.Namespace, section: str, fetchers: dict[str, Fetcher]) -> None:
     if args.source not in fetchers:
         raise UserError(f"{section}.source: {args.source} is none of {', '.join(fetchers)}")
     request = request_of(section, vars(args), args.conditions)
