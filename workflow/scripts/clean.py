@@ -75,8 +75,9 @@ def main() -> None:
         tally = divide(scratch, duplicates.find(), args.output_clean, args.output_rejected)
     if not tally.kept:
         raise UserError(
+            "D111",
             f"{args.manifest}: none of the {tally.read} rows is usable ({dict(tally.dropped)}); "
-            "see whether data.columns names the right columns and the bounds fit"
+            "see whether data.columns names the right columns and the bounds fit",
         )
     write_json(args.output_report, report(args, corpus, duplicates, tally))
     print(f"kept {tally.kept} of {tally.read} rows; dropped {dict(tally.dropped)}")

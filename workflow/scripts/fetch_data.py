@@ -21,7 +21,7 @@ def from_hub(args: argparse.Namespace) -> None:
     """Download one file of a dataset repository beside the manifest."""
     if not args.id or not args.file:
         raise UserError(
-            f"data.source: {args.source} needs data.id, as owner/name, and data.file, a file of that dataset"
+            "C123", f"data.source: {args.source} needs data.id, as owner/name, and data.file, a file of that dataset"
         )
     fetch_from_hub(args, "data", choose=lambda paths: choose(paths, args))
 
@@ -32,7 +32,7 @@ def choose(paths: list[str], args: argparse.Namespace) -> list[str]:
         offered = [path for path in sorted(paths) if path.endswith(DATA_ENDINGS)]
         rest = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
         raise UserError(
-            f"data.file: {args.source}, {args.id} has no {args.file}; it has {', '.join(offered[:20])}{rest}"
+            "F104", f"data.file: {args.source}, {args.id} has no {args.file}; it has {', '.join(offered[:20])}{rest}"
         )
     return [args.file]
 

@@ -13,7 +13,7 @@ def main() -> None:
     args = parse_arguments()
     test = list(read_jsonl(args.test))
     if not test:
-        raise UserError(f"{args.test}: has no rows; delete the file and run the workflow again")
+        raise UserError("B105", f"{args.test}: has no rows; delete the file and run the workflow again")
     thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
     report = check(test, read_jsonl(args.train), thresholds)
     write_json(args.output, report | {"training_file": args.train.name})

@@ -29,18 +29,22 @@ class Columns:
         try:
             mapping = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError(f"data.columns: not JSON ({error}): {text}") from error
+            raise UserError("C122", f"data.columns: not JSON ({error}): {text}") from error
         if not isinstance(mapping, dict) or not mapping.keys() <= {"question", "answer", "department"}:
-            raise UserError(f"data.columns: must be a map with question, answer and department, not {text}")
+            raise UserError("C122", f"data.columns: must be a map with question, answer and department, not {text}")
         question = mapping.get("question")
         question = [question] if isinstance(question, str) else question
         if not isinstance(question, list) or not question or not all(isinstance(name, str) for name in question):
-            raise UserError(f"data.columns.question: must be a column or a list of columns, not {json.dumps(question)}")
+            raise UserError(
+                "C122", f"data.columns.question: must be a column or a list of columns, not {json.dumps(question)}"
+            )
         answer, department = mapping.get("answer"), mapping.get("department")
         if not isinstance(answer, str):
-            raise UserError(f"data.columns.answer: must be the name of a column, not {json.dumps(answer)}")
+            raise UserError("C122", f"data.columns.answer: must be the name of a column, not {json.dumps(answer)}")
         if department is not None and not isinstance(department, str):
-            raise UserError(f"data.columns.department: must be a column's name or null, not {json.dumps(department)}")
+            raise UserError(
+                "C122", f"data.columns.department: must be a column's name or null, not {json.dumps(department)}"
+            )
         return cls(tuple(question), answer, department)
 
     @property
@@ -101,7 +105,7 @@ class Corpus:
         self.skipped = [name for name in names if name not in self._names]
         self.files: list[dict] = []
         if not self._names:
-            raise UserError(f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {names}")
+            raise UserError("D109", f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {names}")
 
     def rows(self, limit: int | None = None) -> Iterator[RawRow]:
         """Yield the rows of all files in the manifest's order, at most ``limit`` of them (default: all).
@@ -126,8 +130,9 @@ class Corpus:
         missing = [name for name in self._columns.names if name not in table.columns]
         if missing:
             raise UserError(
+                "D110",
                 f"data.columns: {table.path} has no column {', '.join(map(repr, missing))}; "
-                f"its columns are {', '.join(map(repr, table.columns))}"
+                f"its columns are {', '.join(map(repr, table.columns))}",
             )
 
     def _row(self, number: int, record: dict | Broken) -> RawRow:

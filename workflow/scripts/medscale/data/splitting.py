@@ -68,8 +68,9 @@ def assign_parts(
         chosen = _fill(families, waiting, size, shares)
         if chosen is None:
             raise UserError(
+                "D114",
                 f"study.{name}: no set of whole families of near-duplicate questions has exactly {size} rows; "
-                "change it by one or two, or raise the similarity from which questions count as near-duplicates"
+                "change it by one or two, or raise the similarity from which questions count as near-duplicates",
             )
         for index in chosen:
             parts[families.rows(waiting[index])] = part

@@ -68,7 +68,7 @@ def open_table(path: Path, wanted: Collection[str]) -> TableFile:
     if suffix == ".parquet":
         return _open_parquet(path, wanted)
     if suffix not in SUFFIXES:
-        raise UserError(f"{path}: unknown format; expected one of {', '.join(sorted(SUFFIXES))}")
+        raise UserError("D101", f"{path}: unknown format; expected one of {', '.join(sorted(SUFFIXES))}")
     encoding = detect_encoding(path)
     if suffix in {".csv", ".tsv"}:
         return _open_csv(path, encoding, "\t" if suffix == ".tsv" else ",")
@@ -77,7 +77,9 @@ def open_table(path: Path, wanted: Collection[str]) -> TableFile:
     first = list(itertools.islice(records, _ROWS_FOR_COLUMNS))
     columns = list(dict.fromkeys(name for record in first if isinstance(record, dict) for name in record))
     if not columns:
-        raise UserError(f"{path}: no JSON object in the first {_ROWS_FOR_COLUMNS} rows; expected an object a line")
+        raise UserError(
+            "D102", f"{path}: no JSON object in the first {_ROWS_FOR_COLUMNS} rows; expected an object a line"
+        )
     return TableFile(path, format, encoding, columns, itertools.chain(first, records))
 
 
@@ -89,10 +91,10 @@ def _open_csv(path: Path, encoding: str, delimiter: str) -> TableFile:
     records = _csv_records(path, encoding, delimiter)
     columns = next(records, None)
     if not isinstance(columns, list):
-        raise UserError(f"{path}: no header line with the names of the columns")
+        raise UserError("D103", f"{path}: no header line with the names of the columns")
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
-        raise UserError(f"{path}: the header names {', '.join(map(repr, twice))} more than once")
+        raise UserError("D104", f"{path}: the header names {', '.join(map(repr, twice))} more than once")
     return TableFile(path, "csv", encoding, columns, records)
 
 
@@ -197,7 +199,9 @@ def _json_array(path: Path, encoding: str) -> Iterator[dict | Broken]:
                 continue
             more = handle.read(_BLOCK)
             if not more:
-                raise UserError(f"{path}: broken JSON after {done} elements of the array ({problem}); mend the file")
+                raise UserError(
+                    "D105", f"{path}: broken JSON after {done} elements of the array ({problem}); mend the file"
+                )
             buffer, position = buffer[start:] + more, 0
 
 
@@ -216,7 +220,7 @@ def _open_parquet(path: Path, wanted: Collection[str]) -> TableFile:
     try:
         table = pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file ({error}); fetch it again") from error
+        raise UserError("D106", f"{path}: not a Parquet file ({error}); fetch it again") from error
     columns = table.schema_arrow.names
     records = _parquet_records(path, table, [name for name in columns if name in wanted])
     return TableFile(path, "parquet", None, columns, records)
@@ -228,7 +232,7 @@ def _parquet_records(path: Path, table: pq.ParquetFile, columns: list[str]) -> I
         try:
             batch = next(batches, None)
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path}: damaged inside ({error}); fetch it again") from error
+            raise UserError("D106", f"{path}: damaged inside ({error}); fetch it again") from error
         if batch is None:
             return
         try:

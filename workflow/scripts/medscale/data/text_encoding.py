@@ -28,16 +28,18 @@ def detect_encoding(path: str | os.PathLike) -> str:
             return "utf-8-sig" if handle.read(3) == codecs.BOM_UTF8 else "utf-8"
     if _looks_like_utf8(path, utf8_error):
         raise UserError(
+            "D107",
             f"{path}: damaged UTF-8 at byte {utf8_error} (line {_line_of(path, utf8_error)}), "
-            "though the text around it is UTF-8; mend or remove that line, or fetch the file again"
+            "though the text around it is UTF-8; mend or remove that line, or fetch the file again",
         )
     gb18030_error = _first_error(path, "gb18030")
     if gb18030_error is None:
         return "gb18030"
     raise UserError(
+        "D108",
         f"{path}: neither UTF-8 (fails at byte {utf8_error}, line {_line_of(path, utf8_error)}) "
         f"nor GB18030 (fails at byte {gb18030_error}, line {_line_of(path, gb18030_error)}); "
-        "save the file as UTF-8, or mend that line"
+        "save the file as UTF-8, or mend that line",
     )
 
 

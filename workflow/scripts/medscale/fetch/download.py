@@ -69,7 +69,7 @@ def _persist(
             failure = hub.explain(error)
         failures = 1 if _bytes_below(folder) > before else failures + 1
         if not failure.temporary or failures >= attempts or time.monotonic() - began > patience:
-            raise UserError(_advice(hub, failure)) from failure
+            raise UserError("F101", _advice(hub, failure)) from failure
         print(f"{hub.repository.id}: {failure}; trying again in {wait * failures:g} s", file=sys.stderr, flush=True)
         time.sleep(wait * failures)
 
@@ -92,8 +92,9 @@ def _refuse_strangers(folder: Path, wanted: set[str]) -> None:
     strangers = sorted(name for name in visible if not name.startswith(tuple(wanted)))
     if strangers:
         raise UserError(
+            "F102",
             f"{folder}: holds files that are not of this repository ({', '.join(strangers[:5])}); "
-            f"delete them, or the folder, and run again"
+            f"delete them, or the folder, and run again",
         )
 
 
@@ -105,8 +106,9 @@ def _check_space(hub: Hub, folder: Path, listing: Listing) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
+            "F103",
             f"{folder}: the download needs {needed / GIB:.1f} GiB and {free / GIB:.1f} GiB are free there; "
-            f"free some space, or point paths.resources to a larger disk"
+            f"free some space, or point paths.resources to a larger disk",
         )
 
 

@@ -26,7 +26,7 @@ def model_files(paths: list[str], where: str) -> list[str]:
     if not has_tokenizer(allowed):
         missing.append("tokenizer (tokenizer.json, or tokenizer.model, or vocab.json with merges.txt)")
     if missing:
-        raise UserError(f"{where}: has no {', and no '.join(missing)}; choose a complete Hugging Face model")
+        raise UserError("F105", f"{where}: has no {', and no '.join(missing)}; choose a complete Hugging Face model")
     if any(map(WEIGHTS.fullmatch, weights)):
         # Some repositories hold their weights a second time under a name that nothing here loads.
         return sorted(path for path in allowed if path not in weights or WEIGHTS.fullmatch(path))
@@ -45,7 +45,7 @@ def require_shards(root: Path, where: str) -> None:
         shards = set(read_json(index).get("weight_map", {}).values())
         absent = sorted(name for name in shards if not (root / name).is_file())
         if absent:
-            raise UserError(f"{where}: {index.name} names weights that are not there: {', '.join(absent)}")
+            raise UserError("F106", f"{where}: {index.name} names weights that are not there: {', '.join(absent)}")
 
 
 def licence_of(root: Path) -> str | None:

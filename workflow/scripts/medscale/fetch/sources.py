@@ -126,7 +126,9 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
         return {"source": kind, "path": settings["path"]}
     if kind in MADE:
         if not conditions or not conditions.is_file():
-            raise UserError(f"{section}.source: {kind} needs the table of medical facts; --conditions names no file")
+            raise UserError(
+                "F114", f"{section}.source: {kind} needs the table of medical facts; --conditions names no file"
+            )
         keys = ("tiny",) if section == "model" else ("rows", "seed", "noise")
         made = {key: settings[key] for key in keys}
         return {
@@ -144,12 +146,12 @@ def own_path(section: str, path: str | None) -> Path:
     if not path:
         what = "folder of the model" if section == "model" else "file of questions and answers"
         kind = "local" if section == "model" else "file"
-        raise UserError(f"{section}.path is not set; with {section}.source: {kind} it is the {what}")
+        raise UserError("C113", f"{section}.path is not set; with {section}.source: {kind} it is the {what}")
     found = Path(path).expanduser().absolute()
     if section == "model" and not found.is_dir():
-        raise UserError(f"model.path: {found} is not a folder")
+        raise UserError("F107", f"model.path: {found} is not a folder")
     if section == "data" and not found.is_file():
-        raise UserError(f"data.path: {found} is {'a folder' if found.is_dir() else 'not there'}; name one file")
+        raise UserError("F108", f"data.path: {found} is {'a folder' if found.is_dir() else 'not there'}; name one file")
     return found
 
 
@@ -185,7 +187,7 @@ def point_to_own(section: str, own: Path, manifest: Path) -> None:
         else:
             write_manifest(folder, kind="data", source="file", id=own.name, root=own.parent, files=[own.name])
     except PermissionError as error:
-        raise UserError(f"{section}.path: {error.filename} may not be read; change its permissions") from error
+        raise UserError("B106", f"{section}.path: {error.filename} may not be read; change its permissions") from error
 
 
 def follow(*sources: Source) -> None:

@@ -43,7 +43,7 @@ class Chat:
         self.template = PLAIN_TEMPLATE if template == "plain" else tokenizer.chat_template
         if not self.template:
             raise UserError(
-                "chat.template = model: this model's tokenizer has no chat template; set chat.template: plain"
+                "M103", "chat.template = model: this model's tokenizer has no chat template; set chat.template: plain"
             )
         self.end_ids = self._end_of_turn()
 
@@ -106,8 +106,9 @@ class Chat:
             )
         except jinja2.TemplateError as error:
             raise UserError(
+                "M104",
                 f"the model's chat template refused the conversation ({error}); "
-                "if it takes no system message, set chat.system_prompt: null, else chat.template: plain"
+                "if it takes no system message, set chat.system_prompt: null, else chat.template: plain",
             ) from error
 
     def _end_of_turn(self) -> list[int]:
@@ -122,5 +123,5 @@ class Chat:
             if token in special:
                 return ids
         if self.tokenizer.eos_token_id is None:
-            raise UserError("the model's tokenizer has neither an end-of-turn nor an end-of-sequence token")
+            raise UserError("M102", "the model's tokenizer has neither an end-of-turn nor an end-of-sequence token")
         return [self.tokenizer.eos_token_id]

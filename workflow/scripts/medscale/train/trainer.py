@@ -268,8 +268,9 @@ class Supervisor(TrainerCallback):
             problems.append("gradients overflow at every scale")
         if problems:
             raise UserError(
+                "T101",
                 f"{' and '.join(problems)} at step {state.global_step}: the run has diverged. Its last checkpoint is "
-                "kept. Lower training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
+                "kept. Lower training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16",
             )
         shown = {name: f"{logs[name]:.3f}" for name in ("loss", "eval_loss") if name in logs}
         if shown and self.bar is not None:
