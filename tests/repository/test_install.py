@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from medscale.base.digest import local_imports
 from medscale.base.torch_builds import BUILDS, build_for, how_to_install
 from places import ROOT
 
@@ -163,10 +164,11 @@ def wheel(folder: Path, name: str, version: str) -> None:
 @pytest.fixture
 def offline(tmp_path):
     """The set-up beside a lock file of two small packages, and the environment in which pip finds these alone."""
-    for path in ("envs/install.py", "workflow/scripts/medscale/base/torch_builds.py", "pyproject.toml"):
-        target = tmp_path / "repo" / path
+    script = ROOT / "envs" / "install.py"
+    for path in (script, *local_imports(script), ROOT / "pyproject.toml"):
+        target = tmp_path / "repo" / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / path).read_bytes())
+        target.write_bytes(path.read_bytes())
     (tmp_path / "repo" / "requirements.lock").write_text("torch==2.13.0\nother==1.0\n")
     wheels = tmp_path / "wheels"
     wheels.mkdir()
