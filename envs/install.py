@@ -39,7 +39,7 @@ def main() -> None:
             f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Name another one: "
             "make PYTHON=python3.12 ..., or call it: python3.12 envs/install.py"
         )
-        sys.exit(UserError("B140", said))
+        sys.exit(str(UserError("B140", said)))
     driver, capability = card()
     build = build_for(driver, capability)
     if build is None:
@@ -47,7 +47,7 @@ def main() -> None:
             f"The NVIDIA driver is {driver}; the oldest that torch's builds work with is {BUILDS[-1].driver}. "
             "Update it, or hide the card to compute on the CPU: CUDA_VISIBLE_DEVICES= make demo"
         )
-        sys.exit(UserError("B131", said))
+        sys.exit(str(UserError("B131", said)))
     if driver:
         print(f"NVIDIA driver {driver}: torch's build for CUDA {build.cuda}", flush=True)
     python = Path(sys.executable) if args.system else virtual_environment(args.venv)
@@ -87,7 +87,7 @@ def virtual_environment(folder: Path) -> Path:
             "This Python has neither ensurepip nor pip, so it cannot make a virtual environment with packages. Install "
             "one of them (Debian, Ubuntu: apt install python3-venv), or take another Python: make PYTHON=..."
         )
-        sys.exit(UserError("B141", said))
+        sys.exit(str(UserError("B141", said)))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "pip"], check=True)
     return python

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medscale.base.config import ConfigError, resolve
-from medscale.base.digest import local_imports
+from medscale.base.digest import with_imports
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.base.parallel import ordered_map
@@ -105,8 +105,8 @@ def test_the_set_up_ends_with_the_code_too():
 def test_what_the_set_up_imports_is_understood_by_an_older_python():
     """It would compute annotations such as ``str | None`` when it defines the function, and fail."""
     install = ROOT / "envs" / "install.py"
-    assert {path.name for path in local_imports(install)} >= {"errors.py", "torch_builds.py"}
-    for path in {install, *local_imports(install)}:
+    assert {path.name for path in with_imports(install)} >= {"errors.py", "torch_builds.py"}
+    for path in with_imports(install):
         text = path.read_text(encoding="utf-8")
         tree = ast.parse(text, feature_version=(3, 9))
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]

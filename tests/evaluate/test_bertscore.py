@@ -230,7 +230,7 @@ def test_a_folder_without_a_model_is_told(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError) as caught:
         bertscore.signature(str(tmp_path))
-    message = str(caught.value)
+    message = caught.value.text
     assert message.startswith(f"evaluation.bertscore_model: {tmp_path}: cannot be loaded (")
     assert message.endswith("); download the model's directory once more")
 

@@ -139,7 +139,7 @@ def test_scores_are_of_the_first_rows_of_their_test_set(tmp_path):
         try:
             check_test_set(scores_of(), {"test_sha256": sha256}, path)
         except UserError as error:
-            return str(error)
+            return error.text
 
     assert problem("r0", "r1", "r2") is None
     assert problem("r0", "r1", "r2", "r3") is None
