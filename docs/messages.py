@@ -3,7 +3,10 @@
     python docs/messages.py missing       # places that raise a message without a code, and codes without a text
     python docs/messages.py show C101     # what the pages say of a code, in both languages
 
-`make docs` writes the pages, docs/en/troubleshooting.md and docs/zh/troubleshooting.md.
+A message is raised as ``UserError("D107", "…")``. A file of workflow/messages holds the codes of one letter, each with
+a title, the cause and the cure in both languages; places with the same cause and cure share a code. No job reads these
+files, so a better text makes no result stale. `make docs` writes the pages of them, docs/en/troubleshooting.md and
+docs/zh/troubleshooting.md.
 """
 
 import argparse
@@ -109,7 +112,7 @@ def missing() -> Iterator[str]:
             yield str(site)
         elif site.code not in entries():
             yield f"{site} [{site.code}: not in workflow/messages]"
-    for code in entries().keys() - {site.code for site in sites()}:
+    for code in sorted(entries().keys() - {site.code for site in sites()}):
         yield f"{code}: in workflow/messages, but no message has it"
 
 

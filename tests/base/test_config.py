@@ -332,7 +332,7 @@ def test_snakemake_shows_the_message_without_a_traceback():
         text=True,
     )
     assert done.returncode == 1
-    assert "training.epochs = 0: must be greater than 0" in done.stdout
+    assert "training.epochs = 0: must be greater than 0 [C104]\n" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,19 @@ from markdown_it import MarkdownIt
 
 import messages
 from medscale.base.config import SCHEMA
-from messages import CODE, FIELDS, LANGUAGES, REGISTRY, entries, pages, registry, sites, sites_in, sites_in_rules
+from messages import (
+    CODE,
+    FIELDS,
+    LANGUAGES,
+    REGISTRY,
+    entries,
+    pages,
+    registry,
+    section,
+    sites,
+    sites_in,
+    sites_in_rules,
+)
 from places import ROOT
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -51,6 +65,20 @@ def test_a_code_is_a_literal_before_a_text(call, code):
     assert (site.code, site.line) == (code, 2)
     (site,) = sites_in_rules(ROOT / "a.smk", f"rule a:\n    run:\n        raise {call}\n")
     assert (site.code, site.line) == (code, 3)
+
+
+def test_the_tool_names_the_place_and_shows_a_code():
+    def call(*words):
+        command = [sys.executable, ROOT / "docs" / "messages.py", *words]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    done = call("missing")
+    assert (done.returncode, done.stdout) == (0, "every message has a code, and every code its texts\n")
+    shown = call("show", "D107").stdout
+    assert all(section("D107", entries()["D107"], language) in shown for language in LANGUAGES)
+    assert call("show", "D999").returncode == 1
+    (site,) = sites_in(ROOT / "workflow" / "a.py", ast.parse("\nraise UserError(f'{path}: no')"))
+    assert str(site) == "workflow/a.py:2: f'{path}: no'"
 
 
 def test_a_code_that_is_taken_over_needs_no_own():
