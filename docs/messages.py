@@ -131,6 +131,10 @@ def sites() -> list[Site]:
 def sites_in(path: Path, tree: ast.AST) -> Iterator[Site]:
     """Yield the places of one file; a call that takes its code over from another message is none."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns) == "Iterator[Problem]":
+            for part in ast.walk(node):
+                if isinstance(part, ast.Yield) and not isinstance(part.value, ast.Call):
+                    yield Site(path, part.lineno, None, ast.unparse(part))
         if not isinstance(node, ast.Call) or _name(node.func) not in RAISED:
             continue
         first, *rest = [*node.args, *(keyword.value for keyword in node.keywords)] or [None]

@@ -86,6 +86,13 @@ def test_a_code_that_is_taken_over_needs_no_own():
     assert [site.code for site in sites_in(ROOT / "a.py", ast.parse("raise UserError(last.code)"))] == [None]
 
 
+def test_a_problem_of_the_configuration_that_is_a_bare_text_is_found():
+    text = "def f() -> Iterator[Problem]:\n    yield from g()\n    yield Problem('C101', 'a')\n    yield f'{key}: no'\n"
+    found = list(sites_in(ROOT / "a.py", ast.parse(text)))
+    assert {(site.code, site.line) for site in found} == {(None, 4), ("C101", 3)}
+    assert not list(sites_in(ROOT / "a.py", ast.parse("def f() -> Iterator[str]:\n    yield 'a'")))
+
+
 def test_no_other_class_of_messages_escapes():
     """A new subclass of `UserError`, under another name, would not be looked at."""
     for path in (ROOT / "workflow" / "scripts").rglob("*.py"):

@@ -25,10 +25,13 @@ class ConfigError(UserError):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with the configuration, and its code."""
+    """One thing that is wrong with the configuration, and its code; None where it has none yet."""
 
-    code: str
+    code: str | None
     text: str
+
+    def __str__(self) -> str:
+        return self.text if self.code is None else f"{self.text} [{self.code}]"
 
 
 def resolve(config: dict) -> dict:
@@ -53,8 +56,8 @@ def resolve(config: dict) -> dict:
         resolved["paths"] = {key: _expanded(path) for key, path in resolved["paths"].items()}
         problems = list(_contradictions(resolved))
     if problems:
-        *others, last = dict.fromkeys(problems)
-        lines = [*(f"{text} [{code}]" for code, text in others), last.text]
+        *others, last = (Problem(None, each) if isinstance(each, str) else each for each in dict.fromkeys(problems))
+        lines = [*map(str, others), last.text]
         raise ConfigError(last.code, "\n  - ".join(["the configuration is not usable:", *lines]))
     return resolved
 
