@@ -56,7 +56,9 @@ def resolve(config: dict) -> dict:
         resolved["paths"] = {key: _expanded(path) for key, path in resolved["paths"].items()}
         problems = list(_contradictions(resolved))
     if problems:
-        *others, last = (Problem(None, each) if isinstance(each, str) else each for each in dict.fromkeys(problems))
+        *others, last = (
+            Problem._make((None, each)) if isinstance(each, str) else each for each in dict.fromkeys(problems)
+        )
         lines = [*map(str, others), last.text]
         raise ConfigError(last.code, "\n  - ".join(["the configuration is not usable:", *lines]))
     return resolved
