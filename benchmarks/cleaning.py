@@ -177,7 +177,7 @@ def timed(script: Path, options: dict, cores: int) -> dict:
     watch.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise UserError(f"{script.name} failed:\n{output}")
+        raise UserError("X102", f"{script.name} failed:\n{output}")
     return {
         "seconds": round(seconds, 2),
         "processor_seconds": round(usage.ru_utime + usage.ru_stime, 2),
@@ -209,7 +209,7 @@ def base_rows(path: str | None) -> tuple[list[dict[str, str]], str]:
     with open(path, encoding=detect_encoding(path), newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if all(row.get(name) for name in COLUMNS)]
     if not rows:
-        raise UserError(f"{path}: no row with {', '.join(COLUMNS)}; --csv takes a file in the Toyhom schema")
+        raise UserError("X105", f"{path}: no row with {', '.join(COLUMNS)}; --csv takes a file in the Toyhom schema")
     return rows, f"{len(rows):,} rows of {Path(path).name}"
 
 

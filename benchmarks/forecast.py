@@ -67,7 +67,7 @@ def snakemake(args: argparse.Namespace, targets: list[str]) -> None:
     command += ["--cores", "2", "--resources", "gpu=1"]
     done = subprocess.run(command, cwd=args.study, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        raise UserError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")
+        raise UserError("X102", f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")
 
 
 def rerun(args: argparse.Namespace, results: Path, runs: list[str]) -> None:
@@ -86,7 +86,7 @@ def finished(plan: dict[str, Any], results: Path) -> dict[str, float]:
             if run[f"{kind}_seconds"] is None:
                 continue
             if not path.is_file():
-                raise UserError(f"{path}: the study has not run; run it first, or use --rerun 1")
+                raise UserError("X103", f"{path}: the study has not run; run it first, or use --rerun 1")
             found[f"{run['run']} {kind}"] = read_json(path)[section]["seconds"]
     return found
 

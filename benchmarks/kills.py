@@ -148,7 +148,7 @@ def kill_a_study(copy: Copy, instants: list[tuple[str | None, float, bool]], tal
 def require_finished(call: Call) -> None:
     """Raise `UserError` if a call without a kill failed."""
     if call.ending != "finished":
-        raise UserError(f"the study failed without a kill:\n{call.output[-4000:]}")
+        raise UserError("X102", f"the study failed without a kill:\n{call.output[-4000:]}")
 
 
 def table(result: dict[str, Any]) -> str:

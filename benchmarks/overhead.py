@@ -78,7 +78,7 @@ def run(folder: Path) -> float:
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     seconds = time.perf_counter() - began
     if done.returncode:
-        raise UserError(f"the study failed:\n{done.stdout[-4000:]}")
+        raise UserError("X102", f"the study failed:\n{done.stdout[-4000:]}")
     return seconds
 
 
@@ -91,7 +91,7 @@ def job_seconds(logs: Path) -> dict[str, float]:
                 float(row["s"]) for row in csv.DictReader(handle, delimiter="\t")
             )
     if not jobs:
-        raise UserError(f"{logs}: the jobs left no benchmark files")
+        raise UserError("X103", f"{logs}: the jobs left no benchmark files")
     return jobs
 
 

@@ -23,7 +23,9 @@ def qwen_tokenizer() -> PreTrainedTokenizerFast:
     """
     spec = importlib.util.find_spec("dashscope")
     if spec is None:
-        raise UserError("the package dashscope carries Qwen's vocabulary and is not installed: pip install dashscope")
+        raise UserError(
+            "X106", "the package dashscope carries Qwen's vocabulary and is not installed: pip install dashscope"
+        )
     lines = (Path(spec.origin).parent / "resources" / "qwen.tiktoken").read_text(encoding="ascii").splitlines()
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(str.split, lines)}
     letters = byte_letters()

@@ -50,7 +50,9 @@ def main() -> None:
     args = parse_arguments()
     chromium = shutil.which(args.chromium)
     if chromium is None:
-        raise UserError(f"--chromium: there is no program {args.chromium}; install Chromium or name another one")
+        raise UserError(
+            "X101", f"--chromium: there is no program {args.chromium}; install Chromium or name another one"
+        )
     busy = machine()
     with tempfile.TemporaryDirectory() as folder:
         reports = [build(Path(folder) / str(runs), args.questions, floors) for runs, floors in SHAPES.items()]

@@ -39,7 +39,7 @@ SIZES = {
 def main() -> None:
     args = parse_arguments()
     if args.llamafactory and not args.csv:
-        raise UserError("--llamafactory reads text, and made-up rows have none: give --csv")
+        raise UserError("X104", "--llamafactory reads text, and made-up rows have none: give --csv")
     result = {"schema_version": 1, **circumstances(PACKAGES)}
     with tempfile.TemporaryDirectory(prefix="training-", dir=args.folder) as folder:
         inputs = make_inputs(args, folder)
@@ -66,7 +66,7 @@ def make_inputs(args: argparse.Namespace, folder: str) -> dict[str, Any]:
     words = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
     done = subprocess.run([sys.executable, HERE / "training_inputs.py", *words], stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        raise UserError(f"the model and the rows could not be made:\n{done.stderr[-3000:]}")
+        raise UserError("X102", f"the model and the rows could not be made:\n{done.stderr[-3000:]}")
     return read_json(Path(folder) / "inputs.json")
 
 
@@ -87,7 +87,7 @@ def measure_method(args: argparse.Namespace, folder: str, inputs: dict[str, Any]
             rival["rounds"].append(run(args, folder, inputs, method, rival))
             show(rival | {"result": rival["rounds"][-1]})
             if rival["kind"] == "medscale" and "error" in rival["rounds"][-1]:
-                raise UserError(f"{rival['name']} failed: {rival['rounds'][-1]['error']}")
+                raise UserError("X102", f"{rival['name']} failed: {rival['rounds'][-1]['error']}")
     for rival in field:
         rival["medians"] = medians(rival["rounds"], inputs["peak_tflops"])
     return {

@@ -127,7 +127,9 @@ def csv_rows(path: str, chat: Chat, count: int, max_length: int, seed: int) -> t
     with open(path, encoding=detect_encoding(path), newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row.get("ask") and row.get("answer")]
     if len(rows) < count:
-        raise UserError(f"{path}: {len(rows)} rows with ask and answer, but --rows and the warm-up need {count}")
+        raise UserError(
+            "X105", f"{path}: {len(rows)} rows with ask and answer, but --rows and the warm-up need {count}"
+        )
     rows = random.Random(seed).sample(rows, count)
     samples = chat.samples([row["ask"] for row in rows], [row["answer"] for row in rows], max_length)
     kept = [(sample, row) for sample, row in zip(samples, rows, strict=True) if sample is not None]

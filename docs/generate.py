@@ -1,4 +1,5 @@
-"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms.
+"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms, and
+the troubleshooting pages.
 
     make docs
 
@@ -18,9 +19,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+sys.path[:0] = [str(SCRIPTS), str(ROOT / "docs")]
 from medscale.base.digest import local_imports  # noqa: E402
 from medscale.base.rooms import ROOMS  # noqa: E402
+from messages import pages  # noqa: E402
 
 ENVIRONMENTS = {
     "fetch": [
@@ -59,7 +61,7 @@ ENVIRONMENTS = {
 
 def main() -> None:
     for path, text in generated().items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(ROOT))
 
@@ -77,7 +79,7 @@ def generated() -> dict[Path, str]:
     text = re.sub(r"(```text\n).*?(```)", lambda found: f"{found[1]}{rooms()}{found[2]}", text, flags=re.DOTALL)
     text = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture_of_rooms()}\2", text, flags=re.DOTALL)
     files[contributing] = text
-    return files
+    return files | pages()
 
 
 def rooms() -> str:

@@ -8,6 +8,8 @@ A notebook's Python brings torch, torchvision and torchaudio of one build. They 
 another build would break the others, and what imports them. It is kept where it is new enough and sees the card.
 """
 
+from __future__ import annotations  # an older Python shall come to the line that tells what it lacks
+
 import argparse
 import importlib.util
 import os
@@ -22,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
+from medscale.base.errors import UserError  # noqa: E402
 from medscale.base.torch_builds import BUILDS, INDEX, Build, build_for  # noqa: E402
 
 FAMILY = ("torch", "torchvision", "torchaudio")
@@ -32,17 +35,19 @@ SEES_A_CARD = "import torch, sys; sys.exit(not torch.cuda.is_available())"
 def main() -> None:
     args = parse_arguments()
     if sys.version_info < (3, 11):  # noqa: UP036 — this file is what an older Python is called with
-        sys.exit(
+        said = (
             f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Name another one: "
             "make PYTHON=python3.12 ..., or call it: python3.12 envs/install.py"
         )
+        sys.exit(str(UserError("B140", said)))
     driver, capability = card()
     build = build_for(driver, capability)
     if build is None:
-        sys.exit(
+        said = (
             f"The NVIDIA driver is {driver}; the oldest that torch's builds work with is {BUILDS[-1].driver}. "
-            "Update it, or hide the card to compute on the CPU: CUDA_VISIBLE_DEVICES= "
+            "Update it, or hide the card to compute on the CPU: CUDA_VISIBLE_DEVICES= make demo"
         )
+        sys.exit(str(UserError("B131", said)))
     if driver:
         print(f"NVIDIA driver {driver}: torch's build for CUDA {build.cuda}", flush=True)
     python = Path(sys.executable) if args.system else virtual_environment(args.venv)
@@ -78,10 +83,11 @@ def virtual_environment(folder: Path) -> Path:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         return python
     if not importlib.util.find_spec("pip"):
-        sys.exit(
+        said = (
             "This Python has neither ensurepip nor pip, so it cannot make a virtual environment with packages. Install "
             "one of them (Debian, Ubuntu: apt install python3-venv), or take another Python: make PYTHON=..."
         )
+        sys.exit(str(UserError("B141", said)))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "pip"], check=True)
     return python

@@ -1,5 +1,6 @@
 """The configuration: defaults, types, overrides, and one clear message for each mistake."""
 
+import re
 import subprocess
 import sys
 
@@ -191,11 +192,42 @@ MISTAKES = [
 ]
 
 
+CODES = {
+    "unknown key": "C101",
+    "must be (a number|a whole number|a text|a list|a section|true or)": "C102",
+    'must be one of ["a-z]*[,"]': "C103",
+    "must be (at (least|most) \\d|greater|less|a multiple)": "C104",
+    "must (not be empty|have at least)": "C105",
+    "needs each of": "C106",
+    "the same item twice": "C107",
+    "must look like": "C108",
+    "is not allowed": "C109",
+    "a finite number": "C111",
+    "no such user": "C112",
+    "path = null": "C113",
+    "and data.rows is": "C114",
+    "must be at most max_": "C115",
+    "bertscore_model = null": "C116",
+    "max_samples = ": "C117",
+    "must be one of study.sizes": "C118",
+    "must be null, because a control": "C119",
+    "no such method, size or run": "C120",
+    "max_length: cannot differ": "C121",
+}
+
+
+@pytest.mark.parametrize(("config", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
+def test_a_mistake_has_the_code_of_its_kind(config, message):
+    with pytest.raises(ConfigError) as caught:
+        resolve(config)
+    assert {caught.value.code} == {code for words, code in CODES.items() if re.search(words, message)}
+
+
 @pytest.mark.parametrize(("config", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
 def test_a_mistake_is_named_and_nothing_else(config, message):
     with pytest.raises(ConfigError) as caught:
         resolve(config)
-    head, *problems = str(caught.value).split("\n  - ")
+    head, *problems = caught.value.text.split("\n  - ")
     assert head == "the configuration is not usable:"
     if message.endswith(" "):  # a description of the schema follows
         assert [problem[: len(message)] for problem in problems] == [message]
@@ -264,8 +296,8 @@ def test_numbers_that_json_has_not_are_named_wherever_they_stand():
     with pytest.raises(ConfigError) as caught:
         resolve({"sessions": {"here": {"hours": infinite}}, "scaling": {"extrapolate": [infinite]}, "study": {"x": 1}})
     assert str(caught.value).split("\n  - ")[1:] == [
-        "sessions.here.hours = inf: must be a finite number",
-        "scaling.extrapolate.0 = inf: must be a finite number",
+        "sessions.here.hours = inf: must be a finite number [C111]",
+        "scaling.extrapolate.0 = inf: must be a finite number [C111]",
     ]
 
 
@@ -307,7 +339,7 @@ def test_snakemake_shows_the_message_without_a_traceback():
         text=True,
     )
     assert done.returncode == 1
-    assert "training.epochs = 0: must be greater than 0" in done.stdout
+    assert "training.epochs = 0: must be greater than 0 [C104]\n" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -127,7 +127,7 @@ def test_as_many_resamples_as_suffice_find_every_certain_gain():
 def test_one_resample_fewer_is_refused_with_how_many_to_take():
     with pytest.raises(UserError) as refusal:
         comparison_table(certain_gains(58), [])
-    assert str(refusal.value) == (
+    assert refusal.value.text == (
         "statistics.resamples = 58: too few for 3 comparisons at statistics.alpha = 0.05, where none could be "
         "significant; take at least 60"
     )

@@ -550,7 +550,7 @@ def test_a_study_that_cannot_be_judged_says_which_setting_to_change():
     arguments = study({"lora_20k": None, "base": 2.0})
     with pytest.raises(UserError) as refusal:
         recommend(*arguments, PASSED, Settings())
-    assert str(refusal.value) == (
+    assert refusal.value.text == (
         "recommendation.metric = nll: no fine-tuned run has it, so none can be recommended; take another"
     )
 

@@ -377,4 +377,4 @@ REFUSED = {
 def test_what_cannot_be_compared_is_refused_with_what_to_do(scores, configurations, metric, sentence):
     with pytest.raises(UserError) as refusal:
         resample(scores, configurations, [metric], 10, 0)
-    assert str(refusal.value) == sentence
+    assert refusal.value.text == sentence

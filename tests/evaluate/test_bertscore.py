@@ -223,14 +223,14 @@ def test_the_digest_is_of_all_files_of_weights_in_order(tmp_path):
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(UserError) as caught:
         bertscore.signature(str(tmp_path))
-    assert str(caught.value) == (
+    assert caught.value.text == (
         f"evaluation.bertscore_model: {tmp_path}: no model lies there (no config.json); give the directory of a BERT "
         "and its tokenizer, such as a download of google-bert/bert-base-chinese"
     )
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError) as caught:
         bertscore.signature(str(tmp_path))
-    message = str(caught.value)
+    message = caught.value.text
     assert message.startswith(f"evaluation.bertscore_model: {tmp_path}: cannot be loaded (")
     assert message.endswith("); download the model's directory once more")
 

@@ -97,7 +97,7 @@ def test_what_is_no_table_of_scores_is_refused(tmp_path, ids, metadata):
     pq.write_table(pa.table({"id": pa.array(ids, pa.string())}).replace_schema_metadata(metadata), path)
     with pytest.raises(UserError) as caught:
         read_scores(path)
-    assert str(caught.value) == f"{path}: not a table of scores, or an empty one; delete it and run score.py again"
+    assert caught.value.text == f"{path}: not a table of scores, or an empty one; delete it and run score.py again"
 
 
 def test_scores_are_of_the_predictions_they_were_made_from(tmp_path):
@@ -107,7 +107,7 @@ def test_scores_are_of_the_predictions_they_were_made_from(tmp_path):
     check_same_predictions(scores_of(), {}, None)
     with pytest.raises(UserError) as caught:
         check_same_predictions(scores_of(), {}, path)
-    assert str(caught.value) == f"{path}: the scores are of other predictions; {AGAIN}"
+    assert caught.value.text == f"{path}: the scores are of other predictions; {AGAIN}"
 
 
 @pytest.mark.parametrize("told", [None, 7 / 3, 7 / 3 + 0.0099, 7 / 3 - 0.0099])
@@ -125,7 +125,7 @@ def test_lengths_that_were_not_measured_are_not_compared():
 def test_another_mean_length_is_refused(told):
     with pytest.raises(UserError) as caught:
         check_same_predictions(scores_of(), {"inference": {"mean_output_tokens": told}}, None)
-    assert str(caught.value) == (
+    assert caught.value.text == (
         f"the scored answers have 2.33 tokens on average, but inference.json says {told}: "
         f"scores and inference are of different predictions; {AGAIN}"
     )
@@ -139,7 +139,7 @@ def test_scores_are_of_the_first_rows_of_their_test_set(tmp_path):
         try:
             check_test_set(scores_of(), {"test_sha256": sha256}, path)
         except UserError as error:
-            return str(error)
+            return error.text
 
     assert problem("r0", "r1", "r2") is None
     assert problem("r0", "r1", "r2", "r3") is None
@@ -161,7 +161,7 @@ def test_provenance_is_joined_and_must_agree():
     assert merged_provenance([first, second]) == merged_provenance([second, first]) == joined
     with pytest.raises(UserError) as caught:
         merged_provenance([second, {"provenance": {"train_sha256": "u"}}])
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "provenance.train_sha256: t in training.json, u in inference.json: "
         "these are predictions of another training; run predict.py and score.py again"
     )
@@ -174,12 +174,12 @@ def test_a_record_is_of_its_run_and_whole(tmp_path):
     assert read_record(path, "lora_1k") == whole
     with pytest.raises(UserError) as caught:
         read_record(path, "base")
-    assert str(caught.value) == f"{path}: is of the run lora_1k, not of base; give the file of this run"
+    assert caught.value.text == f"{path}: is of the run lora_1k, not of base; give the file of this run"
     for key in whole:
         write_json(path, {name: value for name, value in whole.items() if name < key or name > key})
         with pytest.raises(UserError) as caught:
             read_record(path, "lora_1k")
-        assert str(caught.value) == f"{path}: has no {key}; delete it and let the workflow make it again"
+        assert caught.value.text == f"{path}: has no {key}; delete it and let the workflow make it again"
 
 
 def test_every_problem_of_a_result_is_named_in_order(monkeypatch, tmp_path):
@@ -196,7 +196,7 @@ def test_every_problem_of_a_result_is_named_in_order(monkeypatch, tmp_path):
     check({"run": "词", "metrics": {"b": 1.5, "a": [1, 2.0]}, "more": None})
     with pytest.raises(UserError) as caught:
         check({"metrics": {"b": "x", "a": [1, 10, -math.inf], "c": {"d": NAN}}})
-    assert str(caught.value).split("\n") == [
+    assert caught.value.text.split("\n") == [
         "the result is not a valid eval.json:",
         "  - eval.json: 'run' is a required property",
         "  - metrics.a.1: 10 is greater than the maximum of 9",

@@ -213,6 +213,7 @@ def test_an_unknown_extra_metric_ends_with_one_line(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: evaluation.extra_metrics: no metric is called 'meteor'")
+    assert done.stderr.endswith(" [C103]\n")
     assert not (tmp_path / "scores.parquet").exists()
 
 

@@ -65,7 +65,7 @@ def test_predictions_are_refused_with_their_line(tmp_path):
     def message():
         with pytest.raises(UserError) as caught:
             read_predictions(path)
-        return str(caught.value)
+        return caught.value.text
 
     write_jsonl(path, [ROW, ROW | {"id": "b"}])
     assert read_predictions(path) == [ROW, ROW | {"id": "b"}]
@@ -175,13 +175,13 @@ def test_names_of_metrics_are_taken_once_and_what_they_need_is_asked_for(monkeyp
     assert metric_names(["place", "length", "place"], Options("net")) == ["length", "place"]
     with pytest.raises(UserError) as caught:
         metric_names(["place"])
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "evaluation.bertscore_model: is null, but place needs it; set it or take place out of evaluation.extra_metrics"
     )
     monkeypatch.setattr(metrics, "find_spec", lambda name: None)
     with pytest.raises(UserError) as caught:
         metric_names(["chrf"])
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "evaluation.extra_metrics: chrf needs the package sacrebleu, which is not installed; "
         "run `pip install sacrebleu` in this environment or take chrf out of the list"
     )
@@ -190,7 +190,7 @@ def test_names_of_metrics_are_taken_once_and_what_they_need_is_asked_for(monkeyp
 def test_an_unknown_metric_is_told_with_all_that_may_be_asked_for():
     with pytest.raises(UserError) as caught:
         metric_names(["x"])
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "evaluation.extra_metrics: no metric is called 'x'; choose from chrf, sacrebleu_zh, bertscore"
     )
 

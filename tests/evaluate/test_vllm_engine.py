@@ -57,7 +57,7 @@ def test_the_message_for_a_rank_too_large_says_what_to_do(tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 600}))
     with pytest.raises(UserError) as caught:
         rank_with_room(tmp_path)
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "evaluation.engine = vllm: it runs adapters of rank 512 at most, and lora.r is 600; set "
         "evaluation.engine: transformers"
     )
@@ -172,7 +172,7 @@ def test_on_a_card_adapters_need_16_bits(engine, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1, 2))
     with pytest.raises(UserError) as caught:
         VllmModel("net", tmp_path, "fp32", 4, 200)
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "training.precision = fp32: on a card, vLLM runs adapters in 16 bits only; set evaluation.engine: transformers"
     )
     VllmModel("net", None, "fp32", 4, 200)
@@ -186,7 +186,7 @@ def test_what_the_engine_says_is_told_in_one_line(engine, kind, tmp_path):
     for adapter, named in ((None, "net"), (tmp_path, tmp_path)):
         with pytest.raises(UserError) as caught:
             VllmModel("net", adapter, "fp32", 4, 200)
-        assert str(caught.value) == (
+        assert caught.value.text == (
             f"evaluation.engine = vllm: it cannot run {named} here: no room; "
             "set evaluation.engine: transformers to do without it"
         )
@@ -196,7 +196,7 @@ def test_without_the_package_the_whole_message(monkeypatch):
     monkeypatch.setattr(vllm_engine, "find_spec", {}.get)
     with pytest.raises(UserError) as caught:
         VllmModel("net", None, "fp32", 4, 200)
-    assert str(caught.value) == (
+    assert caught.value.text == (
         "evaluation.engine = vllm: the package vllm is not installed beside this Python; install it as "
         "docs.vllm.ai tells, or set evaluation.engine: transformers"
     )

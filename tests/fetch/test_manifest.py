@@ -154,7 +154,7 @@ def test_what_another_study_has_put_there_is_refused(folder):
     assert verify(path, content=content) == folder
     with pytest.raises(UserError) as caught:
         verify(path, content="other")
-    assert str(caught.value) == (
+    assert caught.value.text == (
         f"{path}: holds another model than this study is made with, maybe put there by another study. "
         "Run again with --forcerun fetch_model, or give each study a paths.resources of its own"
     )
@@ -183,7 +183,7 @@ def test_the_whole_message_of_a_damaged_file(folder, tmp_path_factory):
         for manifest in (path, elsewhere):
             with pytest.raises(UserError) as caught:
                 verify(manifest)
-            yield str(caught.value)
+            yield caught.value.text
 
     file.write_text("[]")
     assert list(messages()) == [
@@ -200,13 +200,13 @@ def test_the_whole_message_where_there_is_no_manifest(tmp_path):
     path = tmp_path / "manifest.json"
     with pytest.raises(UserError) as caught:
         read_manifest(path)
-    assert str(caught.value) == (
+    assert caught.value.text == (
         f"{path}: no such file. If fetched files were deleted, run again with --forcerun fetch_model fetch_data"
     )
     path.write_text("[]")
     with pytest.raises(UserError) as caught:
         read_manifest(path)
-    assert str(caught.value) == f"{path}: not a manifest of version 1; delete it and fetch again"
+    assert caught.value.text == f"{path}: not a manifest of version 1; delete it and fetch again"
 
 
 def test_a_file_that_the_request_did_not_bring_makes_it_fetch_again(folder):

@@ -362,7 +362,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(hashes, "sha256_file", refuse)
     with pytest.raises(UserError) as caught:
         Hashes(tmp_path / "sha256.json").sha256(file)
-    assert str(caught.value) == f"{file} may not be read; change its permissions"
+    assert caught.value.text == f"{file} may not be read; change its permissions"
 
 
 def test_hashes_that_cannot_be_kept_are_computed_again(tmp_path, monkeypatch):
@@ -441,7 +441,7 @@ def test_own_files_are_where_the_user_says(source, model, tmp_path, monkeypatch)
 def test_a_path_that_leads_nowhere_is_named(section, path, message):
     with pytest.raises(UserError) as caught:
         sources.own_path(section, path)
-    assert str(caught.value) == message
+    assert caught.value.text == message
 
 
 @pytest.mark.parametrize("section", ["model", "data"])
@@ -450,7 +450,7 @@ def test_a_table_of_facts_that_is_not_there_is_asked_for(section, tmp_path):
     for conditions in (None, tmp_path / "nowhere.json"):
         with pytest.raises(UserError) as caught:
             request_of(section, {"source": kind}, conditions)
-        assert str(caught.value) == (
+        assert caught.value.text == (
             f"{section}.source: {kind} needs the table of medical facts; --conditions names no file"
         )
 
@@ -481,7 +481,7 @@ def test_own_files_that_may_not_be_read_are_named(section, model, tmp_path, monk
     own = model if section == "model" else own_corpus(str(model / "config.json"))
     with pytest.raises(UserError) as caught:
         point_to_own(section, own, tmp_path / "manifest.json")
-    assert str(caught.value) == f"{section}.path: /secret may not be read; change its permissions"
+    assert caught.value.text == f"{section}.path: /secret may not be read; change its permissions"
 
 
 def test_a_model_without_one_of_its_shards_is_refused(model, tmp_path):

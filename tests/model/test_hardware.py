@@ -30,7 +30,7 @@ CU126 = "--extra-index-url https://download.pytorch.org/whl/cu126"
     ],
 )
 def test_why_a_card_cannot_be_used(driver, cuda, words):
-    said = unusable(T4, driver, cuda, "2.13.0")
+    said = str(unusable(T4, driver, cuda, "2.13.0"))
     assert all(word in said for word in [*words, 'set CUDA_VISIBLE_DEVICES=""']), said
 
 

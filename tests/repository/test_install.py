@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from medscale.base.digest import with_imports
 from medscale.base.torch_builds import BUILDS, build_for, how_to_install
 from places import ROOT
 
@@ -127,7 +128,7 @@ def test_a_mirror_can_be_named(commands, tmp_path):
 
 def test_a_driver_too_old_for_every_build_is_an_error(commands, install, monkeypatch, tmp_path):
     monkeypatch.setattr(install, "card", lambda: ("470.256.02", (7, 5)))
-    with pytest.raises(SystemExit, match=r"driver is 470\.256\.02; the oldest .* is 525"):
+    with pytest.raises(SystemExit, match=r"driver is 470\.256\.02; the oldest .* is 525.* \[B131\]$"):
         commands("--venv", str(tmp_path / "venv"))
 
 
@@ -163,10 +164,11 @@ def wheel(folder: Path, name: str, version: str) -> None:
 @pytest.fixture
 def offline(tmp_path):
     """The set-up beside a lock file of two small packages, and the environment in which pip finds these alone."""
-    for path in ("envs/install.py", "workflow/scripts/medscale/base/torch_builds.py", "pyproject.toml"):
-        target = tmp_path / "repo" / path
+    script = ROOT / "envs" / "install.py"
+    for path in (*with_imports(script), ROOT / "pyproject.toml"):
+        target = tmp_path / "repo" / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / path).read_bytes())
+        target.write_bytes(path.read_bytes())
     (tmp_path / "repo" / "requirements.lock").write_text("torch==2.13.0\nother==1.0\n")
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -208,6 +210,7 @@ def test_a_python_without_pip_and_ensurepip_says_what_to_install(offline, tmp_pa
     done = run_in(repo, environment | {"PYTHONPATH": str(tmp_path / "site")})
     assert done.returncode == 1
     assert "apt install python3-venv" in done.stderr
+    assert done.stderr.endswith(" [B141]\n")
     assert "Traceback" not in done.stderr
 
 

@@ -432,7 +432,7 @@ def test_a_run_that_has_diverged_ends_with_advice(run, fp16, scale, logs, proble
     else:
         with pytest.raises(UserError) as caught:
             run.tell("on_log", logs=logs)
-        assert str(caught.value) == problem + ADVICE
+        assert caught.value.text == problem + ADVICE
 
 
 def test_the_bar_shows_both_losses(run):

@@ -31,7 +31,7 @@ def main() -> None:
     logs = {run: read_log(path) for run, path in match_logs(evaluations, args.training_logs).items()}
     table = summary_table(evaluations.values())
     if not table["run"].map(is_tuned).any():
-        raise UserError("--evals: there is no fine-tuned run among them, so there is nothing to compare")
+        raise UserError("R201", "--evals: there is no fine-tuned run among them, so there is nothing to compare")
     ordered = in_order(evaluations, table)
     folder = args.output_folder
 

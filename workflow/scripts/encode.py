@@ -44,7 +44,8 @@ def main() -> None:
                 truncated += sum(sample.truncated for sample in fitting)
         if not lengths:
             raise UserError(
-                f"{args.rows}: no prompt leaves room for an answer; raise training.max_length ({args.max_length})"
+                "D115",
+                f"{args.rows}: no prompt leaves room for an answer; raise training.max_length ({args.max_length})",
             )
     lengths = sorted(lengths)
     write_json(

@@ -32,7 +32,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Read the run's files, check that they belong together, and return the content of eval.json."""
     if args.method.startswith(UNTRAINED) == bool(args.training):
         needed = "has no training, so leave --training out" if args.training else "was trained, so give --training"
-        raise UserError(f"--training: a run of the method {args.method} {needed}")
+        raise UserError("R206", f"--training: a run of the method {args.method} {needed}")
     scores = read_scores(args.scores)
     inference = read_record(args.inference, args.run)
     training = read_record(args.training, args.run) if args.training else None

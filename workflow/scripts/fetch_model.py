@@ -27,7 +27,9 @@ def main() -> None:
 def from_hub(args: argparse.Namespace) -> None:
     """Download the files of a model repository beside the manifest."""
     if not args.id:
-        raise UserError(f"model.id is not set; with model.source: {args.source} it is the repository, as owner/name")
+        raise UserError(
+            "C123", f"model.id is not set; with model.source: {args.source} it is the repository, as owner/name"
+        )
     where = f"{args.source}, {args.id}"
     fetch_from_hub(
         args,
@@ -53,7 +55,7 @@ def build_tiny(args: argparse.Namespace) -> None:
     """Pre-train the small embedded model beside the manifest."""
     settings = dict(args.tiny or {})
     if "seed" not in settings:
-        raise UserError("model.tiny.seed is not set; with model.source: tiny it decides the weights")
+        raise UserError("C124", "model.tiny.seed is not set; with model.source: tiny it decides the weights")
     import torch  # here, because it is slow to import and no other source needs it
 
     from medscale.data.demo.corpus import load_conditions, textbook

@@ -17,8 +17,9 @@ def main() -> None:
         leave_out("bitsandbytes")  # which the Trainer's PEFT would import
     if args.granted is not None and args.granted < args.gpus:
         raise UserError(
+            "B121",
             f"training.gpus_per_run = {args.gpus}, and Snakemake gives a job {args.granted}: call it with --resources "
-            f"gpu={args.gpus}, or raise the limit of gpu in the profile"
+            f"gpu={args.gpus}, or raise the limit of gpu in the profile",
         )
     if args.gpus > 1 and not started():
         with leased_cards(args.gpus):

@@ -87,9 +87,11 @@ def read_rows(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
     for number, row in enumerate(rows, 1):
         missing = [key for key in KEYS if not isinstance(row.get(key), str)]
         if missing:
-            raise UserError(f"{path}, line {number}: has no {missing[0]}; delete the file and run the workflow again")
+            raise UserError(
+                "B104", f"{path}, line {number}: has no {missing[0]}; delete the file and run the workflow again"
+            )
     if not rows:
-        raise UserError(f"{path}: has no rows; delete the file and run the workflow again")
+        raise UserError("B105", f"{path}: has no rows; delete the file and run the workflow again")
     return rows
 
 

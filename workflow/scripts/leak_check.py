@@ -14,7 +14,7 @@ def main() -> None:
     args = parse_arguments()
     test = list(read_jsonl(args.test))
     if not test:
-        raise UserError(f"{args.test}: has no rows; delete the file and run the workflow again")
+        raise UserError("B105", f"{args.test}: has no rows; delete the file and run the workflow again")
     thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
     boilerplate = [found["text"] for found in read_json(args.split_report)["boilerplate"]] if args.split_report else []
     report = check(test, read_jsonl(args.train), thresholds, boilerplate)

@@ -38,9 +38,11 @@ def config(text: str) -> dict:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"--config: not JSON ({error}); give the resolved configuration as JSON text") from error
+        raise UserError(
+            "R209", f"--config: not JSON ({error}); give the resolved configuration as JSON text"
+        ) from error
     if not isinstance(value, dict):
-        raise UserError("--config: not a JSON object; give the resolved configuration as JSON text")
+        raise UserError("R209", "--config: not a JSON object; give the resolved configuration as JSON text")
     return value
 
 

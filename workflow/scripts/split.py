@@ -197,14 +197,16 @@ def require_enough_rows(args: argparse.Namespace, rows: int) -> None:
     held_out = args.test_size + args.validation_size
     if held_out >= rows:
         raise UserError(
+            "D112",
             f"study.test_size ({args.test_size}) and study.validation_size ({args.validation_size}) need {held_out} "
-            f"rows and leave none to train on: {args.clean} has {rows}; choose smaller ones or get more data"
+            f"rows and leave none to train on: {args.clean} has {rows}; choose smaller ones or get more data",
         )
     pool = rows - held_out
     if max(args.sizes) > pool:
         raise UserError(
+            "D113",
             f"study.sizes: {max(args.sizes)} is more than the {pool} rows of the pool "
-            f"({rows} clean rows less {held_out} for test and validation); choose sizes up to {pool}"
+            f"({rows} clean rows less {held_out} for test and validation); choose sizes up to {pool}",
         )
 
 

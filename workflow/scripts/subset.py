@@ -20,8 +20,9 @@ def main() -> None:
             departments[name_of(json.loads(line)["department"])] += 1
         if departments.total() < args.size:
             raise UserError(
+                "D113",
                 f"study.sizes: {args.size} is more than the {departments.total()} rows of {args.pool}; "
-                "choose a smaller size or get more data"
+                "choose a smaller size or get more data",
             )
     write_json(
         args.manifest,

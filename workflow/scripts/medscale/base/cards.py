@@ -152,7 +152,7 @@ def _take(count: int, held: ExitStack) -> list[Card]:
     while True:
         visible = visible_cards()
         if 0 < len(visible) < count:
-            raise UserError(f"training.gpus_per_run = {count}: {len(visible)} cards are visible; lower it")
+            raise UserError("B120", f"training.gpus_per_run = {count}: {len(visible)} cards are visible; lower it")
         free, filled, ours = [], [], []
         for card in visible or [Card("cpu")]:
             lock = FileLock(lock_file(card.name))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -24,7 +24,17 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
 
 class ConfigError(UserError):
-    """One or more values of the configuration are not allowed."""
+    """One or more values of the configuration are not allowed; each has a line and a code of its own."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with the configuration, and its code; None where it has none yet."""
+
+    code: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text if self.code is None else f"{self.text} [{self.code}]"
 
 
 def resolve(config: dict) -> dict:
@@ -49,8 +59,11 @@ def resolve(config: dict) -> dict:
         resolved["paths"] = {key: _expanded(path) for key, path in resolved["paths"].items()}
         problems = list(_contradictions(resolved))
     if problems:
-        told = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
-        raise ConfigError(f"the configuration is not usable:\n{told}")
+        *others, last = (
+            Problem._make((None, each)) if isinstance(each, str) else each for each in dict.fromkeys(problems)
+        )
+        lines = [*map(str, others), last.text]
+        raise ConfigError(last.code, "\n  - ".join(["the configuration is not usable:", *lines]))
     return resolved
 
 
@@ -128,13 +141,13 @@ def _readings(text: str) -> Iterator[Any]:
         return
 
 
-def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+def _not_finite(value: Any, key: str = "") -> Iterator[Problem]:
     """Yield what is wrong with numbers that YAML has and JSON has not."""
     if isinstance(value, dict | list):
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _not_finite(item, f"{key}.{name}" if key else str(name))
     elif isinstance(value, float) and not math.isfinite(value):
-        yield f"{key} = {value}: must be a finite number"
+        yield Problem("C111", f"{key} = {value}: must be a finite number")
 
 
 def _accepts(value: Any, schema: dict) -> bool:
@@ -152,7 +165,7 @@ def _filled(value: dict, schema: dict) -> dict:
     return filled
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError) -> Problem:
     """Say in one line which key is wrong, its value, and what is allowed."""
     key, value, rule, limit = error.json_path.removeprefix("$.").removeprefix("$"), error.instance, *_rule(error)
     shown = json.dumps(value, ensure_ascii=False)
@@ -162,26 +175,28 @@ def _explain(error: ValidationError) -> str:
         allowed = list(error.schema.get("properties", {}))
         unknown = [name for name in value if name not in allowed]
         prefix = f"{key}." if key else ""
-        return "; ".join(f"{prefix}{name}: unknown key{_similar(name, allowed)}" for name in unknown)
+        return Problem("C101", "; ".join(f"{prefix}{name}: unknown key{_similar(name, allowed)}" for name in unknown))
     wanted = {
-        "type": lambda: "must be " + _listed(limit if isinstance(limit, list) else [limit]),
-        "enum": lambda: "must be one of " + ", ".join(json.dumps(item, ensure_ascii=False) for item in limit),
-        "minimum": lambda: f"must be at least {limit}",
-        "exclusiveMinimum": lambda: f"must be greater than {limit}",
-        "maximum": lambda: f"must be at most {limit}",
-        "exclusiveMaximum": lambda: f"must be less than {limit}",
-        "multipleOf": lambda: f"must be a multiple of {limit}",
-        "minItems": lambda: f"must have at least {limit} item(s)",
-        "minLength": lambda: "must not be empty",
-        "maxLength": lambda: f"must be at most {limit} character{'s' * (limit > 1)} long",
-        "minProperties": lambda: "must not be empty",
-        "required": lambda: "needs each of " + ", ".join(limit),
-        "uniqueItems": lambda: "has the same item twice; each may stand once",
-        "pattern": lambda: f"must look like {limit}",
-        "anyOf": lambda: f"is not allowed: {error.schema.get('description', 'see config/README.md')}",
+        "type": lambda: Problem("C102", "must be " + _listed(limit if isinstance(limit, list) else [limit])),
+        "enum": lambda: Problem(
+            "C103", "must be one of " + ", ".join(json.dumps(item, ensure_ascii=False) for item in limit)
+        ),
+        "minimum": lambda: Problem("C104", f"must be at least {limit}"),
+        "exclusiveMinimum": lambda: Problem("C104", f"must be greater than {limit}"),
+        "maximum": lambda: Problem("C104", f"must be at most {limit}"),
+        "exclusiveMaximum": lambda: Problem("C104", f"must be less than {limit}"),
+        "multipleOf": lambda: Problem("C104", f"must be a multiple of {limit}"),
+        "minItems": lambda: Problem("C105", f"must have at least {limit} item(s)"),
+        "minLength": lambda: Problem("C105", "must not be empty"),
+        "maxLength": lambda: Problem("C105", f"must be at most {limit} character{'s' * (limit > 1)} long"),
+        "minProperties": lambda: Problem("C105", "must not be empty"),
+        "required": lambda: Problem("C106", "needs each of " + ", ".join(limit)),
+        "uniqueItems": lambda: Problem("C107", "has the same item twice; each may stand once"),
+        "pattern": lambda: Problem("C108", f"must look like {limit}"),
+        "anyOf": lambda: Problem("C109", f"is not allowed: {error.schema.get('description', 'see config/README.md')}"),
     }
-    sentence = wanted[rule]() if rule in wanted else error.message
-    return f"{key} = {shown}: {sentence}"
+    problem = wanted[rule]() if rule in wanted else Problem("C109", error.message)
+    return problem._replace(text=f"{key} = {shown}: {problem.text}")
 
 
 def _rule(error: ValidationError) -> tuple[str, Any]:
@@ -199,18 +214,21 @@ def _similar(name: str, allowed: list[str]) -> str:
     return (f" (did you mean {near[0]}?)" if near else "") + "; allowed here: " + ", ".join(allowed)
 
 
-def _contradictions(config: dict) -> Iterator[str]:
+def _contradictions(config: dict) -> Iterator[Problem]:
     """Yield what a schema cannot say: values that are fine alone and impossible together."""
     model, data, study = config["model"], config["data"], config["study"]
     for key, path in config["paths"].items():
         if path.startswith("~"):
-            yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: there is no such user; write the folder out"
+            yield Problem(
+                "C112",
+                f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: there is no such user; write the folder out",
+            )
         if re.search(r"[{}\x00-\x1f\x7f]", path):
             yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: must have no braces and no control characters"
     if model["source"] == "local" and not model["path"]:
-        yield "model.path = null: must name a model directory, because model.source is local"
+        yield Problem("C113", "model.path = null: must name a model directory, because model.source is local")
     if data["source"] == "file" and not data["path"]:
-        yield "data.path = null: must name a corpus file, because data.source is file"
+        yield Problem("C113", "data.path = null: must name a corpus file, because data.source is file")
     if data["department_folder"] and data["columns"]["department"]:
         yield (
             f"data.department_folder = {data['department_folder']}: must be null where data.columns.department names a "
@@ -218,50 +236,60 @@ def _contradictions(config: dict) -> Iterator[str]:
         )
     needed = max(study["sizes"]) + study["test_size"] + study["validation_size"]
     if data["source"] == "demo" and needed > data["rows"]:
-        yield (
+        yield Problem(
+            "C114",
             f"study.sizes = {study['sizes']}: the largest, with study.test_size {study['test_size']} and "
-            f"study.validation_size {study['validation_size']}, needs {needed} rows, and data.rows is {data['rows']}"
+            f"study.validation_size {study['validation_size']}, needs {needed} rows, and data.rows is {data['rows']}",
         )
     for side in ("question", "answer"):
         low, high = config["cleaning"][f"min_{side}_characters"], config["cleaning"][f"max_{side}_characters"]
         if low > high:
-            yield f"cleaning.min_{side}_characters = {low}: must be at most max_{side}_characters, which is {high}"
+            yield Problem(
+                "C115",
+                f"cleaning.min_{side}_characters = {low}: must be at most max_{side}_characters, which is {high}",
+            )
     if "bertscore" in config["evaluation"]["extra_metrics"] and not config["evaluation"]["bertscore_model"]:
-        yield (
+        yield Problem(
+            "C116",
             "evaluation.bertscore_model = null: must name the directory of an encoder, because "
-            "evaluation.extra_metrics has bertscore"
+            "evaluation.extra_metrics has bertscore",
         )
     samples = config["evaluation"]["max_samples"]
     if samples and samples > study["test_size"]:
-        yield (
+        yield Problem(
+            "C117",
             f"evaluation.max_samples = {samples}: must be at most study.test_size, which is {study['test_size']}; "
-            "null takes every test item"
+            "null takes every test item",
         )
     yield from _control_problems(config)
     yield from _override_problems(config)
 
 
-def _control_problems(config: dict) -> Iterator[str]:
+def _control_problems(config: dict) -> Iterator[Problem]:
     study = config["study"]
     for place, control in enumerate(study["controls"]):
         if control["size"] not in study["sizes"]:
-            yield (
+            yield Problem(
+                "C118",
                 f"study.controls[{place}].size = {control['size']}: must be one of study.sizes, which are "
-                f"{study['sizes']}: a control repeats one of them"
+                f"{study['sizes']}: a control repeats one of them",
             )
     for run in runs_of(config):
         if run.epochs is not None and settings_for(config, run)["training"]["max_steps"]:
-            yield f"training.max_steps (in {run.name}): must be null, because a control is told by its epochs"
+            yield Problem(
+                "C119", f"training.max_steps (in {run.name}): must be null, because a control is told by its epochs"
+            )
 
 
-def _override_problems(config: dict) -> Iterator[str]:
+def _override_problems(config: dict) -> Iterator[Problem]:
     runs = runs_of(config)
     names = sorted({key for run in runs for key in override_keys(run)})
     for name, sections in config["overrides"].items():
         if name not in names:
-            yield f"overrides.{name}: no such method, size or run in this study{_similar(name, names)}"
+            yield Problem("C120", f"overrides.{name}: no such method, size or run in this study{_similar(name, names)}")
         if "max_length" in sections.get("training", {}):
-            yield (
+            yield Problem(
+                "C121",
                 f"overrides.{name}.training.max_length: cannot differ between runs, because LoRA and QLoRA share the "
-                "encoded rows; set training.max_length"
+                "encoded rows; set training.max_length",
             )

@@ -24,7 +24,7 @@ def code_digest(script: str) -> str:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for path in sorted(_with_imports(SCRIPTS / script)):
+    for path in sorted(with_imports(SCRIPTS / script)):
         digest.update(f"{path.relative_to(SCRIPTS).as_posix()}\0{_normal_form(path)}\0".encode())
     return digest.hexdigest()[:16]
 
@@ -39,7 +39,8 @@ def folder_digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _with_imports(script: Path) -> set[Path]:
+def with_imports(script: Path) -> set[Path]:
+    """Return a script and the files of ours that it imports, transitively."""
     found, waiting = set(), [script]
     while waiting:
         path = waiting.pop()

@@ -1,5 +1,7 @@
 """Errors a user can act on, and the one place where a script turns them into a message and an exit code."""
 
+from __future__ import annotations  # envs/install.py is called by older Pythons too
+
 import sys
 import warnings
 from collections.abc import Callable
@@ -10,7 +12,27 @@ from medscale.base.scarcity import advice
 
 
 class UserError(Exception):
-    """Something the user can mend: the message names the key or file, what was wrong, and what to do."""
+    """Something the user can mend: the text names the key or file, what was wrong, and what to do.
+
+    What users see ends with the code, under which docs/en/troubleshooting.md tells cause and cure; `workflow/messages`
+    holds what it says. Who puts the message into another one takes ``text``, so that the code stands at the end alone.
+
+    >>> error = UserError("B101", "config.json: no such file")
+    >>> str(error), error.text, error.code
+    ('config.json: no such file [B101]', 'config.json: no such file', 'B101')
+
+    Parameters
+    ----------
+    code : a letter and three digits, the same wherever cause and cure are the same.
+    text : the message. Where it is left out, the first argument is the text, and there is no code.
+    """
+
+    def __init__(self, code: str, text: str | None = None):
+        super().__init__(*((code,) if text is None else (code, text)))
+        self.code, self.text = (None, code) if text is None else (code, text)
+
+    def __str__(self) -> str:
+        return self.text if self.code is None else f"{self.text} [{self.code}]"
 
 
 def run_script(main: Callable[[], None]) -> None:

@@ -87,9 +87,11 @@ def read_json(path: str | os.PathLike) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
+        raise UserError("B101", f"{path}: no such file") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not a JSON file ({error}); delete it and let the workflow make it again") from error
+        raise UserError(
+            "B102", f"{path}: not a JSON file ({error}); delete it and let the workflow make it again"
+        ) from error
 
 
 def write_jsonl(path: str | os.PathLike, rows: Iterable[dict]) -> int:
@@ -109,7 +111,7 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[dict]:
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not a JSON object ({error})") from error
+                raise UserError("B103", f"{path}, line {number}: not a JSON object ({error})") from error
 
 
 def sha256_file(path: str | os.PathLike) -> str:

@@ -301,8 +301,9 @@ def _end_jobs(holder: Holder) -> int:
     if remaining:
         numbers = ", ".join(map(str, remaining))
         raise UserError(
+            "B111",
             f"jobs of a snakemake that is gone ({holder}) still run and cannot be ended (pid {numbers}); "
-            "end them, or wait for them, and call again"
+            "end them, or wait for them, and call again",
         )
     return len(ended)
 

@@ -63,7 +63,8 @@ def ordered_map(function: Callable[[Piece], Result], pieces: Iterable[Piece], pr
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise UserError(
-                "a worker process was killed, most likely for lack of memory; free some, or run with --threads 1"
+                "B110",
+                "a worker process was killed, most likely for lack of memory; free some, or run with --threads 1",
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

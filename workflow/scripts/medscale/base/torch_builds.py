@@ -1,5 +1,7 @@
 """Which build of torch a card and its driver need. Python's own library alone: the set-up asks before it installs."""
 
+from __future__ import annotations  # envs/install.py is called by older Pythons too
+
 from typing import NamedTuple
 
 INDEX = "https://download.pytorch.org/whl/{label}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from medscale.base.cards import VISIBLE
+from medscale.base.errors import UserError
 from medscale.base.temporary import process_exists
 
 LAUNCHER = "MEDSCALE_LAUNCHER"
@@ -23,7 +24,7 @@ def run_here(count: int) -> None:
     Who is asked to end asks them to, and waits: the cards are not free before they are gone.
 
     Raises:
-        SystemExit: one of them failed; it has told why.
+        UserError: one of them failed; it has told why.
     """
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
     command = [*torchrun, "--standalone", f"--nproc-per-node={count}", "--", *sys.argv]
@@ -33,7 +34,7 @@ def run_here(count: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: process.terminate())
     if process.wait():
-        raise SystemExit(f"one of {count} processes of this training failed; what it said stands above")
+        raise UserError("T105", f"one of {count} processes of this training failed; what it said stands above")
 
 
 @contextmanager

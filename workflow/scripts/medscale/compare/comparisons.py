@@ -68,8 +68,9 @@ def comparison_table(
     most = max(map(len, pairs.values()), default=0)
     if most > alpha * (resampled.resamples + 1):
         raise UserError(
+            "R109",
             f"statistics.resamples = {resampled.resamples}: too few for {most} comparisons at statistics.alpha = "
-            f"{alpha}, where none could be significant; take at least {int(most / alpha)}"
+            f"{alpha}, where none could be significant; take at least {int(most / alpha)}",
         )
     found = paired_differences(resampled, {metric: [pair[1:] for pair in each] for metric, each in pairs.items()})
     parts = [

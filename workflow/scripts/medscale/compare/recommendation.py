@@ -72,7 +72,8 @@ def recommend(
     configurations = [resampled.configurations[i] for i in columns]
     if not any(configuration.kind == "tuned" for configuration in configurations):
         raise UserError(
-            f"recommendation.metric = {metric}: no fine-tuned run has it, so none can be recommended; take another"
+            "R110",
+            f"recommendation.metric = {metric}: no fine-tuned run has it, so none can be recommended; take another",
         )
     best = compare_with_best(resampled, metric, columns, settings.alpha)
     candidates = _candidates(resampled, metric, columns, best, settings)

@@ -180,7 +180,9 @@ def _check_items(scores: Mapping[str, Scores], configurations: Sequence[Configur
     first = None
     for run in (run for configuration in configurations for run in configuration.runs):
         if run not in scores:
-            raise UserError(f"{run}: there is no scores.parquet of this run; give the scores of every run compared")
+            raise UserError(
+                "R101", f"{run}: there is no scores.parquet of this run; give the scores of every run compared"
+            )
         first = first or run
         ids, expected = scores[run].ids, scores[first].ids
         if ids == expected:
@@ -188,10 +190,11 @@ def _check_items(scores: Mapping[str, Scores], configurations: Sequence[Configur
         place = next((i for i, pair in enumerate(zip(ids, expected, strict=False)) if pair[0] != pair[1]), None)
         where = f"{len(ids)} items and {len(expected)}" if place is None else f"item {place + 1} is {ids[place]}"
         raise UserError(
-            f"{run}: was scored on other items than {first} ({where}); predict and score both on the same test set"
+            "R102",
+            f"{run}: was scored on other items than {first} ({where}); predict and score both on the same test set",
         )
     if first is None:
-        raise UserError("no configurations were given, so there is nothing to resample")
+        raise UserError("R103", "no configurations were given, so there is nothing to resample")
 
 
 def _columns(
@@ -210,11 +213,14 @@ def _columns(
                 weights, first = weight, run
             elif not np.array_equal(weight, weights):
                 raise UserError(
+                    "R104",
                     f"{run}: its answers have other numbers of tokens than those of {first}, so their NLL per token "
-                    "cannot be compared; predict both with the same tokenizer and test set"
+                    "cannot be compared; predict both with the same tokenizer and test set",
                 )
         if len({bool(np.isnan(values[0])) for values in runs}) > 1:
-            raise UserError(f"{configuration.name}: {metric} is missing in some of its seeds; predict and score them")
+            raise UserError(
+                "R105", f"{configuration.name}: {metric} is missing in some of its seeds; predict and score them"
+            )
         columns.append(np.column_stack(runs))
     return columns, np.ones(len(columns[0])) if weights is None else weights
 
@@ -224,14 +230,16 @@ def _column(scores: Scores, run: str, metric: str) -> tuple[np.ndarray, np.ndarr
     names = ("nll_sum", "n_answer_tokens") if metric == NLL else (f"{metric}_f", metric)
     found = [scores.columns[name] for name in names if name in scores.columns]
     if not found:
-        raise UserError(f"{run}: its scores have no column for {metric}; score it again with this metric")
+        raise UserError("R106", f"{run}: its scores have no column for {metric}; score it again with this metric")
     missing = np.isnan(found).any(axis=0)
     if missing.any() and not missing.all():
-        raise UserError(f"{run}: {metric} is missing for {missing.sum()} of {len(missing)} items; predict it again")
+        raise UserError(
+            "R107", f"{run}: {metric} is missing for {missing.sum()} of {len(missing)} items; predict it again"
+        )
     values = np.where(missing, np.nan, found[0])
     weights = found[1] if metric == NLL else np.ones(len(values))
     if (weights <= 0).any():
-        raise UserError(f"{run}: n_answer_tokens is not above 0 for every item; predict it again")
+        raise UserError("R108", f"{run}: n_answer_tokens is not above 0 for every item; predict it again")
     return values, weights
 
 

@@ -43,7 +43,8 @@ class Rules:
             smallest, largest = getattr(self, f"{name}_characters")
             if smallest > largest:
                 raise UserError(
-                    f"cleaning.min_{name}_characters ({smallest}) is above cleaning.max_{name}_characters ({largest})"
+                    "C115",
+                    f"cleaning.min_{name}_characters ({smallest}) is above cleaning.max_{name}_characters ({largest})",
                 )
 
 

@@ -107,14 +107,17 @@ def _load(folder: str) -> tuple[Any, Any]:
     problem = f"evaluation.bertscore_model: {folder}"
     if not (Path(folder) / "config.json").is_file():
         raise UserError(
+            "E106",
             f"{problem}: no model lies there (no config.json); give the directory of a BERT and its tokenizer, "
-            "such as a download of google-bert/bert-base-chinese"
+            "such as a download of google-bert/bert-base-chinese",
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        raise UserError(f"{problem}: cannot be loaded ({error}); download the model's directory once more") from error
+        raise UserError(
+            "E107", f"{problem}: cannot be loaded ({error}); download the model's directory once more"
+        ) from error
     return tokenizer, model.eval()
 
 

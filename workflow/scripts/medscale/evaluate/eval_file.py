@@ -40,7 +40,7 @@ def read_scores(path: str | Path) -> Scores:
         table = file.read()
     metadata = (table.schema.metadata or {}).get(b"medscale")
     if metadata is None or not table.num_rows:
-        raise UserError(f"{path}: not a table of scores, or an empty one; delete it and run score.py again")
+        raise UserError("B104", f"{path}: not a table of scores, or an empty one; delete it and run score.py again")
     # By way of lists: pq.read_table and to_numpy would import pandas, which takes longer than to read the file.
     columns = {name: np.array(table[name].to_pylist(), np.float64) for name in table.column_names if name != "id"}
     return Scores(table["id"].to_pylist(), columns, json.loads(metadata))
@@ -105,13 +105,14 @@ def check_same_predictions(scores: Scores, inference: dict[str, Any], prediction
         If the predictions file has another sha256 than the one scored, or the mean output length differs.
     """
     if predictions and sha256_file(predictions) != scores.facts["predictions_sha256"]:
-        raise UserError(f"{predictions}: the scores are of other predictions; {AGAIN}")
+        raise UserError("E114", f"{predictions}: the scores are of other predictions; {AGAIN}")
     lengths = scores.columns["n_output_tokens"]
     told = (inference.get("inference") or {}).get("mean_output_tokens")
     if told is not None and not np.isnan(lengths).any() and abs(lengths.mean() - told) > 0.01:
         raise UserError(
+            "E114",
             f"the scored answers have {lengths.mean():.2f} tokens on average, but inference.json says {told}: "
-            f"scores and inference are of different predictions; {AGAIN}"
+            f"scores and inference are of different predictions; {AGAIN}",
         )
 
 
@@ -124,12 +125,12 @@ def check_test_set(scores: Scores, provenance: dict[str, Any], test: str | Path)
         If the file has another sha256, or the scores have other ids than its first rows.
     """
     if provenance["test_sha256"] not in (None, sha256_file(test)):
-        raise UserError(f"{test}: the predictions were made on another test set; {AGAIN}")
+        raise UserError("E115", f"{test}: the predictions were made on another test set; {AGAIN}")
     ids = [row["id"] for row in read_jsonl(test)]
     if scores.ids != ids[: len(scores.ids)]:
         strange = sorted(set(scores.ids) - set(ids))
         detail = f"{strange[0]} is not in the test set" if strange else "the order differs"
-        raise UserError(f"{test}: the scores are of another test set ({detail}); {AGAIN}")
+        raise UserError("E115", f"{test}: the scores are of another test set ({detail}); {AGAIN}")
 
 
 def merged_provenance(records: Iterable[dict[str, Any]]) -> dict[str, str | None]:
@@ -148,8 +149,9 @@ def merged_provenance(records: Iterable[dict[str, Any]]) -> dict[str, str | None
                 continue
             if provenance[key] not in (None, value):
                 raise UserError(
+                    "E116",
                     f"provenance.{key}: {provenance[key]} in training.json, {value} in inference.json: "
-                    "these are predictions of another training; run predict.py and score.py again"
+                    "these are predictions of another training; run predict.py and score.py again",
                 )
             provenance[key] = value
     return provenance
@@ -160,9 +162,9 @@ def read_record(path: str | Path, run: str) -> dict[str, Any]:
     record = read_json(path)
     missing = [key for key in ("run", "hardware", "software", "provenance") if key not in record]
     if missing:
-        raise UserError(f"{path}: has no {missing[0]}; delete it and let the workflow make it again")
+        raise UserError("B104", f"{path}: has no {missing[0]}; delete it and let the workflow make it again")
     if record["run"] != run:
-        raise UserError(f"{path}: is of the run {record['run']}, not of {run}; give the file of this run")
+        raise UserError("E117", f"{path}: is of the run {record['run']}, not of {run}; give the file of this run")
     return record
 
 
@@ -179,7 +181,9 @@ def check(result: dict[str, Any]) -> None:
     problems = [f"{'.'.join(map(str, error.absolute_path)) or 'eval.json'}: {error.message}" for error in errors]
     problems += [f"{key}: is not a finite number" for key in _not_finite(result)]
     if problems:
-        raise UserError("the result is not a valid eval.json:\n" + "\n".join(f"  - {each}" for each in problems))
+        raise UserError(
+            "E118", "the result is not a valid eval.json:\n" + "\n".join(f"  - {each}" for each in problems)
+        )
 
 
 def _not_finite(value: Any, key: str = "") -> Iterator[str]:

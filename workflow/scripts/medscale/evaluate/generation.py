@@ -111,7 +111,8 @@ def _halve(queue: AnswerQueue, running: list[int], problem: str) -> dict:
     """Let half as many questions be answered at once, and return the event that tells of it."""
     if len(running) == 1:
         raise UserError(
-            f"out of memory with one question ({problem}); lower evaluation.max_new_tokens, or take a smaller model"
+            "E101",
+            f"out of memory with one question ({problem}); lower evaluation.max_new_tokens, or take a smaller model",
         )
     queue.halve(running)
     message = f"out of memory with {len(running)} questions at once ({problem})"
@@ -161,7 +162,7 @@ def likelihoods(
                 torch.cuda.empty_cache()
                 if len(batch) == 1:
                     raise UserError(
-                        f"out of memory with the likelihood of one answer ({problem}); take a smaller model"
+                        "E102", f"out of memory with the likelihood of one answer ({problem}); take a smaller model"
                     )
                 budget = len(batch) // 2 * len(samples[batch[0]].input_ids)
                 message = f"out of memory with the likelihoods of {len(batch)} answers at once ({problem})"
@@ -186,8 +187,9 @@ def _likelihoods(model: torch.nn.Module, chat: Chat, samples: list[Sample]) -> l
         nll = -log_probabilities.gather(1, ids[row, -count:, None]).double().sum().item()
         if not math.isfinite(nll):
             raise UserError(
+                "E103",
                 f"the likelihood of an answer is {nll} in {str(model.dtype).removeprefix('torch.')}: values of this "
-                "model are larger than the format allows; set training.precision to bf16 or fp32"
+                "model are larger than the format allows; set training.precision to bf16 or fp32",
             )
         found.append(Likelihood(nll, count))
     return found

@@ -188,18 +188,20 @@ def metric_names(extra: Iterable[str] = (), options: Options = NO_OPTIONS) -> li
     for name in names:
         if name not in METRICS:
             known = ", ".join(key for key in METRICS if key not in STANDARD)
-            raise UserError(f"evaluation.extra_metrics: no metric is called {name!r}; choose from {known}")
+            raise UserError("C103", f"evaluation.extra_metrics: no metric is called {name!r}; choose from {known}")
         metric = METRICS[name]
         for package in metric.packages:
             if find_spec(package) is None:
                 raise UserError(
+                    "E104",
                     f"evaluation.extra_metrics: {name} needs the package {package}, which is not installed; "
-                    f"run `pip install {package}` in this environment or take {name} out of the list"
+                    f"run `pip install {package}` in this environment or take {name} out of the list",
                 )
         if metric.option and getattr(options, metric.option) is None:
             raise UserError(
+                "C116",
                 f"evaluation.{metric.option}: is null, but {name} needs it; set it or take {name} out of "
-                "evaluation.extra_metrics"
+                "evaluation.extra_metrics",
             )
     return names
 

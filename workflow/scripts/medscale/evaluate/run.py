@@ -123,7 +123,7 @@ def load(
     evaluation, folder = settings["evaluation"], verify(args.model, content=args.content)
     if evaluation["engine"] == "vllm":
         if args.method == "qlora":
-            raise UserError("evaluation.engine = vllm: it does not run QLoRA's 4-bit model; transformers does")
+            raise UserError("E112", "evaluation.engine = vllm: it does not run QLoRA's 4-bit model; transformers does")
         samples = [chat.sample(*pair, settings["max_length"]) for pair in pairs]
         room = [len(chat.prompt_ids(question)) + evaluation["max_new_tokens"] for question, _ in pairs]
         # Where a likelihood is asked for, vLLM wants room for one token more.
@@ -152,7 +152,7 @@ def provenance(args: argparse.Namespace, settings: dict[str, Any]) -> dict[str, 
     trained_with = training["provenance"] if training else {}
     model = content_of(read_manifest(args.model))
     if training and training["provenance"]["model_manifest_sha256"] != model:
-        raise UserError(f"{args.training}: the adapter was trained on another base model than {args.model}")
+        raise UserError("E113", f"{args.training}: the adapter was trained on another base model than {args.model}")
     return {
         "fingerprint": predicted_fingerprint(args.fingerprint, training, model),
         "config_sha256": trained_with.get("config_sha256") or sha256_json(settings),

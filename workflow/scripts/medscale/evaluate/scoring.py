@@ -37,11 +37,11 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
         if not problem and row["id"] in seen:
             problem = f"the id {row['id']!r} was there before"
         if problem:
-            raise UserError(f"{path}, line {number}: {problem}; delete the file and predict again")
+            raise UserError("E119", f"{path}, line {number}: {problem}; delete the file and predict again")
         seen.add(row["id"])
         rows.append(row)
     if not rows:
-        raise UserError(f"{path}: has no predictions; delete the file and predict again")
+        raise UserError("B105", f"{path}: has no predictions; delete the file and predict again")
     return rows
 
 

@@ -45,13 +45,15 @@ class VllmModel:
     def __init__(self, folder: str | Path, adapter: Path | None, precision: str, batch_size: int, longest: int):
         if find_spec("vllm") is None:
             raise UserError(
+                "E108",
                 "evaluation.engine = vllm: the package vllm is not installed beside this Python; install it as "
-                "docs.vllm.ai tells, or set evaluation.engine: transformers"
+                "docs.vllm.ai tells, or set evaluation.engine: transformers",
             )
         if adapter is not None and precision == "fp32" and torch.cuda.is_available():
             raise UserError(
+                "E109",
                 "training.precision = fp32: on a card, vLLM runs adapters in 16 bits only; set evaluation.engine: "
-                "transformers"
+                "transformers",
             )
         # In this process, so that a signal that ends the job ends the engine with it.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -81,8 +83,9 @@ class VllmModel:
                 self._llm.llm_engine.add_lora(self._adapter)
         except (ImportError, ValueError, RuntimeError) as error:
             raise UserError(
+                "E110",
                 f"evaluation.engine = vllm: it cannot run {adapter or folder} here: {' '.join(str(error).split())}; "
-                "set evaluation.engine: transformers to do without it"
+                "set evaluation.engine: transformers to do without it",
             ) from error
 
     def generate(
@@ -156,8 +159,9 @@ def rank_with_room(adapter: Path) -> int:
         if rank <= room:
             return room
     raise UserError(
+        "E111",
         f"evaluation.engine = vllm: it runs adapters of rank {RANKS[-1]} at most, and lora.r is {rank}; set "
-        "evaluation.engine: transformers"
+        "evaluation.engine: transformers",
     )
 
 

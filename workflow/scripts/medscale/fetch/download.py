@@ -98,7 +98,7 @@ def _persist(
             failure = hub.explain(error)
         failures = 1 if _bytes_below(folder) > before else failures + 1
         if not failure.temporary or failures >= attempts or time.monotonic() - began > patience:
-            raise UserError(_advice(hub, failure)) from failure
+            raise UserError("F101", _advice(hub, failure)) from failure
         print(f"{hub.repository.id}: {failure}; trying again in {wait * failures:g} s", file=sys.stderr, flush=True)
         time.sleep(wait * failures)
 
@@ -141,8 +141,9 @@ def _refuse_strangers(folder: Path, wanted: set[str]) -> None:
     strangers = sorted(name for name in visible if not name.startswith(tuple(wanted)))
     if strangers:
         raise UserError(
+            "F102",
             f"{folder}: holds files that are not of this repository ({', '.join(strangers[:5])}); "
-            f"delete them, or the folder, and run again"
+            f"delete them, or the folder, and run again",
         )
 
 

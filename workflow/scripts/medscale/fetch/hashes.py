@@ -42,7 +42,7 @@ class Hashes:
                 with suppress(OSError):  # a study that may only be read: computed again the next time
                     write_json(self.path, dict(list(self._known.items())[-KEPT:]))
         except PermissionError as error:
-            raise UserError(f"{error.filename} may not be read; change its permissions") from error
+            raise UserError("B106", f"{error.filename} may not be read; change its permissions") from error
         return self._known[key]
 
     def _read(self) -> dict[str, str]:

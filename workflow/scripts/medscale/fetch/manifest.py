@@ -80,11 +80,12 @@ def read_manifest(path: str | os.PathLike) -> dict:
     """Read a manifest; one that is missing, broken or of another schema version is a `UserError`."""
     if not Path(path).is_file():
         raise UserError(
-            f"{path}: no such file. If fetched files were deleted, run again with --forcerun fetch_model fetch_data"
+            "F109",
+            f"{path}: no such file. If fetched files were deleted, run again with --forcerun fetch_model fetch_data",
         )
     manifest = read_json(path)
     if not isinstance(manifest, dict) or not manifest.keys() >= KEYS or manifest["schema_version"] != SCHEMA_VERSION:
-        raise UserError(f"{path}: not a manifest of version {SCHEMA_VERSION}; delete it and fetch again")
+        raise UserError("F110", f"{path}: not a manifest of version {SCHEMA_VERSION}; delete it and fetch again")
     return manifest
 
 
@@ -143,18 +144,19 @@ def verify(path: str | os.PathLike, deep: bool = True, skip: tuple[str, ...] = (
     path, manifest, root = Path(path), read_manifest(path), root_of(path)
     if content is not None and content_of(manifest) != content:
         raise UserError(
+            "F111",
             f"{path}: holds another {manifest['kind']} than this study is made with, maybe put there by another study. "
-            f"Run again with --forcerun fetch_{manifest['kind']}, or give each study a paths.resources of its own"
+            f"Run again with --forcerun fetch_{manifest['kind']}, or give each study a paths.resources of its own",
         )
     for entry in manifest["files"]:
         file = root / entry["path"]
         if not file.is_file():
-            raise UserError(f"{file}: named in {path}, but there is no such file; {_remedy(path)}")
+            raise UserError("F112", f"{file}: named in {path}, but there is no such file; {_remedy(path)}")
         size = file.stat().st_size
         if size != entry["size"]:
-            raise UserError(f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(path)}")
+            raise UserError("F112", f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(path)}")
         if deep and not entry["path"].endswith(skip) and sha256_file(file) != entry["sha256"]:
-            raise UserError(f"{file}: its sha256 is not the one in {path}; {_remedy(path)}")
+            raise UserError("F112", f"{file}: its sha256 is not the one in {path}; {_remedy(path)}")
     return root
 
 

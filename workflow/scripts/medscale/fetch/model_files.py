@@ -42,7 +42,7 @@ def model_files(paths: list[str], where: str) -> list[str]:
     if not has_tokenizer(allowed):
         missing.append("tokenizer (tokenizer.json, or tokenizer.model, or vocab.json with merges.txt)")
     if missing:
-        raise UserError(f"{where}: has no {', and no '.join(missing)}; choose a complete Hugging Face model")
+        raise UserError("F105", f"{where}: has no {', and no '.join(missing)}; choose a complete Hugging Face model")
     if any(map(WEIGHTS.fullmatch, weights)):
         # Some repositories hold their weights a second time under a name that nothing here loads.
         return sorted(path for path in allowed if path not in weights or WEIGHTS.fullmatch(path))

@@ -32,7 +32,7 @@ def run_fetcher(args: argparse.Namespace, section: str, fetchers: dict[str, Fetc
 
 def _run(args: argparse.Namespace, section: str, fetchers: dict[str, Fetcher]) -> None:
     if args.source not in fetchers:
-        raise UserError(f"{section}.source: {args.source} is none of {', '.join(fetchers)}")
+        raise UserError("C103", f"{section}.source: {args.source} is none of {', '.join(fetchers)}")
     request = request_of(section, vars(args), args.conditions)
     # What the user has himself is looked at anew: the same words may mean another folder, as in a copied study.
     if args.source not in OWN and is_current(args.output, request):

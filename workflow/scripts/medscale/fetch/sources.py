@@ -156,7 +156,9 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
         return {"source": kind, "path": settings["path"]}
     if kind in MADE:
         if not conditions or not conditions.is_file():
-            raise UserError(f"{section}.source: {kind} needs the table of medical facts; --conditions names no file")
+            raise UserError(
+                "F114", f"{section}.source: {kind} needs the table of medical facts; --conditions names no file"
+            )
         keys = ("tiny",) if section == "model" else ("rows", "seed", "noise")
         made = {key: settings[key] for key in keys}
         return {
@@ -217,7 +219,7 @@ def point_to_own(section: str, own: Path | OwnFiles, manifest: Path) -> None:
             known = {"id": identity(own)[0], "revision": identity(own)[1], "licence": licence_of(own)}
             write_manifest(folder, kind="model", source="local", root=own, files=files, **known)
     except PermissionError as error:
-        raise UserError(f"{section}.path: {error.filename} may not be read; change its permissions") from error
+        raise UserError("B106", f"{section}.path: {error.filename} may not be read; change its permissions") from error
 
 
 def follow(*sources: Source) -> None:

@@ -159,9 +159,10 @@ class Chat:
             )
         except (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise UserError(
+                "M104",
                 f"the model's chat template refused the conversation ({error}); "
                 "if it takes no system message, set chat.system_prompt: null and, where the rows bring their own, "
-                "data.system: ignore, else chat.template: plain"
+                "data.system: ignore, else chat.template: plain",
             ) from error
         return self.control.rendered(text + self.opening if add_generation_prompt else text, masks)
 
@@ -202,7 +203,7 @@ class Chat:
             if token in special:
                 return ids
         if self.tokenizer.eos_token_id is None:
-            raise UserError("the model's tokenizer has neither an end-of-turn nor an end-of-sequence token")
+            raise UserError("M102", "the model's tokenizer has neither an end-of-turn nor an end-of-sequence token")
         return [self.tokenizer.eos_token_id]
 
 

@@ -28,20 +28,21 @@ def device() -> torch.device:
     """
     if not torch.cuda.is_available():
         if cards := visible_cards():
-            raise UserError(unusable(cards[0], driver_version(), torch.version.cuda, torch.__version__))
+            raise unusable(cards[0], driver_version(), torch.version.cuda, torch.__version__)
         return torch.device("cpu")
     capability = torch.cuda.get_device_capability(0)
     if not supported(capability, torch.cuda.get_arch_list()):
         raise UserError(
+            "B133",
             f"{torch.cuda.get_device_name(0)} has compute capability {capability[0]}.{capability[1]}, and torch "
             f"{torch.__version__} was built for {', '.join(torch.cuda.get_arch_list())} only; "
-            f"{how_to_install(build_for(driver_version(), capability))}"
+            f"{how_to_install(build_for(driver_version(), capability))}",
         )
     return torch.device("cuda", 0)
 
 
-def unusable(card: Card, driver: str | None, cuda: str | None, version: str) -> str:
-    """Return why torch does not see a card that the driver knows, and what to do.
+def unusable(card: Card, driver: str | None, cuda: str | None, version: str) -> UserError:
+    """Return the error that tells why torch does not see a card that the driver knows, and what to do.
 
     Args:
         card: the card.
@@ -52,15 +53,18 @@ def unusable(card: Card, driver: str | None, cuda: str | None, version: str) -> 
     there = f"{card.model or 'a card'} is here (driver {driver or 'unknown'}), and torch {version} cannot use it"
     on_cpu = f'to compute on the CPU nevertheless, set {VISIBLE}=""'
     if cuda is None:
-        return f"{there}: it is a build for CPUs; {how_to_install(build_for(driver))}; {on_cpu}"
+        return UserError("B130", f"{there}: it is a build for CPUs; {how_to_install(build_for(driver))}; {on_cpu}")
     needed = next((build.driver for build in BUILDS if build.cuda.split(".")[0] == cuda.split(".")[0]), None)
     if needed and driver and major(driver) < needed:
         build = build_for(driver)
         update = "" if build is None else ", or update the driver"
-        return f"{there}: CUDA {cuda} needs driver {needed} or newer; {how_to_install(build)}{update}; {on_cpu}"
-    return (
+        return UserError(
+            "B131", f"{there}: CUDA {cuda} needs driver {needed} or newer; {how_to_install(build)}{update}; {on_cpu}"
+        )
+    return UserError(
+        "B132",
         f"{there}; `python -c 'import torch; torch.cuda.init()'` tells why. Often the driver was updated and the "
-        f"machine not restarted, or a container was started without its cards; {on_cpu}"
+        f"machine not restarted, or a container was started without its cards; {on_cpu}",
     )
 
 

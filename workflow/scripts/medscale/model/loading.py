@@ -132,7 +132,7 @@ def add_adapter(model: PreTrainedModel, lora: dict[str, Any], seed: int) -> "Pef
     try:
         return get_peft_model(model, config, autocast_adapter_dtype=True)
     except ValueError as error:
-        raise UserError(f"lora.target_modules = {lora['target_modules']}: {error}") from error
+        raise UserError("M107", f"lora.target_modules = {lora['target_modules']}: {error}") from error
 
 
 def decoder_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
@@ -148,7 +148,7 @@ def checkpoint_layers(model: "PeftModel", count: int) -> None:
     """
     layers = decoder_layers(model)
     if count and not layers:
-        raise UserError("training.gradient_checkpointing: this model does not support it; set it to false")
+        raise UserError("M108", "training.gradient_checkpointing: this model does not support it; set it to false")
     if count:
         model.get_base_model().gradient_checkpointing_enable(gradient_checkpointing_kwargs=CHECKPOINTING)
     for place, layer in enumerate(layers):

@@ -31,12 +31,13 @@ def load_tokenizer(manifest: str, content: str | None = None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise UserError(
+            "M101",
             f"{folder}: its files make no tokenizer ({type(error).__name__}: {error}); get the model's own tokenizer "
-            "files again"
+            "files again",
         ) from error
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token is None:
-            raise UserError(f"{folder}: the tokenizer has neither a padding nor an end-of-sequence token")
+            raise UserError("M102", f"{folder}: the tokenizer has neither a padding nor an end-of-sequence token")
         tokenizer.pad_token = tokenizer.eos_token
     rows = embedding_rows(folder)
     added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}

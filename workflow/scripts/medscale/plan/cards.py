@@ -135,8 +135,9 @@ def card_of(name: str, own: dict[str, Any]) -> Card:
     known = {_key(short): card for short, card in CARDS.items()}
     if key not in known:
         raise UserError(
+            "P101",
             f"plan.cards: {name!r} is no known card. Known are {', '.join([*own, *CARDS])}; describe another one in "
-            "plan.own_cards, as config/README.md tells"
+            "plan.own_cards, as config/README.md tells",
         )
     return known[key]
 

@@ -38,7 +38,9 @@ def config_of(shape: Shape) -> PreTrainedConfig:
         fields = dict(shape.config)
         return AutoConfig.for_model(fields.pop("model_type"), **fields)
     except (ValueError, OSError, KeyError) as error:
-        raise UserError(f"{shape.name}: its config.json makes no model that transformers knows: {error}") from error
+        raise UserError(
+            "P102", f"{shape.name}: its config.json makes no model that transformers knows: {error}"
+        ) from error
 
 
 def empty_model(config: PreTrainedConfig) -> PreTrainedModel:
@@ -51,7 +53,9 @@ def empty_model(config: PreTrainedConfig) -> PreTrainedModel:
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config)
     except ValueError as error:
-        raise UserError(f"{config.model_type}: no causal language model of this version of transformers") from error
+        raise UserError(
+            "P102", f"{config.model_type}: no causal language model of this version of transformers"
+        ) from error
 
 
 def weights_gib(shape: Shape, method: str, precision: str) -> float:

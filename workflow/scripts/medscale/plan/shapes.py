@@ -84,12 +84,13 @@ def shape_of(model: dict[str, Any], manifest: Path) -> Shape:
             return Shape(name, f"the model in {place}", str(place))
         return Shape(name, f"{place / 'config.json'}, random weights", config=read_json(place / "config.json"))
     if source == "local":
-        raise UserError(f"model.path: {place} has no config.json, so it is no model directory")
+        raise UserError("F105", f"model.path: {place} has no config.json, so it is no model directory")
     known = SHAPES.get(name.removesuffix("-Instruct"))
     if known is None:
         raise UserError(
+            "P104",
             f"model.id: the shape of {name} is not known before it is fetched. Put its config.json into {folder} (it "
             f"has a few kilobytes), or fetch the model first: snakemake fetch_model --cores 1; known without it are "
-            f"{', '.join(sorted(SHAPES))} and their -Instruct models"
+            f"{', '.join(sorted(SHAPES))} and their -Instruct models",
         )
     return Shape(name, "the table of known models, random weights", config=known)

@@ -106,7 +106,7 @@ def measure_training(
         notes.append(message)
         less = lower(chosen.rows, chosen.checkpointed, chosen.layers)
         if less is None:
-            raise UserError(f"{message}, with one row and gradient checkpointing in every layer")
+            raise UserError("T103", f"{message}, with one row and gradient checkpointing in every layer")
         chosen = chosen._replace(rows=less[0], checkpointed=less[1])
 
 

@@ -27,10 +27,10 @@ def read_evaluations(paths: Iterable[str | Path]) -> dict[Path, dict[str, Any]]:
         evaluation = read_json(path)
         run = value_at(evaluation, "run", path)
         if run in seen:
-            raise UserError(f"{path}: run {run} was given already by {seen[run]}; give each run once")
+            raise UserError("R202", f"{path}: run {run} was given already by {seen[run]}; give each run once")
         folder = Path(path).resolve().parent
         if folder in evaluations:
-            raise UserError(f"{path}: another evaluation lies in the same folder; each run needs its own")
+            raise UserError("R203", f"{path}: another evaluation lies in the same folder; each run needs its own")
         seen[run], evaluations[folder] = path, evaluation
     return evaluations
 
@@ -45,9 +45,13 @@ def match_logs(evaluations: dict[Path, dict[str, Any]], paths: Iterable[str | Pa
     for path in paths:
         evaluation = evaluations.get(Path(path).resolve().parent)
         if evaluation is None:
-            raise UserError(f"{path}: no evaluation was given from this folder, so its run is not known; give both")
+            raise UserError(
+                "R204", f"{path}: no evaluation was given from this folder, so its run is not known; give both"
+            )
         if evaluation["run"] in logs:
-            raise UserError(f"{path}: run {evaluation['run']} has another log, {logs[evaluation['run']]}; give one")
+            raise UserError(
+                "R202", f"{path}: run {evaluation['run']} has another log, {logs[evaluation['run']]}; give one"
+            )
         logs[evaluation["run"]] = Path(path)
     return logs
 
@@ -85,6 +89,6 @@ def value_at(evaluation: dict[str, Any], key: str, path: str | Path = "eval.json
         if not isinstance(value, dict) or name not in value:
             run = evaluation.get("run") if isinstance(evaluation, dict) else None
             where = f"{path} of {run}" if run else str(path)
-            raise UserError(f"{where}: has no {key}; delete the file and let the workflow make it again")
+            raise UserError("B104", f"{where}: has no {key}; delete the file and let the workflow make it again")
         value = value[name]
     return value

@@ -82,12 +82,12 @@ def read_table(path: Path, texts: tuple[str, ...]) -> list[dict[str, Any]]:
                 for row in csv.DictReader(handle)
             ]
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; let the workflow make the summary again") from error
+        raise UserError("B101", f"{path}: no such file; let the workflow make the summary again") from error
 
 
 def _value(cell: str | None, name: str | None, path: Path) -> float | bool | str | None:
     if cell is None or name is None:
-        raise UserError(f"{path}: a row has more or fewer cells than the header; delete it and make it again")
+        raise UserError("B104", f"{path}: a row has more or fewer cells than the header; delete it and make it again")
     if cell.lower() in ("true", "false"):
         return cell.lower() == "true"
     try:
@@ -101,7 +101,7 @@ def _json(path: Path, *keys: str) -> dict[str, Any]:
     value = read_json(path)
     for key in keys:
         if not isinstance(value, dict) or key not in value:
-            raise UserError(f"{path}: has no {key}; delete it and let the workflow make it again")
+            raise UserError("B104", f"{path}: has no {key}; delete it and let the workflow make it again")
     return value
 
 
@@ -110,7 +110,7 @@ def _picture(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; let the workflow make the summary again") from error
+        raise UserError("B101", f"{path}: no such file; let the workflow make the summary again") from error
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
@@ -140,7 +140,9 @@ def read_runs(
     order = [row["run"] for row in results]
     if set(order) != set(found):
         strange = sorted(set(order) ^ set(found), key=str)[0]
-        raise UserError(f"results_summary.csv and the files of --evals do not have the same runs: {strange}; {AGAIN}")
+        raise UserError(
+            "R205", f"results_summary.csv and the files of --evals do not have the same runs: {strange}; {AGAIN}"
+        )
     folders = {folder: evaluation["run"] for folder, evaluation in by_folder.items()}
     paths = {
         "predictions": _by_run(folders, predictions, "--predictions"),
@@ -157,15 +159,15 @@ def _by_run(folders: dict[Path, str], paths: Iterable[str], option: str) -> dict
     for path in paths:
         run = folders.get(Path(path).resolve().parent)
         if run is None:
-            raise UserError(f"{option} {path}: no eval.json was given from this folder; give both")
+            raise UserError("R204", f"{option} {path}: no eval.json was given from this folder; give both")
         if run in files:
-            raise UserError(f"{option} {path}: run {run} has another one, {files[run]}; give one")
+            raise UserError("R202", f"{option} {path}: run {run} has another one, {files[run]}; give one")
         if not Path(path).is_file():
-            raise UserError(f"{option} {path}: no such file; let the workflow make it again")
+            raise UserError("B101", f"{option} {path}: no such file; let the workflow make it again")
         files[run] = Path(path)
     for run in folders.values():
         if run not in files:
-            raise UserError(f"{option}: the file of run {run} was not given")
+            raise UserError("R206", f"{option}: the file of run {run} was not given")
     return files
 
 
@@ -181,7 +183,7 @@ def _answers(order: list[str], predictions: dict[str, Path], scores: dict[str, P
         texts[run] = [row["predict"] for row in rows]
         tables[run] = read_scores(scores[run])
         if tables[run].facts["predictions_sha256"] != sha256_file(predictions[run]):
-            raise UserError(f"{scores[run]}: the scores are of other predictions; {AGAIN}")
+            raise UserError("E114", f"{scores[run]}: the scores are of other predictions; {AGAIN}")
     rows = first or []
     ids = [row["id"] for row in rows]
     questions = [_asked(row) for row in rows]
@@ -201,7 +203,9 @@ def _check_same_questions(first: list[dict[str, Any]], rows: list[dict[str, Any]
         one, other = ((rows[number] if number < len(rows) else {}) for rows in (first, rows))
         for key in ("id", "prompt", "history", "system", "label"):
             if one.get(key) != other.get(key):
-                raise UserError(f"{path}: row {number + 1} has another {key} than the other runs have there; {AGAIN}")
+                raise UserError(
+                    "R207", f"{path}: row {number + 1} has another {key} than the other runs have there; {AGAIN}"
+                )
 
 
 def _departments(ids: list[str], test: str | None) -> list[str | None] | None:

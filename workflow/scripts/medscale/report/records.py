@@ -100,8 +100,9 @@ def _same_run(evaluation: dict, training: dict, inference: dict) -> None:
     prints = {value_at(part, "provenance.fingerprint") for part in (evaluation, training, inference)}
     if len(prints) > 1:
         raise UserError(
+            "E116",
             f"run {value_at(evaluation, 'run')}: eval.json, training.json and inference.json carry different "
-            "fingerprints, so they do not belong together; delete them and let the workflow make them again"
+            "fingerprints, so they do not belong together; delete them and let the workflow make them again",
         )
 
 

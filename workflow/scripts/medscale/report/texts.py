@@ -75,7 +75,9 @@ def both(value: Any) -> Text:
         try:
             return Text(str(value["en"]), str(value["zh"]))
         except KeyError as error:
-            raise UserError(f"a sentence of the summary has no {error.args[0]!r}: make the summary again") from error
+            raise UserError(
+                "B104", f"a sentence of the summary has no {error.args[0]!r}: make the summary again"
+            ) from error
     return Text(str(value), str(value))
 
 

@@ -38,7 +38,7 @@ def read_log(path: str | os.PathLike) -> TrainingLog:
             rows = [[float(row[name] or "nan") for name in TrainingLog._fields] for row in reader]
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: not a training log ({error}); delete it and let the workflow make it again"
+            "B104", f"{path}: not a training log ({error}); delete it and let the workflow make it again"
         ) from error
     return TrainingLog(*np.array(rows, dtype=float).reshape(-1, len(TrainingLog._fields)).T)
 

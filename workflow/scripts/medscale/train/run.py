@@ -120,15 +120,18 @@ def finetune(study: Study) -> tuple[StudyTrainer, dict[str, Any]]:
         except torch.OutOfMemoryError as error:
             message = f"out of memory with micro_batch {fit.rows}: {str(error).splitlines()[0]}"
         if world() > 1:  # the others wait for this process, and cannot be told
-            raise UserError(f"{message}; lower training.micro_batch, or set training.gradient_checkpointing to true")
+            raise UserError(
+                "T102", f"{message}; lower training.micro_batch, or set training.gradient_checkpointing to true"
+            )
         del model
         gc.collect()
         torch.cuda.empty_cache()
         less = lower(fit.rows, fit.checkpointed, fit.layers)
         if less is None:
             raise UserError(
+                "T103",
                 f"{message}; even one sample with gradient checkpointing does not fit. "
-                "Lower training.max_length or lora.r, take qlora, or a smaller model"
+                "Lower training.max_length or lora.r, take qlora, or a smaller model",
             )
         action = "gradient checkpointing in every layer" if less[0] == fit.rows else f"micro_batch {less[0]}"
         study.events.add("fallback", message, action)
@@ -160,8 +163,9 @@ def load(study: Study) -> tuple[PreTrainedModel, float]:
         model = load_base(root_of(args.model), args.method, settings["quantization"], kind)
     except torch.OutOfMemoryError as error:
         raise UserError(
+            "T104",
             f"the model alone does not fit into the card's memory ({str(error).splitlines()[0]}); take qlora or a "
-            "smaller model, or end what else uses the card"
+            "smaller model, or end what else uses the card",
         ) from error
     return model, study.memory.allocated()
 

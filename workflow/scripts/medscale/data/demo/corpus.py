@@ -75,11 +75,13 @@ def load_conditions(path: str | os.PathLike) -> list[Condition]:
     table = read_json(path)
     entries = table.get("conditions") if isinstance(table, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise UserError(f"{path}: expected an object with a list `conditions`")
+        raise UserError("D120", f"{path}: expected an object with a list `conditions`")
     conditions = [_condition(entry, f"{path}, condition {number}") for number, entry in enumerate(entries, 1)]
     names = Counter(name for condition in conditions for name in (condition.name, *condition.aliases))
     if twice := [name for name, times in names.items() if times > 1]:
-        raise UserError(f"{path}: names or aliases that stand twice: {', '.join(twice)}; give each condition its own")
+        raise UserError(
+            "D121", f"{path}: names or aliases that stand twice: {', '.join(twice)}; give each condition its own"
+        )
     return conditions
 
 
@@ -105,9 +107,11 @@ def draw(conditions: Sequence[Condition], rows: int, seed: int, noise: float = 0
     """Return what `generate` does, each row with its condition, its kind of question and its kind of noise."""
     available = capacity(conditions)
     if not 1 <= rows <= available:
-        raise UserError(f"data.rows is {rows}; {len(conditions)} conditions give 1 to {available} distinct questions")
+        raise UserError(
+            "C126", f"data.rows is {rows}; {len(conditions)} conditions give 1 to {available} distinct questions"
+        )
     if not 0 <= noise <= 0.5:
-        raise UserError(f"data.noise is {noise}; it must be from 0 to 0.5")
+        raise UserError("C104", f"data.noise is {noise}; it must be from 0 to 0.5")
     slots = [
         (condition, kind, variant)
         for condition in conditions
@@ -158,33 +162,37 @@ def textbook(conditions: Sequence[Condition], seed: int) -> list[str]:
 
 def _condition(entry: object, where: str) -> Condition:
     if not isinstance(entry, dict):
-        raise UserError(f"{where}: expected an object")
+        raise UserError("D120", f"{where}: expected an object")
     where = f"{where} ({entry.get('name')})"
     if wrong := {field.name for field in fields(Condition)}.symmetric_difference(entry):
-        raise UserError(f"{where}: missing or unknown: {', '.join(sorted(wrong))}")
+        raise UserError("D120", f"{where}: missing or unknown: {', '.join(sorted(wrong))}")
     for field, (fewest, most) in (FACT_COUNTS | {"aliases": (0, 3)}).items():
         _check_phrases(entry[field], fewest, most, f"{where}: {field}")
     _check_phrases([entry["name"], entry["department"]], 2, 2, f"{where}: name and department")
     if entry["sex"] not in ("any", "male", "female"):
-        raise UserError(f"{where}: sex is {entry['sex']!r}; it must be any, male or female")
+        raise UserError("D120", f"{where}: sex is {entry['sex']!r}; it must be any, male or female")
     ages = entry["ages"]
     whole = isinstance(ages, list) and [type(age) for age in ages] == [int, int]
     if not whole or not 0 <= ages[0] <= ages[1] <= 120:
-        raise UserError(f"{where}: ages is {ages!r}; it must be two whole years, the younger first, from 0 to 120")
+        raise UserError(
+            "D120", f"{where}: ages is {ages!r}; it must be two whole years, the younger first, from 0 to 120"
+        )
     condition = Condition(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
     if len(_complaints(condition)) < 2:
-        raise UserError(f"{where}: symptoms needs two that a patient would name, not {phrasings.NOT_A_COMPLAINT}")
+        raise UserError(
+            "D120", f"{where}: symptoms needs two that a patient would name, not {phrasings.NOT_A_COMPLAINT}"
+        )
     return condition
 
 
 def _check_phrases(phrases: object, fewest: int, most: int, where: str) -> None:
     if not isinstance(phrases, list) or not fewest <= len(phrases) <= most:
-        raise UserError(f"{where}: expected a list of {fewest} to {most} phrases, not {phrases!r}")
+        raise UserError("D120", f"{where}: expected a list of {fewest} to {most} phrases, not {phrases!r}")
     for number, phrase in enumerate(phrases):
         if not isinstance(phrase, str) or not _PHRASE.fullmatch(phrase):
-            raise UserError(f"{where}: {phrase!r} is not a phrase of 2 to 18 characters without punctuation")
+            raise UserError("D120", f"{where}: {phrase!r} is not a phrase of 2 to 18 characters without punctuation")
         if phrase in phrases[:number]:
-            raise UserError(f"{where}: {phrase} stands twice")
+            raise UserError("D121", f"{where}: {phrase} stands twice")
 
 
 def _complaints(condition: Condition) -> list[str]:
