@@ -121,6 +121,8 @@ TURNS = ("头痛怎么办", "多休息", "那饮食呢", "清淡")
         {"role": ["user", "assistant"] * 2, "content": list(TURNS)},
         [{"role": turn["role"], "content": [{"type": "text", "text": turn["content"]}]} for turn in chat(*TURNS)],
         [{"speaker": ("病人", "医生")[place % 2], "text": text} for place, text in enumerate(TURNS)],
+        [{"human": TURNS[0], "assistant": TURNS[1]}, {"human": TURNS[2], "assistant": TURNS[3]}],
+        [{"query": TURNS[0], "response": TURNS[1], "role": None}, *chat(*TURNS[2:])],
         [{"from": ("User", " GPT ")[place % 2], "value": text} for place, text in enumerate(TURNS)],
         [turn | {"tool_calls": None} for turn in chat(*TURNS)],
     ],
@@ -141,6 +143,10 @@ def test_the_system_speaks_first():
     assert read_dialogue([*system, *chat(*TURNS)]) == TWO._replace(system="你是医生\n请简短")
 
 
+def test_what_the_assistant_says_before_anything_is_asked_is_no_answer():
+    assert read_dialogue([{"role": "assistant", "content": "您好"}, *chat(*TURNS)]) == TWO._replace(openings=1)
+
+
 def test_an_answer_may_be_marked_as_not_to_be_learned():
     turns = chat(*TURNS)
     for key, value in (("weight", 0), ("loss", False), ("train", False)):
@@ -157,7 +163,8 @@ def test_an_answer_may_be_marked_as_not_to_be_learned():
         ([], "empty_dialogue", ""),
         ([{"role": "system", "content": "你是医生"}], "empty_dialogue", "1 turns"),
         (chat("问"), "no_answer", "1 turns"),
-        (chat("问", "答")[::-1], "assistant_first", "turn 1"),
+        (chat("问", "答")[::-1], "no_answer", "2 turns"),
+        ([chat("问", "答")[1]] * 2, "two_assistant_turns", "turns 1 and 2"),
         ([*chat("问"), *chat("问", "答")], "two_user_turns", "turns 1 and 2"),
         ([*chat("问", "答"), chat("问", "答")[1]], "two_assistant_turns", "turns 2 and 3"),
         ([{"role": "nurse", "content": "问"}], "unknown_role", "turn 1: 'nurse'"),
@@ -216,8 +223,9 @@ def test_there_may_be_no_history(value):
         ([["问", "答"], 3], "bad_history", "turn 2"),
         ([{"a": "问", "b": "答"}], "bad_history", "turn 1"),
         ([["问", {}]], "not_text", "turn 1 of the history: object"),
-        (chat("问", "答", "问"), "bad_history", "it has a system text or ends with a question"),
-        (chat("问", "答")[::-1], "assistant_first", "turn 1"),
+        (chat("问", "答", "问"), "bad_history", "it has a system text, or begins with an answer, or ends with a"),
+        ([chat("", "您好")[1], *chat("问", "答")], "bad_history", "it has a system text, or begins with an answer"),
+        (chat("问", "答")[::-1], "no_answer", "2 turns"),
         ({"问": "答"}, "bad_history", "object"),
     ],
 )

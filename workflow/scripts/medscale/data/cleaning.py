@@ -199,6 +199,7 @@ def _clean_dialogue(raw: RawRow, history: list[Turn], dialogue: Dialogue, system
         reason, detail = dropped[-1] if rules.turns == "last" else dropped[0]
         raise Odd(reason, detail)
     counts = Counter(reason for reason, _ in dropped) + Counter(no_answer=dialogue.unanswered)
+    counts += Counter(assistant_first=dialogue.openings)
     counts += Counter(later_turn=len(dialogue.turns) - len(turns))
     return CleanRow(tuple(samples), clean_department(raw.department), system, masked=masked, turns_dropped=counts)
 

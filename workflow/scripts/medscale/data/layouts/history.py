@@ -3,11 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medscale.data.layouts.turns import Odd, Turn, read_dialogue
+from medscale.data.layouts.turns import PAIRS, Odd, Turn, read_dialogue
 from medscale.data.values import NotText, described, is_null, structured, text_of
-
-_PAIRS = (("question", "answer"), ("prompt", "response"), ("user", "assistant"), ("human", "assistant"))
-_PAIRS += (("human", "gpt"), ("instruction", "output"), ("query", "response"), ("问", "答"))
 
 
 def read_history(value: Any) -> list[Turn]:
@@ -31,14 +28,14 @@ def read_history(value: Any) -> list[Turn]:
 
 def _of_dialogue(value: Sequence[Any]) -> list[Turn]:
     dialogue = read_dialogue(value)
-    if dialogue.unanswered or dialogue.system:
-        raise Odd("bad_history", "it has a system text or ends with a question")
+    if dialogue.unanswered or dialogue.openings or dialogue.system:
+        raise Odd("bad_history", "it has a system text, or begins with an answer, or ends with a question")
     return [turn._replace(learned=False) for turn in dialogue.turns]
 
 
 def _pair(item: Any, place: int) -> Turn:
     if isinstance(item, Mapping):
-        keys = next((keys for keys in _PAIRS if all(key in item for key in keys)), None)
+        keys = next((keys for keys in PAIRS if all(key in item for key in keys)), None)
         item = [item[key] for key in keys] if keys else item
     if not isinstance(item, list | tuple) or len(item) != 2:
         raise Odd("bad_history", f"turn {place} is no question with its answer but {described(item)}")

@@ -13,6 +13,9 @@ _ROLES = {
     "tool": ["tool", "function", "observation", "function_call", "function_response", "tool_call", "tool_response"],
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
+PAIRS = (("question", "answer"), ("prompt", "response"), ("user", "assistant"), ("human", "assistant"))
+PAIRS += (("human", "gpt"), ("instruction", "output"), ("query", "response"), ("问", "答"))
+"""The keys of an object that holds a question and its answer."""
 _CALLS = ("tool_calls", "function_call")
 _WEIGHTS = ("weight", "loss", "train")
 """Marks of an answer from which nothing is to be learned, where they are 0 or false."""
@@ -27,11 +30,20 @@ class Turn(NamedTuple):
 
 
 class Dialogue(NamedTuple):
-    """The turns of a dialogue, the text of its system, and how many questions at its end have no answer."""
+    """The turns of a dialogue, and what of it is in none of them.
+
+    Attributes
+    ----------
+    turns : the questions with their answers.
+    system : the text of the system, or None.
+    unanswered : questions at its end without an answer.
+    openings : what the assistant says before anything is asked, such as a greeting: answers to nothing.
+    """
 
     turns: list[Turn]
     system: str | None = None
     unanswered: int = 0
+    openings: int = 0
 
 
 class Odd(ValueError):
@@ -49,26 +61,30 @@ def read_dialogue(value: Any) -> Dialogue:
     at the beginning, and then user and assistant in turn.
 
     Raises `Odd`: "empty_dialogue", "bad_turn" (no object with a speaker and a text), "unknown_role", "tool_turn",
-    "late_system" (in the midst of the dialogue), "assistant_first", "two_user_turns", "two_assistant_turns",
-    "no_answer", "not_text" (a picture, say).
+    "late_system" (in the midst of the dialogue), "two_user_turns", "two_assistant_turns", "no_answer", "not_text" (a
+    picture, say).
     """
-    messages = _messages(value)
-    system, spoken = [], []
+    messages = [each for message in _messages(value) for each in _of_pair(message)]
+    system, spoken, openings = [], [], 0
     for place, message in enumerate(messages, 1):
         role, text, learned = _read_message(message, place)
         if role == "system":
             if spoken:
                 raise Odd("late_system", f"turn {place}: {text[:150]}")
             system.append(text)
+        elif role == "assistant" and not spoken and not openings:
+            openings = 1
         else:
-            _require_alternation(role, spoken[-1][0] if spoken else None, place)
+            before = spoken[-1][0] if spoken else "assistant"
+            if before == role:
+                raise Odd(f"two_{role}_turns", f"turns {place - 1} and {place}")
             spoken.append((role, text, learned))
     unanswered = len(spoken) % 2
     if len(spoken) < 2:
         raise Odd("no_answer" if spoken else "empty_dialogue", f"{len(messages)} turns")
     pairs = zip(spoken[::2], spoken[1::2], strict=False)
     turns = [Turn(question, answer, learned) for (_, question, _), (_, answer, learned) in pairs]
-    return Dialogue(turns, "\n".join(text for text in system if text.strip()) or None, unanswered)
+    return Dialogue(turns, "\n".join(text for text in system if text.strip()) or None, unanswered, openings)
 
 
 def _messages(value: Any) -> list[Any]:
@@ -82,6 +98,16 @@ def _messages(value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise Odd("bad_turn", f"no list of turns but {described(value)}")
     return list(value)
+
+
+def _of_pair(message: Any) -> list[Any]:
+    """Return the two turns of an object that holds a question with its answer, such as {human, assistant}."""
+    if not isinstance(message, Mapping) or _first(message, _SPEAKER_KEYS) is not None:
+        return [message]
+    keys = next((keys for keys in PAIRS if all(key in message for key in keys)), None)
+    if keys is None:
+        return [message]
+    return [{"role": role, "content": message[key]} for role, key in zip(("user", "assistant"), keys, strict=True)]
 
 
 def _read_message(message: Any, place: int) -> tuple[str, str, bool]:
@@ -123,10 +149,3 @@ def _part(part: Any) -> str:
     if part.get("type", "text") not in ("text", "input_text", "output_text"):
         raise NotText(described(dict(part)))
     return text_of(part.get("text")) or ""
-
-
-def _require_alternation(role: str, before: str | None, place: int) -> None:
-    if before is None and role == "assistant":
-        raise Odd("assistant_first", f"turn {place}")
-    if before == role:
-        raise Odd(f"two_{role}_turns", f"turns {place - 1} and {place}")
