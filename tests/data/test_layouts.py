@@ -122,6 +122,8 @@ TURNS = ("头痛怎么办", "多休息", "那饮食呢", "清淡")
         [{"role": turn["role"], "content": [{"type": "text", "text": turn["content"]}]} for turn in chat(*TURNS)],
         [{"speaker": ("病人", "医生")[place % 2], "text": text} for place, text in enumerate(TURNS)],
         [{"human": TURNS[0], "assistant": TURNS[1]}, {"human": TURNS[2], "assistant": TURNS[3]}],
+        [f"{('问', '答')[place % 2]}：{text}" for place, text in enumerate(TURNS)],
+        [f"{('病人', '医生')[place % 2]}: {text}" for place, text in enumerate(TURNS)],
         [{"query": TURNS[0], "response": TURNS[1], "role": None}, *chat(*TURNS[2:])],
         [{"from": ("User", " GPT ")[place % 2], "value": text} for place, text in enumerate(TURNS)],
         [turn | {"tool_calls": None} for turn in chat(*TURNS)],

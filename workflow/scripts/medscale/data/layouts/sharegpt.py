@@ -2,7 +2,7 @@
 
 from medscale.data.layouts.fields import Layout, dialogue_fields
 
-COLUMNS = ("conversations", "conversation", "dialogue", "dialogues", "dialog", "dialogs")
+COLUMNS = ("conversations", "conversation", "dialogue", "dialogues", "dialog", "dialogs", "utterances")
 
 SHAREGPT = Layout(
     "sharegpt",

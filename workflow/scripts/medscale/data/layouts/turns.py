@@ -1,5 +1,6 @@
 """The turns of a dialogue as questions with their answers, from any of the ways in which turns are written down."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -7,8 +8,8 @@ from medscale.data.values import NotText, described, is_null, structured, text_o
 
 _SPEAKER_KEYS, _TEXT_KEYS = ("role", "from", "speaker"), ("content", "value", "text")
 _ROLES = {
-    "user": ["user", "human", "prompter", "patient", "customer", "用户", "患者", "病人"],
-    "assistant": ["assistant", "gpt", "chatgpt", "bot", "model", "ai", "doctor", "助手", "医生"],
+    "user": ["user", "human", "prompter", "patient", "customer", "用户", "患者", "病人", "问"],
+    "assistant": ["assistant", "gpt", "chatgpt", "bot", "model", "ai", "doctor", "助手", "医生", "答"],
     "system": ["system", "developer", "系统"],
     "tool": ["tool", "function", "observation", "function_call", "function_response", "tool_call", "tool_response"],
 }
@@ -16,6 +17,8 @@ _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
 PAIRS = (("question", "answer"), ("prompt", "response"), ("user", "assistant"), ("human", "assistant"))
 PAIRS += (("human", "gpt"), ("instruction", "output"), ("query", "response"), ("问", "答"))
 """The keys of an object that holds a question and its answer."""
+_SPOKEN = re.compile(r"\s*([A-Za-z]+|[\u4e00-\u9fff]{1,2})\s*[:：]\s*(.*)", re.DOTALL)
+"""A turn that is one text, such as «问：头痛怎么办»."""
 _CALLS = ("tool_calls", "function_call")
 _WEIGHTS = ("weight", "loss", "train")
 """Marks of an answer from which nothing is to be learned, where they are 0 or false."""
@@ -101,7 +104,12 @@ def _messages(value: Any) -> list[Any]:
 
 
 def _of_pair(message: Any) -> list[Any]:
-    """Return the two turns of an object that holds a question with its answer, such as {human, assistant}."""
+    """Return the two turns of an object that holds a question with its answer, such as {human, assistant}.
+
+    A text that begins with who speaks is a turn too.
+    """
+    if isinstance(message, str) and (spoken := _SPOKEN.match(message)) and spoken[1].lower() in _ROLE_OF:
+        return [{"role": spoken[1], "content": spoken[2]}]
     if not isinstance(message, Mapping) or _first(message, _SPEAKER_KEYS) is not None:
         return [message]
     keys = next((keys for keys in PAIRS if all(key in message for key in keys)), None)
