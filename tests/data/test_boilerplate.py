@@ -178,7 +178,9 @@ def test_a_family_that_is_nearly_everything_is_named_with_two_of_its_rows(tmp_pa
     assert "study.test_size: no set of whole families" in message
     assert "one family of near-duplicate questions has 200 of 208 rows, for example " in message
     assert "«编号100的患者今天在门诊测得收缩压偏高，请问这样是否正常？» and " in message
-    assert "leakage.similarity_threshold (now 0.6)" in message
+    assert "study.similarity_threshold (now 0.6)" in message
+    assert message.endswith(" [D114]")
+    assert message.count("[D114]") == 1
 
 
 def test_a_long_question_is_shortened_to_be_named():

@@ -69,6 +69,8 @@ def test_the_configuration_names_the_line_of_the_header(tmp_path):
     assert read(tmp_path, content, header=3)[1] == [("头疼", "休息")]
     with pytest.raises(UserError, match=r"data\.csv\.header is 9, but the file has 4 lines"):
         read(tmp_path, content, header=9)
+    with pytest.raises(UserError, match=r"header is 240, but the header is looked for in the first 230 lines"):
+        read(tmp_path, content * 75, header=240)
 
 
 class TestTrailingColumns:

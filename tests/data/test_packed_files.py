@@ -152,8 +152,10 @@ class TestArchives:
     )
     def test_what_is_not_read_is_named(self, tmp_path, members, message):
         (tmp_path / "a.zip").write_bytes(zipped(**members))
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=message) as error:
             list(corpus(tmp_path).rows())
+        assert str(error.value).count(f"[{error.value.code}]") == 1
+        assert error.value.code in ("D101", "D109", "D117")
 
     def test_a_member_with_wrong_bytes_is_named(self, tmp_path):
         sink = io.BytesIO()
@@ -173,20 +175,28 @@ def test_what_unpacks_beyond_measure_is_stopped(tmp_path, monkeypatch, kind):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "message", "code"),
     [
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"is an Office file \(\.xls, \.doc\); save it as CSV"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS"),
-        (b"<!doctype html><html>", "is a web page"),
-        (b"SQLite format 3\0", "is a database"),
-        (b"%PDF-1.7", "is a PDF"),
-        (b"PAR1 and no more", "not a Parquet file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"is an Office file \(\.xls, \.doc\); save it as CSV", "D101"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS", "D116"),
+        (b"<!doctype html><html>", "is a web page", "D116"),
+        (b"SQLite format 3\0", "is a database", "D101"),
+        (b"%PDF-1.7", "is a PDF", "D101"),
+        (b"PAR1 and no more", "not a Parquet file", "D106"),
     ],
 )
-def test_what_only_has_the_name_of_a_data_file_is_named(tmp_path, content, message):
+def test_what_only_has_the_name_of_a_data_file_is_named(tmp_path, content, message, code):
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(UserError, match=rf"a\.csv: {message}"):
+    with pytest.raises(UserError, match=rf"a\.csv: {message}.* \[{code}\]$"):
         read(tmp_path / "a.csv")
+
+
+def test_two_layers_are_unpacked_and_three_are_not(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(gzip.compress(gzip.compress(JSONL)))
+    assert read(tmp_path / "a.jsonl") == ROWS
+    (tmp_path / "a.jsonl").write_bytes(gzip.compress(gzip.compress(gzip.compress(JSONL))))
+    with pytest.raises(UserError, match=r"a\.jsonl: packed 3 times over or more; unpack it"):
+        read(tmp_path / "a.jsonl")
 
 
 class TestParquet:

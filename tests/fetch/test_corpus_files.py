@@ -117,8 +117,12 @@ def test_what_no_corpus_has_is_passed_over_and_named(folder):
 )
 def test_what_may_hold_rows_and_is_not_read_is_refused(folder, name, what):
     (folder / name).write_bytes(b"x")
-    with pytest.raises(UserError, match=rf"data\.path: {folder}/{name}: {what}.*To leave it out, name the others"):
+    with pytest.raises(
+        UserError, match=rf"data\.path: {folder}/{name}: {what}.*To leave it out, name the others"
+    ) as error:
         own_corpus(str(folder))
+    assert str(error.value).endswith(" [D101]")
+    assert str(error.value).count("[D101]") == 1
     assert own_corpus(str(folder / "**" / "*.csv")).names == TREE[:3]
 
 
@@ -134,11 +138,11 @@ def test_prose_is_refused_where_it_is_named(tmp_path, name, what):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("nowhere.csv", r"nowhere\.csv is not there; name a file, a folder or a pattern"),
-        ("nowhere/*.csv", r"nowhere/\*\.csv matches nothing, because there is no folder .*nowhere"),
-        ("*.tsv", r"\*\.tsv matches no file"),
+        ("nowhere.csv", r"nowhere\.csv is not there; name a file, a folder or a pattern.* \[F108\]$"),
+        ("nowhere/*.csv", r"nowhere/\*\.csv matches nothing, because there is no folder .*nowhere; mend .* \[F108\]$"),
+        ("*.tsv", r"\*\.tsv matches no file.* \[F150\]$"),
         (["d.parquet", "nowhere.csv"], r"nowhere\.csv is not there"),
-        ([], "data.path is not set"),
+        ([], r"data\.path is not set.* \[C113\]$"),
     ],
 )
 def test_a_path_that_means_nothing_is_named(folder, path, message):

@@ -228,17 +228,19 @@ def test_several_files_of_a_data_set_are_fetched_in_their_order(hub, runner, sou
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
+    ("file", "said", "code"),
     [
-        ("data/train-*.csv", "has no data/train-*.csv; it has data/test-0.csv, data/train-1.parquet"),
-        ("data", "data/notes.xlsx: a spreadsheet; save each sheet as CSV"),
-        ("data/notes.xlsx", "data/notes.xlsx: a spreadsheet; save each sheet as CSV"),
+        ("data/train-*.csv", "has no data/train-*.csv; it has data/test-0.csv, data/train-1.parquet", "F104"),
+        ("data", "data/notes.xlsx: a spreadsheet; save each sheet as CSV", "D101"),
+        ("data/notes.xlsx", "data/notes.xlsx: a spreadsheet; save each sheet as CSV", "D101"),
     ],
 )
-def test_files_of_a_data_set_that_are_not_there_or_not_read_are_named(hub, runner, file, said):
+def test_files_of_a_data_set_that_are_not_there_or_not_read_are_named(hub, runner, file, said, code):
     hub.add("datasets", "org/rows", SHARDS)
     error = runner.fails("fetch_data.py", source="huggingface", id="org/rows", file=file, endpoint=hub.url)
     assert said in error
+    assert error.rstrip().endswith(f" [{code}]")
+    assert error.count(f"[{code}]") == 1
 
 
 def test_a_data_file_of_ones_own_stays_where_it_is(runner, tmp_path):

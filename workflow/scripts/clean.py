@@ -126,8 +126,9 @@ def require_enough_good(args: argparse.Namespace, tally: Tally) -> None:
     found = f"{sum(bad.values())} of the {tally.read} rows{share} are unusable"
     found = found if tally.kept else f"none of the {tally.read} rows is usable"
     raise UserError(
+        "D111",
         f"{args.manifest}: {found} ({bad}); {stopped / args.output_rejected.name} has them with the reasons; see "
-        "whether data.columns and data.layout fit the file, and the bounds in the section cleaning the texts"
+        "whether data.columns and data.layout fit the file, and the bounds in the section cleaning the texts",
     )
 
 

@@ -21,8 +21,9 @@ def from_hub(args: argparse.Namespace) -> None:
     """Download files of a dataset repository beside the manifest."""
     if not args.id or not args.file:
         raise UserError(
+            "F153",
             f"data.source: {args.source} needs data.id, as owner/name, and data.file, a file of that dataset, "
-            "a folder, a pattern such as data/train-*.parquet, or a list of these"
+            "a folder, a pattern such as data/train-*.parquet, or a list of these",
         )
     fetch_from_hub(args, "data", choose=lambda paths: choose(paths, args))
 
@@ -34,12 +35,14 @@ def choose(paths: list[str], args: argparse.Namespace) -> list[str]:
         try:
             taken, skipped = select(wanted, paths)
         except UserError as error:
-            raise UserError(f"data.file: {wanted}, {args.source}, {args.id}: {error}") from None
+            raise UserError(error.code, f"data.file: {wanted}, {args.source}, {args.id}: {error.text}") from None
         if not taken:
             offered = [path for path in in_order(paths) if path.lower().endswith((*SUFFIXES, *COMPRESSIONS))]
             rest = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
             raise UserError(
-                f"data.file: {args.source}, {args.id} has no {wanted}; it has {', '.join(offered[:20])}{rest}"
+                "F104",
+                f"data.file: {args.source}, {args.id} has no {wanted}; it has "
+                f"{', '.join(offered[:20]) or 'no file of rows at all'}{rest}; set data.file to what it has",
             )
         print(
             f"data.file: {wanted} is {', '.join(taken)}" + (f"; passed over: {', '.join(skipped)}" if skipped else "")

@@ -83,7 +83,7 @@ def main() -> None:
         try:
             parts = assign_parts(labels, rows.departments, rows.ranks, args.test_size, args.validation_size)
         except UserError as error:
-            raise UserError(". ".join([str(error), *large_family(args, rows, families)])) from None
+            raise UserError(error.code, ". ".join([error.text, *large_family(args, rows, families)])) from None
         of_texts = parts[rows.owners]
         leakage = crossing_pairs(rows.questions, of_texts, np.flatnonzero(of_texts != POOL), args.similarity_threshold)
         rounds, compared = rounds + 1, compared + leakage.compared
@@ -268,7 +268,7 @@ def large_family(args: argparse.Namespace, rows: Rows, families: Components) -> 
     return [
         f"one family of near-duplicate questions has {largest} of {count} rows, for example "
         f"{' and '.join(told)} (similarity {alike.max():.2f}); it lies in the pool, or weighs much in the test set. "
-        "Rows made from one template are such a family: keep fewer of them, or a higher leakage.similarity_threshold "
+        "Rows made from one template are such a family: keep fewer of them, or a higher study.similarity_threshold "
         f"(now {args.similarity_threshold}) makes smaller families"
     ]
 

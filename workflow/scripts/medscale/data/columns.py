@@ -42,21 +42,25 @@ class Columns:
         try:
             mapping = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError(f"data.columns: not JSON ({error}): {text}") from error
+            raise UserError("D133", f"data.columns: not JSON ({error}): {text}") from error
         if not isinstance(mapping, dict) or not mapping.keys() <= {"question", "answer", *_OPTIONAL}:
             known = ", ".join(("question", "answer", *_OPTIONAL))
-            raise UserError(f"data.columns: must be a map with {known}, not {text}")
+            raise UserError("D133", f"data.columns: must be a map with {known}, not {text}")
         question = mapping.get("question")
         question = [question] if isinstance(question, str) else question
         if not isinstance(question, list) or not question or not all(isinstance(name, str) for name in question):
-            raise UserError(f"data.columns.question: must be a column or a list of columns, not {json.dumps(question)}")
+            raise UserError(
+                "D133", f"data.columns.question: must be a column or a list of columns, not {json.dumps(question)}"
+            )
         answer = mapping.get("answer")
         if not isinstance(answer, str):
-            raise UserError(f"data.columns.answer: must be the name of a column, not {json.dumps(answer)}")
+            raise UserError("D133", f"data.columns.answer: must be the name of a column, not {json.dumps(answer)}")
         optional = {name: mapping[name] for name in _OPTIONAL if name in mapping}
         for name, value in optional.items():
             if value is not None and not isinstance(value, str):
-                raise UserError(f"data.columns.{name}: must be a column's name or null, not {json.dumps(value)}")
+                raise UserError(
+                    "D133", f"data.columns.{name}: must be a column's name or null, not {json.dumps(value)}"
+                )
         return cls(tuple(question), answer, **optional, layout=layout, ignore=tuple(ignore))
 
     @property

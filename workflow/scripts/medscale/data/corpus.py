@@ -51,7 +51,11 @@ class Corpus:
         self.files: list[dict] = []
         self.layouts: list[dict[str, str]] = []
         if not names:
-            raise UserError(f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {self.skipped}")
+            raise UserError(
+                "D109",
+                f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {self.skipped}; "
+                "name others in data.file or data.path",
+            )
 
     def rows(self, limit: int | None = None) -> Iterator[RawRow]:
         """Yield the rows of all files in the manifest's order, at most ``limit`` of them (default: all).
@@ -94,9 +98,10 @@ class Corpus:
             folders = tuple(name for name in folders if name != part.path.name)
         if len(folders) < level or (len(self._parts) == 1 and not part.member):
             raise UserError(
+                "D137",
                 f"data.department_folder is {level}, but {part.name} lies in {len(folders)} folders below {self._root}"
                 f"{' and is the only file' if len(self._parts) == 1 else ''}; name the folder above those of the "
-                "departments in data.path, or set data.department_folder: null"
+                "departments in data.path, or set data.department_folder: null",
             )
         return folders[-level]
 

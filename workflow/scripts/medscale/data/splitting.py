@@ -68,8 +68,9 @@ def assign_parts(
         chosen = _fill(families, waiting, size, shares)
         if chosen is None:
             raise UserError(
+                "D114",
                 f"study.{name}: no set of whole families of near-duplicate questions and dialogues has exactly {size} "
-                "rows; change it by one or two, or raise the similarity from which questions count as near-duplicates"
+                "rows; change it by one or two, or raise study.similarity_threshold, so that fewer are near-duplicates",
             )
         for index in chosen:
             parts[families.rows(waiting[index])] = part

@@ -40,7 +40,7 @@ def open_table(path: Path | Part, wanted: Wanted, options: FileOptions | None = 
     else:
         parts, _ = parts_of(path)
         if len(parts) > 1:
-            raise UserError(f"{path}: holds {len(parts)} files; open them by `parts_of`")
+            raise ValueError(f"{path}: holds {len(parts)} files; open them by `parts_of`")
         part = parts[0]
     first = require_readable(part)
     suffix = part.ending()
@@ -51,7 +51,7 @@ def open_table(path: Path | Part, wanted: Wanted, options: FileOptions | None = 
     start = first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if suffix in REFUSED or (suffix not in _TEXT and start not in (b"{", b"[")):
         why = REFUSED.get(suffix, f"expected one of {', '.join(sorted(SUFFIXES))}, packed or not")
-        raise UserError(f"{part.name}: unknown format; {why}")
+        raise UserError("D101", f"{part.name}: unknown format; {why}")
     if suffix in {".csv", ".tsv"} and not _is_json(first):
         return open_csv(part, wanted, options)
     return open_json(part, wanted, options)

@@ -68,16 +68,18 @@ def detect_encoding(path: str | os.PathLike | Openable, name: str | os.PathLike 
     zeros = first[:_SAMPLE:2].count(0), first[1:_SAMPLE:2].count(0)
     if max(zeros) > max(3, 20 * min(zeros), len(first[:_SAMPLE]) // 20):
         raise UserError(
+            "D134",
             f"{name}: {sum(zeros)} of its first {len(first[:_SAMPLE])} bytes are zero, every other one, as in UTF-16 "
-            "without a byte order mark; save it as UTF-8"
+            "without a byte order mark; save it as UTF-8",
         )
     utf8_error = _first_error(source, "utf-8")
     if utf8_error is None:
         return "utf-8-sig" if marked else _utf8_or_chance(source, name)
     if marked or _looks_like_utf8(source, utf8_error):
         raise UserError(
+            "D107",
             f"{name}: damaged UTF-8 at byte {utf8_error} (line {_line_of(source, utf8_error)}), "
-            "though the text around it is UTF-8; mend or remove that line, or fetch the file again"
+            "though the text around it is UTF-8; mend or remove that line, or fetch the file again",
         )
     gb18030_error = _first_error(source, "gb18030")
     if _looks_like_big5(source) and _first_error(source, "cp950") is None:
@@ -85,9 +87,10 @@ def detect_encoding(path: str | os.PathLike | Openable, name: str | os.PathLike 
     if gb18030_error is None:
         return "gb18030"
     raise UserError(
+        "D108",
         f"{name}: neither UTF-8 (fails at byte {utf8_error}, line {_line_of(source, utf8_error)}) "
         f"nor GB18030 (fails at byte {gb18030_error}, line {_line_of(source, gb18030_error)}); "
-        "save the file as UTF-8, or mend that line, or set data.encoding"
+        "save the file as UTF-8, or mend that line, or set data.encoding",
     )
 
 
@@ -96,7 +99,7 @@ def require_encoding(path: str | os.PathLike | Openable, encoding: str, name: st
     source = _OnDisk(path) if isinstance(path, str | os.PathLike) else path
     error = _first_error(source, CODECS.get(encoding, encoding))
     if error is not None:
-        raise UserError(f"{name}: is no {encoding.upper()} at byte {error}; mend the file, or save it as UTF-8")
+        raise UserError("D135", f"{name}: is no {encoding.upper()} at byte {error}; mend the file, or save it as UTF-8")
 
 
 def _blocks(source: Openable) -> Iterator[bytes]:
@@ -151,8 +154,9 @@ def _utf8_or_chance(source: Openable, name: str | os.PathLike) -> str:
         return "gb18030"
     shown = runs[0].encode()
     raise UserError(
+        "D136",
         f"{name}: may be UTF-8 («{shown.decode()}») or GB18030 («{shown.decode('gb18030', 'replace')}»); "
-        "say which in data.encoding"
+        "say which in data.encoding",
     )
 
 

@@ -115,9 +115,9 @@ def passed_over(name: str) -> str | None:
         if suffix in _PROSE:
             return _PROSE[suffix]
         if suffix in REFUSED:
-            raise UserError(f"{name}: {REFUSED[suffix]}. To leave it out, name the others, as in data/**/*.csv")
+            raise UserError("D101", f"{name}: {REFUSED[suffix]}. To leave it out, name the others, as in data/**/*.csv")
     if path.suffix.lower() in COMPRESSIONS and name.lower().endswith(tuple(f".tar{c}" for c in COMPRESSIONS)):
-        raise UserError(f"{name}: {REFUSED['.tar']}")
+        raise UserError("D101", f"{name}: {REFUSED['.tar']}")
     return None if path.suffix.lower() in SUFFIXES | COMPRESSIONS else "no data file"
 
 
@@ -143,7 +143,7 @@ def select(wanted: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
     plain = wanted.removeprefix("./").rstrip("/")
     if plain in names:
         if reason := REFUSED.get(PurePosixPath(plain).suffix.lower()):
-            raise UserError(f"{plain}: {reason}")
+            raise UserError("D101", f"{plain}: {reason}")
         return [plain], []
     below = [name for name in names if plain in ("", ".") or name.startswith(plain + "/")]
     if below:
@@ -176,8 +176,9 @@ def own_corpus(path: str | list[str] | None) -> OwnFiles:
     given = [path] if isinstance(path, str) else list(path or [])
     if not given or not all(given):
         raise UserError(
+            "C113",
             "data.path is not set; with data.source: file it is the file of questions and answers, or a folder, "
-            "a pattern such as data/**/*.csv, or a list of these"
+            "a pattern such as data/**/*.csv, or a list of these",
         )
     bases, found, skipped = [], {}, {}
     for one in given:
@@ -198,7 +199,11 @@ def own_corpus(path: str | list[str] | None) -> OwnFiles:
             kept.append(name)
     if not kept:
         shown = ", ".join(f"{file.name} ({why})" for file, why in list(skipped.items())[:10])
-        raise UserError(f"data.path: {', '.join(given)} has no file with rows{f', only {shown}' if shown else ''}")
+        raise UserError(
+            "D109",
+            f"data.path: {', '.join(given)} has no file with rows{f', only {shown}' if shown else ''}; "
+            "name files of JSON lines, JSON, CSV, Parquet or Arrow, packed or not",
+        )
     told = in_order(f"{os.path.relpath(file, root)} ({why})" for file, why in skipped.items() if file not in kept)
     single = len(given) == 1 and (root / kept[0]) == Path(os.path.abspath(os.path.expanduser(given[0])))
     return OwnFiles(root, kept, told, kept[0] if single else root.name or "files")
@@ -208,26 +213,34 @@ def _one(path: Path) -> tuple[Path, list[Path], dict[Path, str]]:
     """Return the fixed folder of one path, the files that it means, and those that it passes over with the reason."""
     if path.is_file():
         if reason := REFUSED.get(path.suffix.lower()):
-            raise UserError(f"data.path: {path} is {reason}")
+            raise UserError("D101", f"data.path: {path} is {reason}")
         return path.parent, [path], {}
     if path.is_dir():
         files = list(_walk(path))
         if not files:
-            raise UserError(f"data.path: {path} is a folder without files; name the folder or file that holds the rows")
+            raise UserError(
+                "F151", f"data.path: {path} is a folder without files; name the folder or file that holds the rows"
+            )
         return path, *_divided(path, [file.relative_to(path).as_posix() for file in files])
     fixed = path
     while WILD.search(fixed.as_posix()) and not fixed.is_dir():
         fixed = fixed.parent
     if fixed == path:
-        raise UserError(f"data.path: {path} is not there; name a file, a folder or a pattern such as data/**/*.csv")
+        raise UserError(
+            "F108", f"data.path: {path} is not there; name a file, a folder or a pattern such as data/**/*.csv"
+        )
     if not fixed.is_dir():
-        raise UserError(f"data.path: {path} matches nothing, because there is no folder {fixed}")
+        raise UserError(
+            "F108",
+            f"data.path: {path} matches nothing, because there is no folder {fixed}; mend the path up to the first *",
+        )
     pattern = _pattern(path.relative_to(fixed).as_posix())
     names = [file.relative_to(fixed).as_posix() for file in _walk(fixed)]
     matched = [name for name in names if pattern.fullmatch(name)]
     if not matched:
         raise UserError(
-            f"data.path: {path} matches no file; `*` stands for characters of one name, `**/` for any folders"
+            "F150",
+            f"data.path: {path} matches no file; `*` stands for characters of one name, `**/` for any folders",
         )
     return fixed, *_divided(fixed, matched)
 
@@ -243,7 +256,7 @@ def _divided(folder: Path, names: list[str]) -> tuple[list[Path], dict[Path, str
         try:
             reason = None if name in strays else passed_over(name)
         except UserError as error:
-            raise UserError(f"data.path: {folder}/{error}") from None
+            raise UserError(error.code, f"data.path: {folder}/{error.text}") from None
         if name not in strays and reason is None:
             taken.append(folder / name)
         elif reason:
@@ -261,8 +274,9 @@ def _strays(folder: Path, saved: PurePosixPath, names: list[str]) -> set[str]:
     absent = [name for name in named if not (folder / saved / name).is_file()]
     if absent:
         raise UserError(
+            "F152",
             f"data.path: {folder / saved}/state.json names {', '.join(sorted(absent))}, which is not there; "
-            "save the data set again"
+            "save the data set again",
         )
     here = [name for name in names if PurePosixPath(name).parent == saved and name.endswith(".arrow")]
     return {name for name in here if PurePosixPath(name).name not in named}
@@ -285,8 +299,12 @@ def _walk(folder: Path) -> Iterator[Path]:
             if path.is_file():
                 yield path
             elif path.is_symlink() and passed_over(path.name) is None:
-                raise UserError(f"data.path: {path} is a link to {os.readlink(path)}, which is not there")
+                raise UserError(
+                    "F154",
+                    f"data.path: {path} is a link to {os.readlink(path)}, which is not there; "
+                    "bring that back, or remove the link",
+                )
 
 
 def _unreadable(error: OSError) -> None:
-    raise UserError(f"data.path: {error.filename} may not be read; change its permissions") from error
+    raise UserError("B106", f"data.path: {error.filename} may not be read; change its permissions") from error

@@ -21,7 +21,7 @@ def open_parquet(part: Part, wanted: Wanted) -> TableFile:
     try:
         table = pq.ParquetFile(file)
     except DAMAGE as error:
-        raise UserError(f"{part.name}: not a Parquet file ({error}); fetch it again") from error
+        raise UserError("D106", f"{part.name}: not a Parquet file ({error}); fetch it again") from error
     columns = table.schema_arrow.names
     chosen = _chosen(part, columns, wanted)
     batches = table.iter_batches(batch_size=BATCH, columns=None if wanted is None else chosen)
@@ -37,7 +37,9 @@ def open_arrow(part: Part, wanted: Wanted) -> TableFile:
         reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
         columns = reader.schema.names
     except DAMAGE as error:
-        raise UserError(f"{part.name}: not an Arrow file ({error}); fetch it again, or save it again") from error
+        raise UserError(
+            "D106", f"{part.name}: not an Arrow file ({error}); fetch it again, or save it again"
+        ) from error
     chosen = _chosen(part, columns, wanted)
     batches = (reader.get_batch(place) for place in range(reader.num_record_batches)) if is_file else iter(reader)
     pieces = (
@@ -50,7 +52,9 @@ def _chosen(part: Part, columns: list[str], wanted: Wanted) -> list[str]:
     chosen = [name for name in columns if wanted is None or name in wanted]
     twice = sorted({name for name in chosen if columns.count(name) > 1})
     if twice:
-        raise UserError(f"{part.name}: has the column {', '.join(map(repr, twice))} more than once")
+        raise UserError(
+            "D104", f"{part.name}: has the column {', '.join(map(repr, twice))} more than once; rename or drop one"
+        )
     return chosen
 
 
@@ -59,7 +63,7 @@ def _rows(part: Part, batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, A
         try:
             batch = next(batches, None)
         except DAMAGE as error:
-            raise UserError(f"{part.name}: damaged inside ({error}); fetch it again") from error
+            raise UserError("D106", f"{part.name}: damaged inside ({error}); fetch it again") from error
         if batch is None:
             return
         try:

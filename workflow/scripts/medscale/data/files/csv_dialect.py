@@ -48,7 +48,13 @@ def find_dialect(part: Part, encoding: str, wanted: Wanted, options: FileOptions
         candidates = sorted(DELIMITERS, key=lambda mark: mark != "\t") if tab_first else list(DELIMITERS)
     places = [options.header - 1] if options.header else range(skip, min(len(head), _HEADER_LINES))
     if options.header and options.header > len(head):
-        raise UserError(f"{part.name}: data.csv.header is {options.header}, but the file has {len(head)} lines there")
+        whole = len(head) < _HEADER_LINES + _SAMPLE_LINES
+        raise UserError(
+            "D123",
+            f"{part.name}: data.csv.header is {options.header}, but "
+            f"{'the file has' if whole else 'the header is looked for in the first'} {len(head)} lines; "
+            "name the line with the columns, from 1, or null",
+        )
     found = _by_names(head, candidates, places, wanted) or _by_counts(part, head, candidates, places)
     if found is None:
         return None
@@ -98,8 +104,9 @@ def _by_counts(part: Part, head: list[str], candidates: list[str], places: range
     if rivals:
         first, second = DELIMITERS.get(best, best), DELIMITERS.get(rivals[0], rivals[0])
         raise UserError(
+            "D124",
             f"{part.name}: may be separated by {first} (columns {_fields(head[place:], best)}) or by {second} "
-            f"(columns {_fields(head[place:], rivals[0])}); say which in data.csv.delimiter"
+            f"(columns {_fields(head[place:], rivals[0])}); say which in data.csv.delimiter",
         )
     return best, place
 
@@ -136,8 +143,9 @@ def _quote_escape(part: Part, encoding: str, double: Dialect) -> str:
     if bad["double"] == bad["backslash"] or bad[best] > 0.1 * (good[best] + bad[best]):
         shown = {name: trial[2] or "no row that is whole" for name, trial in tried.items()}
         raise UserError(
+            "D125",
             f'{part.name}: has \\" in its rows, which may be a quote after a backslash, as in {shown["double"]}, or an '
-            f"escaped quote, as in {shown['backslash']}; say which in data.csv.quote_escape, double or backslash"
+            f"escaped quote, as in {shown['backslash']}; say which in data.csv.quote_escape, double or backslash",
         )
     return best
 

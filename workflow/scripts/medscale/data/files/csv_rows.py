@@ -16,12 +16,18 @@ def open_csv(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     encoding = encoding_of(part, options.encoding)
     dialect = find_dialect(part, encoding, wanted, options)
     if dialect is None:
-        raise UserError(f"{part.name}: no header line with the names of the columns")
+        raise UserError(
+            "D103",
+            f"{part.name}: no header line with the names of the columns; "
+            "write one, or name its line in data.csv.header",
+        )
     rows = _rows(part, encoding, dialect)
     columns = next(rows)
     twice = sorted({name for name in columns if columns.count(name) > 1 and (wanted is None or name in wanted)})
     if twice:
-        raise UserError(f"{part.name}: the header names {', '.join(map(repr, twice))} more than once")
+        raise UserError(
+            "D104", f"{part.name}: the header names {', '.join(map(repr, twice))} more than once; rename one"
+        )
     return TableFile(part.name, "csv", encoding, columns, rows, part.packing(), dialect.told())
 
 

@@ -86,8 +86,9 @@ def find_layout(part: Part, encoding: str, wanted: Wanted, rows_key: str | None)
         if error.at_end and len(rows) == 1:
             return _under(rows[0])  # reading tells how many rows there are before the cut
         raise UserError(
+            "D105",
             f"{part.name}: {'cut' if error.at_end else 'broken'} JSON before any row was read ({error}); "
-            "mend the file, or fetch it again"
+            "mend the file, or fetch it again",
         ) from error
     return _of_object(part, found, wanted, rows_key)
 
@@ -169,7 +170,11 @@ def _of_object(part: Part, found: list[Member], wanted: Wanted, rows_key: str | 
     by_path = {".".join(member.path): member for member in found}
     if rows_key is not None:
         if rows_key not in by_path:
-            raise UserError(f"{part.name}: data.json.rows_key: no {rows_key!r}; there are {', '.join(by_path)}")
+            raise UserError(
+                "D128",
+                f"{part.name}: data.json.rows_key: no {rows_key!r}; there are {', '.join(by_path)}; "
+                "set it to one of these, or to null",
+            )
         return _under(by_path[rows_key])
     names, columns = {member.path[0] for member in top}, set(wanted or ())
     kinds = {member.kind for member in top}
@@ -192,17 +197,19 @@ def _of_object(part: Part, found: list[Member], wanted: Wanted, rows_key: str | 
         return _ONE  # a line, of which one column holds a list of objects, such as the turns of a dialogue
     if known and len(rows) == 1:
         raise UserError(
+            "D127",
             f"{part.name}: may be one row with a list in its column {known[0]!r}, or have its rows there; set "
-            f"data.json.rows_key: {known[0]} for rows, or put brackets around the one row"
+            f"data.json.rows_key: {known[0]} for rows, or put brackets around the one row",
         )
     if len(rows) == 1:
         return _under(rows[0])
     if rows:
         paths = [".".join(member.path) for member in rows]
         if len(set(paths)) < len(paths):
-            raise UserError(f"{part.name}: has a list of rows under {paths[0]!r} twice; mend the file")
+            raise UserError("D129", f"{part.name}: has a list of rows under {paths[0]!r} twice; mend the file")
         raise UserError(
-            f"{part.name}: may have its rows under {' or '.join(map(repr, paths))}; say which in data.json.rows_key"
+            "D127",
+            f"{part.name}: may have its rows under {' or '.join(map(repr, paths))}; say which in data.json.rows_key",
         )
     if kinds == {"object"} and len(top) > 1:
         return _by_name(part, top, columns)
@@ -234,8 +241,9 @@ def _by_name(part: Part, top: list[Member], columns: set[str]) -> Layout:
     if all(name.isdecimal() for name in outer):
         return by_name
     raise UserError(
+        "D126",
         f"{part.name}: an object of objects, which may be rows ({', '.join(outer[:5])}) with the columns "
-        f"{', '.join(inner[:5])}, or columns with rows of these names; write it as a list of rows"
+        f"{', '.join(inner[:5])}, or columns with rows of these names; write it as a list of rows",
     )
 
 

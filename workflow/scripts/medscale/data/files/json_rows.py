@@ -24,7 +24,9 @@ def open_json(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     encoding = encoding_of(part, options.encoding)
     with open_text(part, encoding) as handle:
         if _PYTHON.match(handle.read(4096)):
-            raise UserError(f"{part.name}: has single quotes, as Python prints its objects; write it with json.dump")
+            raise UserError(
+                "D130", f"{part.name}: has single quotes, as Python prints its objects; write it with json.dump"
+            )
     layout = find_layout(part, encoding, wanted, options.rows_key)
     oddities = Oddities()
     rows = {"lines": _lines, "objects": _objects, "list": _list, "values": _values}.get(layout.kind, _columns)
@@ -33,8 +35,9 @@ def open_json(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     columns = list(dict.fromkeys(name for record in first if isinstance(record, dict) for name in record))
     if not columns:
         raise UserError(
+            "D102",
             f"{part.name}: no JSON object in the first {ROWS_FOR_COLUMNS} rows; expected an object a line, or a list "
-            "of objects"
+            "of objects",
         )
     kind = "jsonl" if layout.kind in ("lines", "objects") else "json"
     records = itertools.chain(first, records)
@@ -173,7 +176,9 @@ def _columns(part: Part, encoding: str, layout: Layout, oddities: Oddities) -> I
     elif layout.kind == "lists":
         lengths = {name: len(values) for name, values in table.items()}
         if len(set(lengths.values())) > 1:
-            raise UserError(f"{part.name}: its columns are lists of different lengths ({lengths}); mend the file")
+            raise UserError(
+                "D131", f"{part.name}: its columns are lists of different lengths ({lengths}); mend the file"
+            )
         yield from (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
     else:
         keys = dict.fromkeys(key for column in table.values() for key in column)
@@ -188,4 +193,4 @@ def _told(part: Part, done: int) -> Iterator[None]:
     except JsonProblem as error:
         what = "cut JSON" if error.at_end else "broken JSON"
         todo = "fetch the file again, or mend it" if error.at_end else "mend the file"
-        raise UserError(f"{part.name}: {what} after {done} rows ({error}); {todo}") from error
+        raise UserError("D105", f"{part.name}: {what} after {done} rows ({error}); {todo}") from error

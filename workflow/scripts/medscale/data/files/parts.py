@@ -33,12 +33,15 @@ FOREIGN = {
     b"%PDF": "a PDF; bring its rows into CSV or JSON lines",
     b"Rar!": "a RAR archive; unpack it and name the folder",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it and name the folder",
-    b"version https://git-lfs": "a pointer of Git LFS and not the file; run `git lfs pull`",
-    b"<!DOCTYPE html": "a web page and not data; download the file again",
-    b"<html": "a web page and not data; download the file again",
     b"\x80\x04\x95": "a pickle of Python objects; save its rows as JSON lines",
     b"\x80\x03": "a pickle of Python objects; save its rows as JSON lines",
 }
+IN_ITS_PLACE = {
+    b"version https://git-lfs": "a pointer of Git LFS and not the file; run `git lfs pull`",
+    b"<!DOCTYPE html": "a web page and not data; download the file again",
+    b"<html": "a web page and not data; download the file again",
+}
+"""What a download that went wrong leaves under the name of the file."""
 ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, pa.ArrowException)
 """What the libraries raise where packed bytes are damaged, cut or locked."""
 
@@ -102,10 +105,10 @@ class Part:
             if kind is None or (kind == "bz2" and first[4:10] != b"1AY&SY"):
                 return handle, packed
             if kind == "zip" and (packed or self.member is None):
-                raise UserError(f"{self.name}: an archive inside an archive; unpack it and name the folder")
+                raise UserError("D117", f"{self.name}: an archive inside an archive; unpack it and name the folder")
             handle = self._guarded(handle, kind, size)
             packed.append(kind)
-        raise UserError(f"{self.name}: packed more than {DEEPEST} times over; unpack it")
+        raise UserError("D117", f"{self.name}: packed {DEEPEST} times over or more; unpack it")
 
     def _guarded(self, handle: BinaryIO, kind: str, size: int) -> BinaryIO:
         return io.BufferedReader(_Guarded(self, handle, kind, size), 1 << 17)
@@ -151,8 +154,9 @@ class _Guarded(io.RawIOBase):
         self._given += len(block)
         if self._given > BOMB_BYTES and self._given > BOMB_RATIO * self._size:
             raise UserError(
+                "D119",
                 f"{self._name}: {self._size:,} bytes unpack to more than {BOMB_RATIO} times as many, which no corpus "
-                "does; if it is meant, unpack it and name the unpacked file"
+                "does; if it is meant, unpack it and name the unpacked file",
             )
         buffer[: len(block)] = block
         return len(block)
@@ -162,12 +166,15 @@ class _Guarded(io.RawIOBase):
             return error
         text = str(error)
         if "password" in text or "encrypted" in text:
-            return UserError(f"{self._name}: is encrypted; unpack it with its password and name the unpacked file")
+            return UserError(
+                "D118", f"{self._name}: is encrypted; unpack it with its password and name the unpacked file"
+            )
         if isinstance(error, NotImplementedError):
-            return UserError(f"{self._name}: packed in a way that is not read ({text}); unpack it")
+            return UserError("D117", f"{self._name}: packed in a way that is not read ({text}); unpack it")
         said = f"{type(error).__name__}: {text}" if text else type(error).__name__
         return UserError(
-            f"{self._name}: cut or damaged {self._kind} after {self._given:,} unpacked bytes ({said}); fetch it again"
+            "D122",
+            f"{self._name}: cut or damaged {self._kind} after {self._given:,} unpacked bytes ({said}); fetch it again",
         )
 
 
@@ -182,7 +189,7 @@ def parts_of(path: Path) -> tuple[list[Part], list[str]]:
         try:
             members = zipfile.ZipFile(handle).infolist()
         except ERRORS as error:
-            raise UserError(f"{path}: cut or damaged ZIP archive ({error}); fetch it again") from error
+            raise UserError("D122", f"{path}: cut or damaged ZIP archive ({error}); fetch it again") from error
     names: dict[str, int] = {}
     twice = []
     for place, member in enumerate(members):
@@ -191,18 +198,24 @@ def parts_of(path: Path) -> tuple[list[Part], list[str]]:
             twice += [f"{name} (stands twice; the later one is read)"] * (name in names)
             names[name] = place
     if "[Content_Types].xml" in names or "mimetype" in names:
-        raise UserError(f"{path}: a spreadsheet or document, whatever its name says; save it as CSV (UTF-8)")
+        raise UserError("D101", f"{path}: a spreadsheet or document, whatever its name says; save it as CSV (UTF-8)")
     try:
         taken, skipped = divide(names)
     except UserError as error:
-        raise UserError(f"{path}: holds {error}") from None
+        raise UserError(error.code, f"{path}: holds {error.text}") from None
     taken_parts = [Part(path, (names[name], name)) for name in taken if members[names[name]].file_size]
     skipped += twice + [f"{name} (empty)" for name in taken if not members[names[name]].file_size]
     locked = [part for part in taken_parts if members[part.member[0]].flag_bits & 1]
     if locked:
-        raise UserError(f"{locked[0].name}: is encrypted; unpack it with its password and name the unpacked file")
+        raise UserError(
+            "D118", f"{locked[0].name}: is encrypted; unpack it with its password and name the unpacked file"
+        )
     if not taken_parts:
-        raise UserError(f"{path}: holds no file with rows, only {', '.join(skipped) or 'nothing'}")
+        raise UserError(
+            "D109",
+            f"{path}: holds no file with rows, only {', '.join(skipped) or 'nothing'}; "
+            "pack files of JSON lines, JSON, CSV or Parquet into it",
+        )
     return taken_parts, skipped
 
 
@@ -211,11 +224,13 @@ def require_readable(part: Part) -> bytes:
     with part.open() as handle:
         first = handle.peek(512)[:512]
     start = first.lstrip(b"\xef\xbb\xbf \t\r\n")
-    for magic, what in FOREIGN.items():
+    for magic, what in (FOREIGN | IN_ITS_PLACE).items():
         if start.startswith(magic) or start[: len(magic)].lower() == magic.lower():
-            raise UserError(f"{part.name}: is {what}")
+            if magic in FOREIGN:
+                raise UserError("D101", f"{part.name}: is {what}")
+            raise UserError("D116", f"{part.name}: is {what}")
     if first[257:262] == b"ustar":
-        raise UserError(f"{part.name}: a tar archive; unpack it and name the folder")
+        raise UserError("D101", f"{part.name}: a tar archive; unpack it and name the folder")
     return first
 
 

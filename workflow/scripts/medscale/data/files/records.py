@@ -72,4 +72,4 @@ class FileOptions:
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as error:
-            raise UserError(f"--files: {error}; must be a JSON map with {', '.join(vars(cls()))}") from error
+            raise UserError("D133", f"--files: {error}; must be a JSON map with {', '.join(vars(cls()))}") from error

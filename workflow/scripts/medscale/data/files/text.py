@@ -36,6 +36,7 @@ def lines_of(part: Part, handle: TextIO) -> Iterator[str]:
         number += 1
         if len(line) == LONGEST:
             raise UserError(
-                f"{part.name}: line {number} is longer than {LONGEST:,} characters, which no row is; mend the file"
+                "D132",
+                f"{part.name}: line {number} is longer than {LONGEST:,} characters, which no row is; mend the file",
             )
         yield line

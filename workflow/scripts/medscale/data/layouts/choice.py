@@ -76,15 +76,17 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
         if fields is None:
             shown = repr(columns.conversation) if columns.conversation and "messages" in columns.layout else None
             raise UserError(
+                "D138",
                 f"data.layout = {columns.layout}: {path} has no column {shown or layout.shown_by}; "
-                f"its columns are {_listed(found)}; set data.layout: auto, or columns and data.columns"
+                f"its columns are {_listed(found)}; set data.layout: auto, or columns and data.columns",
             )
     missing = [name for name in _required(fields, columns) if name not in found]
     if fields is None or missing:
         shown = _recognised(columns, found)
         hint = f"; if it is of the layout {shown.layout}, set data.layout: {shown.layout}" if shown else ""
         raise UserError(
-            f"data.columns: {path} has no column {_listed(missing)}; its columns are {_listed(found)}{hint}"
+            "D110",
+            f"data.columns: {path} has no column {_listed(missing)}; its columns are {_listed(found)}{hint}",
         )
     return fields
 
@@ -126,8 +128,9 @@ def refuse_unused(record: Mapping[str, Any], fields: Fields, columns: Columns, p
         if name in _read(fields) or name in columns.ignore or _is_ignored(name, columns) or _empty(record[name]):
             continue
         raise UserError(
+            "D139",
             f"data: {path}, record {number}: the column {name!r} is not used, holds {str(record[name])[:60]!r}, and "
-            f"may change what the question means. Use it ({_use(name)}), or leave it out with data.ignore: [{name}]"
+            f"may change what the question means. Use it ({_use(name)}), or leave it out with data.ignore: [{name}]",
         )
 
 
