@@ -59,6 +59,13 @@ def test_the_header_may_come_after_other_lines(tmp_path, before):
     assert opened.dialect["header"] == before.count("\n") + 1
 
 
+def test_rows_before_the_header_are_not_lost_in_silence(tmp_path):
+    content = "头疼,休息\nquestion,answer\n胃疼,喝水\n"
+    with pytest.raises(UserError, match=r"line 2 has the names of the columns, but line 1 .* may be a row.*header: 2"):
+        read(tmp_path, content)
+    assert read(tmp_path, content, header=2)[1] == [("胃疼", "喝水")]
+
+
 def test_comments_before_the_header_are_passed_over_where_no_names_are_known(tmp_path):
     assert read(tmp_path, "# 说明, 一\n# 二\n#id,question\n1,头疼\n", None)[0].columns == ["#id", "question"]
     assert read(tmp_path, "# 说明\n\nid,question\n1,头疼\n", None)[1] == [("1", "头疼")]

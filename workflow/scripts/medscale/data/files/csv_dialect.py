@@ -55,14 +55,30 @@ def find_dialect(part: Part, encoding: str, wanted: Wanted, options: FileOptions
             f"{'the file has' if whole else 'the header is looked for in the first'} {len(head)} lines; "
             "name the line with the columns, from 1, or null",
         )
-    found = _by_names(head, candidates, places, wanted) or _by_counts(part, head, candidates, places)
+    named = _by_names(head, candidates, places, wanted)
+    found = named or _by_counts(part, head, candidates, places)
     if found is None:
         return None
     delimiter, place = found
+    if named and not options.header:
+        _refuse_rows_before(part, head[skip:place], len(_fields(head[place:], delimiter)), delimiter, place)
     text = "".join(head[place:])
     spaced = f'{delimiter} "' in text and f'{delimiter}"' not in text
     dialect = Dialect(delimiter, "double", place + 1, spaced)
     return replace(dialect, quote_escape=options.quote_escape or _quote_escape(part, encoding, dialect))
+
+
+def _refuse_rows_before(part: Part, before: list[str], width: int, delimiter: str, place: int) -> None:
+    """Raise `UserError` where what stands before the header may be rows: they would be lost in silence."""
+    for number, line in enumerate(before, place - len(before) + 1):
+        fields = _fields([line], delimiter)
+        if width > 1 and len(fields) == width and all(field.strip() for field in fields):
+            raise UserError(
+                "D123",
+                f"{part.name}: line {place + 1} has the names of the columns, but line {number} before it has as many "
+                f"fields and may be a row; move the header to the top, or set data.csv.header: {place + 1} to leave "
+                "out what stands before it",
+            )
 
 
 def _fields(lines: list[str], delimiter: str) -> list[str]:
