@@ -374,6 +374,28 @@ class TestSplit:
         begun = [{row["history"][0][0] for row in rows} for rows in result.rows.values()]
         assert sum(map(len, begun)) == len(set.union(*begun)) == 12
 
+    def test_one_question_with_its_answer_behind_other_greetings_lies_in_one_part(self, tmp_path):
+        greetings = [("医生您好，我想咨询一下。", "您好，请讲。"), ("大夫在吗？在线等您的回复。", "在的，您请说。")]
+        records = [{"conversations": share(*hello, *topic(n))} for n in range(20) for hello in greetings]
+        result = Split(
+            tmp_path,
+            Cleaned(tmp_path, records, "--turns", "last", "--near-duplicate-threshold", "null").path["clean"],
+            8,
+            6,
+        )
+        parts = [{row["question"] for row in rows} for rows in result.rows.values()]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 20
+        known = check(
+            result.rows["test"], [*result.rows["pool"], result.rows["test"][0] | {"history": []}], Thresholds()
+        )
+        assert (known["equal_pairs"]["count"], known["passed"]) == (2, False)
+
+    def test_what_dialogues_repeat_is_no_boilerplate(self, tmp_path):
+        turns = [[topic(100 * n + place) for place in range(12)] for n in range(8)]
+        records = [{"conversations": share(*itertools.chain.from_iterable(each))} for each in turns]
+        result = Split(tmp_path, Cleaned(tmp_path, records).path["clean"], 12, 12)
+        assert result.report["boilerplate"] == []
+
     def test_a_leak_is_a_question_with_its_history(self):
         test = [{"id": "t", "question": FOLLOW_UP[0], "answer": "a", "history": [topic(1)]}]
         others = [{"id": "o", "question": FOLLOW_UP[0], "answer": "b", "history": [topic(2)]}]

@@ -528,6 +528,7 @@ def test_a_report_by_hand():
             },
         },
         "equal_answers": {"count": 1, "share": 0.333333},
+        "equal_pairs": {"count": 0, "share": 0.0},
         "passed": False,
     }
 

@@ -11,9 +11,10 @@ fingerprints.
 """
 
 import argparse
+import itertools
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import batched, ordered_map
 from medscale.data.departments import name_of
-from medscale.data.near.beginnings import beginnings
+from medscale.data.near.beginnings import STOCK, beginnings, pair_of
 from medscale.data.near.boilerplate import Boilerplate, boilerplate_of
 from medscale.data.near.components import Components, FamilySearch, Marks, marks, marks_of
 from medscale.data.near.leakage import crossing_pairs
@@ -111,10 +112,11 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
     names: dict[str, str] = {}
     context = [name for name in ("history", "dialogue") if name in metadata.schema.to_arrow_schema().names]
     first_of: dict[str, int] = {}
-    begun: list[str] = []
+    pairs: dict[bytes, list[int]] = defaultdict(list)
+    begun: list[tuple[int, str]] = []
 
     def questions() -> Iterator[list[str]]:
-        for batch in batches(args.clean, ["id", "question", "department", *context]):
+        for batch in batches(args.clean, ["id", "question", "department", *(["answer", *context] if context else [])]):
             start = len(rows.departments)
             rows.ranks[start : start + batch.num_rows] = row_ranks(batch["id"].to_pylist(), args.seed)
             for name in batch["department"].to_pylist():
@@ -123,16 +125,20 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
             found = batch["question"].to_pylist()
             if context:
                 histories, dialogues = (batch[name].to_pylist() for name in context)
+                for row, pair in enumerate(map(pair_of, found, batch["answer"].to_pylist()), start):
+                    if pair is not None and len(pairs[pair]) < STOCK:
+                        pairs[pair].append(row)
                 found = list(map(in_context, found, histories))
                 for row, (history, dialogue) in enumerate(zip(histories, dialogues, strict=True), start):
                     if dialogue is not None and first_of.setdefault(dialogue, row) != row:
                         rows.dialogues.append((first_of[dialogue], row))
                         continue  # what stood before is that of the rows before
-                    texts = beginnings(history)
-                    begun.extend(texts)
-                    rows.beginnings.extend([row] * len(texts))
+                    begun.extend((row, text) for text in beginnings(history))
             yield found
-        yield from batched(begun, BATCH)
+        often = Counter(text for _, text in begun)
+        joining = [(row, text) for row, text in begun if often[text] < STOCK]
+        rows.beginnings.extend(row for row, _ in joining)
+        yield from batched([text for _, text in joining], BATCH)
 
     def marks_of_rows() -> Iterator[Marks]:
         for texts, found in ordered_map(comparable_marks, questions(), max(1, args.threads)):
@@ -142,20 +148,30 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
     search = FamilySearch(args.similarity_threshold)
     for found in marks_of_rows():
         search.add(found)
-    count = len(rows.departments)  # behind them are beginnings
-    boilerplate = boilerplate_of(rows.questions[start : min(start + BATCH, count)] for start in range(0, count, BATCH))
+    boilerplate = boilerplate_of(first_questions(rows))
     if boilerplate:
         # The marks are those of the whole questions, since few corpora have any boilerplate: take them anew.
         search, rest = FamilySearch(args.similarity_threshold), TextStore(args.pool.parent)
-        for start in range(0, len(rows.questions), BATCH):
-            rest.extend(map(boilerplate.rest, rows.questions[start : start + BATCH]))
+        count, uncounted = len(rows.departments), Boilerplate(boilerplate.texts)
+        for left_out, first, end in ((boilerplate, 0, count), (uncounted, count, len(rows.questions))):
+            for start in range(first, end, BATCH):
+                rest.extend(map(left_out.rest, rows.questions[start : min(start + BATCH, end)]))
         for found in marks_of(rest):
             search.add(found)
         rows = replace(rows, questions=rest, boilerplate=boilerplate)
     families = search.families(rows.questions)
     families.join(rows.dialogues)
+    families.join(pair for twins in pairs.values() if len(twins) < STOCK for pair in itertools.pairwise(twins))
     families.join((row, len(rows.departments) + place) for place, row in enumerate(rows.beginnings))
     return rows, families
+
+
+def first_questions(rows: Rows) -> Iterator[list[str]]:
+    """Yield the questions without later turns, which repeat what was asked before them: that is no boilerplate."""
+    later = {row for _, row in rows.dialogues}
+    for start in range(0, len(rows.departments), BATCH):
+        batch = rows.questions[start : min(start + BATCH, len(rows.departments))]
+        yield [text for row, text in enumerate(batch, start) if row not in later]
 
 
 def labels_of(rows: Rows, families: Components) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 Two questions are near when their sets of character 3-grams are similar (Jaccard), or when nearly all longer n-grams of
 the test question stand in one training question, which finds a short question inside a long one. Of a dialogue, a
-question is compared together with those before it. Training questions
-pass through in batches, so that memory does not grow with their number.
+question is compared together with those before it; those that are the same alone, with their answers, are counted.
+Training questions pass through in batches, so that memory does not grow with their number.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medscale.data.near.beginnings import pair_of
 from medscale.data.near.boilerplate import Boilerplate
 from medscale.data.near.leak_search import Containment, MinHash, Similarity
 from medscale.data.near.pairs import PERMUTATIONS
@@ -75,10 +76,12 @@ def check(
     similar, contained = Nearest(len(test)), Nearest(len(test))
     found_by_minhash: set[int] = set()
     answers, learned = {row["answer"] for row in test}, set()
+    pairs, seen = [pair_of(row["question"], row["answer"]) for row in test], set()
     count = 0
     for rows in _batches(training):
         count += len(rows)
         learned.update(answers.intersection(row["answer"] for row in rows))
+        seen.update(pair_of(row["question"], row["answer"]) for row in rows if row["answer"] in answers)
         others = [rest(comparable(asked(row))) for row in rows]
         values, numbers = similarity.nearest(others)
         for test_number in np.flatnonzero(values > similar.values).tolist():
@@ -90,6 +93,7 @@ def check(
 
     near = _named(test, similar, thresholds.similarity, "similarity")
     inside = _named(test, contained, thresholds.containment, "containment")
+    known = sum(pair is not None and pair in seen for pair in pairs)  # by now stock phrases alone, see the split
     return {
         "schema_version": 1,
         "test_questions": len(test),
@@ -107,6 +111,7 @@ def check(
         },
         "nearest_similarity": _distribution(similar.values),
         "equal_answers": _share(sum(row["answer"] in learned for row in test), len(test)),
+        "equal_pairs": _share(known, len(test)),
         "passed": not near["count"] and not inside["count"] and not found_by_minhash,
     }
 
