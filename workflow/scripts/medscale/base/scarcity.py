@@ -1,5 +1,7 @@
 """Whether an error says that disk or memory did not suffice: every library has words of its own for it."""
 
+from __future__ import annotations  # envs/install.py is called by older Pythons too
+
 import errno
 import os
 import resource
@@ -64,7 +66,7 @@ def memory_advice(error: BaseException) -> str | None:
     if reason := no_memory(error):
         return (
             f"the main memory does not suffice ({reason}); {memory()}. End what else uses it, raise the limit of the "
-            "job, or lower what the stage works on, such as data.limit or training.max_length; then run the same "
+            "job, or lower what the stage works on, such as study.sizes or training.max_length; then run the same "
             "command again"
         )
     return None
