@@ -217,7 +217,11 @@ def main() -> None:
             example = next(defect for defect in found["defects"] if defect["problem"].startswith(problem))
             print(f"    {count} x seed {example['seed']}: {example['problem']}")
     if any(found["defects"] for found in result.values()):
-        raise UserError("some damaged files ended otherwise than in rows that add up or one clear message")
+        raise UserError(
+            "X107",
+            "some damaged files ended otherwise than in rows that add up or one clear message; see them "
+            "above, and repeat one with --seed",
+        )
 
 
 def parse_arguments() -> argparse.Namespace:

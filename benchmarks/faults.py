@@ -42,7 +42,9 @@ def main() -> None:
     args = parse_arguments()
     stages = args.stages.split(",")
     if unknown := set(stages) - set(STAGES):
-        raise UserError(f"--stages: {', '.join(sorted(unknown))} is none of {', '.join(STAGES)}")
+        raise UserError(
+            "X108", f"--stages: {', '.join(sorted(unknown))} is none of {', '.join(STAGES)}; name some of these"
+        )
     result: dict[str, Any] = {"schema_version": 1, **circumstances(PACKAGES), "which": args.which, "stages": {}}
     with tempfile.TemporaryDirectory(prefix="faults-", dir=args.folder) as parent:
         copy = new_study(Path(parent) / "repo")

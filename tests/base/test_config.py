@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import date
 
 import pytest
 import yaml
@@ -196,8 +197,9 @@ CODES = {
     "unknown key": "C101",
     "must be (a number|a whole number|a text|a list|a section|true or)": "C102",
     'must be one of ["a-z]*[,"]': "C103",
-    "must be (at (least|most) \\d|greater|less|a multiple)": "C104",
+    "must be (at (least|most) [\\d.]+$|greater|less|a multiple)": "C104",
     "must (not be empty|have at least)": "C105",
+    "must be at most 1 character long": "C108",
     "needs each of": "C106",
     "the same item twice": "C107",
     "must look like": "C108",
@@ -213,6 +215,7 @@ CODES = {
     "must be null, because a control": "C119",
     "no such method, size or run": "C120",
     "max_length: cannot differ": "C121",
+    "or that null": "C131",
 }
 
 
@@ -221,6 +224,40 @@ def test_a_mistake_has_the_code_of_its_kind(config, message):
     with pytest.raises(ConfigError) as caught:
         resolve(config)
     assert {caught.value.code} == {code for words, code in CODES.items() if re.search(words, message)}
+
+
+ENDLESS: dict = {}
+ENDLESS["model"] = ENDLESS
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "message"),
+    [
+        ([1], "C102", "the configuration is not usable: it must be sections (key: value), not [1]"),
+        ({"paths": {"results": date(2024, 1, 1)}}, "C127", "paths.results = 2024-01-01: YAML reads this as date; "),
+        ({"data": {"file": b"a"}}, "C127", "data.file = b'a': YAML reads this as bytes; "),
+        ({"study": {None: 1}}, "C127", "study: None cannot be a key; write it in quotes"),
+        (ENDLESS, "C128", "model: is nested too deeply, or holds itself "),
+        (
+            {"chat": {"system_prompt": "\ud83d"}},
+            "C129",
+            "chat.system_prompt = '\\ud83d': holds half of a surrogate pair",
+        ),
+        ({"paths": {"results": "a{b}"}}, "C130", 'paths.results = "a{b}": must have no braces '),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("C") else "",
+)
+def test_what_yaml_has_and_a_configuration_has_not_has_a_code(config, code, message):
+    with pytest.raises(ConfigError) as caught:
+        resolve(config)
+    assert caught.value.code == code
+    assert caught.value.text.removeprefix("the configuration is not usable:\n  - ").startswith(message)
+
+
+def test_of_several_such_values_each_line_has_its_code():
+    with pytest.raises(ConfigError) as caught:
+        resolve({"paths": {"results": date(2024, 1, 1)}, "chat": {"system_prompt": "\ud83d"}})
+    assert [line[-6:] for line in str(caught.value).split("\n  - ")[1:]] == ["[C127]", "[C129]"]
 
 
 @pytest.mark.parametrize(("config", "message"), MISTAKES, ids=[message for _, message in MISTAKES])

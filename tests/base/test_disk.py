@@ -223,7 +223,9 @@ def test_room_is_asked_for_where_the_folder_will_be(tmp_path, monkeypatch):
     monkeypatch.setattr(disk.shutil, "disk_usage", usage)
     require_space(tmp_path / "not" / "yet", 5 * 2**30, "it", "wait")
     assert asked == [tmp_path]
-    with pytest.raises(UserError, match=r"not/yet: it needs 6\.0 GiB and 5\.0 GiB are free there; .*, or wait$"):
+    with pytest.raises(
+        UserError, match=r"not/yet: it needs 6\.0 GiB and 5\.0 GiB are free there; .*, or wait \[F103\]$"
+    ):
         require_space(tmp_path / "not" / "yet", 6 * 2**30, "it", "wait")
     assert existing("relative/folder").is_dir()
 
@@ -266,7 +268,7 @@ def test_a_script_without_room_ends_with_a_message(name):
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ")
     assert said in done.stderr
-    assert "run the same command again" in done.stderr
+    assert done.stderr.endswith(f"run the same command again [{'B107' if name in ('disk', 'quota') else 'B108'}]\n")
 
 
 def test_a_defect_keeps_its_traceback():

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medscale.base import config
 from medscale.base.config import ConfigError, resolve
 from medscale.base.digest import with_imports
 from medscale.base.errors import UserError
@@ -89,14 +88,6 @@ def test_each_mistake_of_a_configuration_has_its_code_once():
     assert all(line.count("[C") == 1 for line in lines[1:])
     assert str(error) == f"{error.text} [{error.code}]"
     assert lines[-1].endswith(f"[{error.code}]")
-
-
-def test_a_mistake_that_has_no_code_yet_is_told_too(monkeypatch):
-    monkeypatch.setattr(config, "_contradictions", lambda _: iter(["a: one", config.Problem("C112", "b: two"), "c: 3"]))
-    with pytest.raises(ConfigError) as caught:
-        resolve({})
-    assert str(caught.value) == "the configuration is not usable:\n  - a: one\n  - b: two [C112]\n  - c: 3"
-    assert caught.value.code is None
 
 
 def test_the_set_up_ends_with_the_code_too():

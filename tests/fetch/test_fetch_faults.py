@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from fetch_runner import HUBS, MODEL, Runner
+from fetch_runner import HUBS, MODEL, Runner, safetensors
 from hub_server import FakeHub
 
 MIB = 2**20
-WEIGHTS = bytes(range(256)) * (12 * MIB // 256)
+WEIGHTS = safetensors(12 * MIB)
 FILES = MODEL | {"model.safetensors": WEIGHTS}
 PLACES = {
     ("huggingface", "listing"): "/api/models/org/net",

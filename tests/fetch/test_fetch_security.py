@@ -8,6 +8,8 @@ import pytest
 
 from fetch_runner import HUBS, MODEL, Runner
 from hub_server import FakeHub
+from medscale.base.errors import UserError
+from medscale.fetch.secrets import nothing_told
 from places import ROOT
 from proxy_server import FakeProxy
 
@@ -121,3 +123,13 @@ def test_a_wrong_endpoint_is_named_without_its_password(tmp_path, endpoint):
         resolve({"model": {"endpoint": endpoint}})
     assert "geheim" not in str(caught.value)
     assert "DDDD" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "code"), [(("F101", "hf_geheimAAAA1111 refused"), "F101"), (("hf_geheimAAAA1111",), None)]
+)
+def test_a_message_keeps_its_code_when_secrets_are_hidden_in_it(monkeypatch, told, code):
+    monkeypatch.setenv("HF_TOKEN", "hf_geheimAAAA1111")
+    with pytest.raises(UserError) as caught, nothing_told(None):
+        raise UserError(*told)
+    assert (caught.value.code, caught.value.text) == (code, told[-1].replace("hf_geheimAAAA1111", "***"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetch_runner import HUBS, MODEL, Runner
+from fetch_runner import HUBS, MODEL, Runner, safetensors
 from hub_server import FakeHub
 from medscale.base.errors import UserError
 from medscale.fetch.proxies import proxy_for, settle_proxies
@@ -17,7 +17,7 @@ NAMES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
 @pytest.fixture
 def hub():
     with FakeHub() as server:
-        server.add("models", "org/net", {**MODEL, "model.safetensors": b"weights" * 100})
+        server.add("models", "org/net", {**MODEL, "model.safetensors": safetensors()})
         yield server
 
 

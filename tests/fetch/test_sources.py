@@ -116,7 +116,7 @@ def test_the_copy_of_the_study_holds_no_path(source, model, tmp_path):
 
 
 def test_the_user_is_told_what_is_wrong_with_a_path(source, model, tmp_path):
-    with pytest.raises(UserError, match=r"model\.path: .*nowhere is not a folder"):
+    with pytest.raises(UserError, match=r"model\.path: .*nowhere is not a folder; name that of a model"):
         source(source="local", path=str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"data\.path: .*empty is a folder without files"):
@@ -425,13 +425,13 @@ def test_own_files_are_where_the_user_says(source, model, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("section", "path", "message"),
     [
-        ("model", None, "model.path is not set; with model.source: local it is the folder of the model"),
+        ("model", None, "model.path is not set; with model.source: local it is the folder of the model; name that"),
         (
             *("data", ""),
             "data.path is not set; with data.source: file it is the file of questions and answers, or a folder, "
             "a pattern such as data/**/*.csv, or a list of these",
         ),
-        ("model", "/nowhere/net", "model.path: /nowhere/net is not a folder"),
+        ("model", "/nowhere/net", "model.path: /nowhere/net is not a folder; name that of a model"),
         (
             *("data", "/nowhere/a.csv"),
             "data.path: /nowhere/a.csv is not there; name a file, a folder or a pattern such as data/**/*.csv",

@@ -360,7 +360,7 @@ def run(monkeypatch, tmp_path):
     args = SimpleNamespace(output_dir=str(tmp_path), fp16=False)
     state = SimpleNamespace(global_step=3, max_steps=10)
     control = SimpleNamespace(should_evaluate=False, should_save=False, should_log=False)
-    made = SimpleNamespace(clock=clock, supervisor=Supervisor(trainer, 2), args=args, state=state, control=control)
+    made = SimpleNamespace(clock=clock, supervisor=Supervisor(trainer, 2, 2), args=args, state=state, control=control)
     made.tell = lambda name, **more: getattr(made.supervisor, name)(args, state, control, **more)
     made.asked = lambda: (control.should_evaluate, control.should_save)
     made.started, made.accelerator, made.trainer = started, accelerator, trainer

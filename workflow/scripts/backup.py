@@ -25,13 +25,15 @@ def archive_of(path: str, results: str) -> Path:
     """Return the folder of the archive; `UserError` if none is named or if it lies in the results."""
     if not path:
         raise UserError(
-            "backup.path = null: name the folder of the backup, for example --config backup='{path: /mnt/b}'"
+            "B150", "backup.path = null: name the folder of the backup, for example --config backup='{path: /mnt/b}'"
         )
     archive = Path(path).expanduser()
     if archive.resolve().is_relative_to(Path(results).resolve()):
-        raise UserError(f"backup.path: {archive} lies in paths.results, whose files it is to hold; name another folder")
+        raise UserError(
+            "B150", f"backup.path: {archive} lies in paths.results, whose files it is to hold; name another folder"
+        )
     if archive.exists() and not archive.is_dir():
-        raise UserError(f"backup.path: {archive} is a file; name a folder")
+        raise UserError("B150", f"backup.path: {archive} is a file; name a folder")
     return archive
 
 

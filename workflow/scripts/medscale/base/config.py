@@ -28,13 +28,13 @@ class ConfigError(UserError):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with the configuration, and its code; None where it has none yet."""
+    """One thing that is wrong with the configuration, and its code."""
 
-    code: str | None
+    code: str
     text: str
 
     def __str__(self) -> str:
-        return self.text if self.code is None else f"{self.text} [{self.code}]"
+        return f"{self.text} [{self.code}]"
 
 
 def resolve(config: dict) -> dict:
@@ -59,41 +59,57 @@ def resolve(config: dict) -> dict:
         resolved["paths"] = {key: _expanded(path) for key, path in resolved["paths"].items()}
         problems = list(_contradictions(resolved))
     if problems:
-        *others, last = (
-            Problem._make((None, each)) if isinstance(each, str) else each for each in dict.fromkeys(problems)
-        )
-        lines = [*map(str, others), last.text]
-        raise ConfigError(last.code, "\n  - ".join(["the configuration is not usable:", *lines]))
+        raise _refusal(problems)
     return resolved
+
+
+def _refusal(problems: list[Problem]) -> ConfigError:
+    """Return the error that has a line for each problem, with its code; that of the last is the error's own."""
+    *others, last = dict.fromkeys(problems)
+    lines = [*map(str, others), last.text]
+    return ConfigError(last.code, "\n  - ".join(["the configuration is not usable:", *lines]))
 
 
 def _plain(config: Any) -> dict:
     """Return a copy of what YAML may hold, or say what in it is nothing that a key of ours can be."""
     if not isinstance(config, dict):
-        raise ConfigError(f"the configuration is not usable: it must be sections (key: value), not {config!r:.100}")
+        raise ConfigError(
+            "C102", f"the configuration is not usable: it must be sections (key: value), not {config!r:.100}"
+        )
     problems = list(_strange(config))
     if problems:
-        told = "\n".join(f"  - {problem}" for problem in problems)
-        raise ConfigError(f"the configuration is not usable:\n{told}")
+        raise _refusal(problems)
     return json.loads(json.dumps(config))
 
 
-def _strange(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterator[str]:
+def _strange(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterator[Problem]:
     """Yield what YAML has and a configuration has not: dates, bytes, sets, keys that are no text, endless nesting."""
     if isinstance(value, dict | list):
         if id(value) in inside or len(inside) > _DEEPEST:
-            yield f"{key}: is nested too deeply, or holds itself (an alias such as *name inside its own anchor &name)"
+            yield Problem(
+                "C128",
+                f"{key}: is nested too deeply, or holds itself (an alias such as *name inside its own anchor &name); "
+                "write it out",
+            )
             return
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
             # A size is written 100 as well as 100k: numbers may stand for names, as they do in JSON.
             if not isinstance(name, str | int | float):
-                yield f"{key or 'the configuration'}: {name!r:.100} cannot be a key; write it in quotes"
+                yield Problem(
+                    "C127", f"{key or 'the configuration'}: {name!r:.100} cannot be a key; write it in quotes"
+                )
                 continue
             yield from _strange(item, f"{key}.{name}" if key else str(name), (*inside, id(value)))
     elif not isinstance(value, str | int | float | None):
-        yield f"{key} = {value}: YAML reads this as {type(value).__name__}; write it in quotes if it is a text"
+        yield Problem(
+            "C127", f"{key} = {value}: YAML reads this as {type(value).__name__}; write it in quotes if it is a text"
+        )
     elif isinstance(value, str) and _SURROGATE.search(value):
-        yield f"{key} = {value!r:.100}: holds half of a surrogate pair, which no file can hold"
+        yield Problem(
+            "C129",
+            f"{key} = {value!r:.100}: holds half of a surrogate pair, which no file can hold; write the character "
+            "itself",
+        )
 
 
 @cache
@@ -188,7 +204,7 @@ def _explain(error: ValidationError) -> Problem:
         "multipleOf": lambda: Problem("C104", f"must be a multiple of {limit}"),
         "minItems": lambda: Problem("C105", f"must have at least {limit} item(s)"),
         "minLength": lambda: Problem("C105", "must not be empty"),
-        "maxLength": lambda: Problem("C105", f"must be at most {limit} character{'s' * (limit > 1)} long"),
+        "maxLength": lambda: Problem("C108", f"must be at most {limit} character{'s' * (limit > 1)} long"),
         "minProperties": lambda: Problem("C105", "must not be empty"),
         "required": lambda: Problem("C106", "needs each of " + ", ".join(limit)),
         "uniqueItems": lambda: Problem("C107", "has the same item twice; each may stand once"),
@@ -224,15 +240,20 @@ def _contradictions(config: dict) -> Iterator[Problem]:
                 f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: there is no such user; write the folder out",
             )
         if re.search(r"[{}\x00-\x1f\x7f]", path):
-            yield f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: must have no braces and no control characters"
+            yield Problem(
+                "C130",
+                f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: must have no braces and no control characters; "
+                "name another folder",
+            )
     if model["source"] == "local" and not model["path"]:
         yield Problem("C113", "model.path = null: must name a model directory, because model.source is local")
     if data["source"] == "file" and not data["path"]:
         yield Problem("C113", "data.path = null: must name a corpus file, because data.source is file")
     if data["department_folder"] and data["columns"]["department"]:
-        yield (
+        yield Problem(
+            "C131",
             f"data.department_folder = {data['department_folder']}: must be null where data.columns.department names a "
-            "column, or that null"
+            "column, or that null",
         )
     needed = max(study["sizes"]) + study["test_size"] + study["validation_size"]
     if data["source"] == "demo" and needed > data["rows"]:

@@ -87,8 +87,9 @@ def require_space(folder: str | os.PathLike, needed: int, what: str, remedy: str
     free = shutil.disk_usage(existing(folder)).free
     if needed > free:
         raise UserError(
+            "F103",
             f"{folder}: {what} needs {in_words(needed)} and {in_words(free)} are free there; free some space, or "
-            f"{remedy}"
+            f"{remedy}",
         )
 
 
@@ -112,8 +113,9 @@ def full_disk_named(folder: str | os.PathLike, what: str, needed: int | None = N
         free = shutil.disk_usage(existing(folder)).free
         takes = f" takes {in_words(needed)} and" if needed else ""
         raise UserError(
+            "B107",
             f"{folder}: {what}{takes} could not be written: {reason}, {in_words(free)} are free there; free some space "
-            "and run the same command again, which goes on from what is finished"
+            "and run the same command again, which goes on from what is finished",
         ) from error
 
 

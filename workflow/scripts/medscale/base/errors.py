@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from medscale.base.imports import UNUSED, leave_out
 from medscale.base.orphans import end_with_successor
-from medscale.base.scarcity import advice
+from medscale.base.scarcity import disk_advice, memory_advice
 
 
 class UserError(Exception):
@@ -52,8 +52,17 @@ def run_script(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:  # of any kind: libraries have errors of their own for both
-        told = advice(error)
+        told = scarcity(error)
         if told is None:
             raise
         print(f"error: {told}", file=sys.stderr)
         sys.exit(1)
+
+
+def scarcity(error: Exception) -> UserError | None:
+    """Return what to tell where an error says that disk or memory did not suffice, else None."""
+    if told := disk_advice(error):
+        return UserError("B107", told)
+    if told := memory_advice(error):
+        return UserError("B108", told)
+    return None

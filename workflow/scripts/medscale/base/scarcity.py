@@ -1,5 +1,7 @@
 """Whether an error says that disk or memory did not suffice: every library has words of its own for it."""
 
+from __future__ import annotations  # envs/install.py is called by older Pythons too
+
 import errno
 import os
 import resource
@@ -49,17 +51,22 @@ def no_memory(error: BaseException) -> str | None:
     return None
 
 
-def advice(error: BaseException) -> str | None:
-    """Return what to tell a user of an error that says that disk or memory did not suffice, else None."""
+def disk_advice(error: BaseException) -> str | None:
+    """Return what to tell a user of an error that says that the disk did not suffice, else None."""
     if reason := full_disk(error):
         named = next((part.filename for part in chain(error) if getattr(part, "filename", None)), None)
         folders = [Path(os.fsdecode(named)).absolute().parent] if named else [Path.cwd(), Path(tempfile.gettempdir())]
         free = ", ".join(f"{shutil.disk_usage(folder).free / GIB:.2f} GiB free in {folder}" for folder in folders)
         return f"{reason} on a disk ({free}); free some space and run the same command again"
+    return None
+
+
+def memory_advice(error: BaseException) -> str | None:
+    """Return what to tell a user of an error that says that the main memory did not suffice, else None."""
     if reason := no_memory(error):
         return (
             f"the main memory does not suffice ({reason}); {memory()}. End what else uses it, raise the limit of the "
-            "job, or lower what the stage works on, such as data.limit or training.max_length; then run the same "
+            "job, or lower what the stage works on, such as study.sizes or training.max_length; then run the same "
             "command again"
         )
     return None

@@ -171,7 +171,8 @@ def _likelihood(sample: Sample, output: Any) -> Likelihood:
     total = sum(output.prompt_logprobs[place][sample.input_ids[place]].logprob for place in places)
     if not math.isfinite(total):
         raise UserError(
+            "E103",
             f"evaluation.engine = vllm: the likelihood of an answer is {-total}: values of this model are larger than "
-            "the format allows; set training.precision to bf16 or fp32"
+            "the format allows; set training.precision to bf16 or fp32",
         )
     return Likelihood(-total, len(places))

@@ -125,12 +125,13 @@ def _refuse_names(hub: Hub, wanted: set[str]) -> None:
         reason = "such a file can hold code" if name.lower().endswith(CODE) else unsafe(name)
         if reason:
             raise UserError(
-                f"{where}: offers a file {name!r}, and {reason}; nothing was fetched. Choose another source"
+                "F115", f"{where}: offers a file {name!r}, and {reason}; nothing was fetched. Choose another source"
             )
     if twins := colliding(wanted):
         raise UserError(
+            "F115",
             f"{where}: offers {twins[0]!r} and {twins[1]!r}, which are one file on some systems; nothing was fetched. "
-            "Choose another source"
+            "Choose another source",
         )
 
 

@@ -23,8 +23,9 @@ def require_whole(root: Path, where: str) -> None:
     """
     if (root / ADAPTER).is_file():
         raise UserError(
+            "M110",
             f"{where}: holds an adapter beside the model ({ADAPTER}), which transformers would put on the model by "
-            f"itself; move {ADAPTER} and adapter_model.* out of the folder, or merge the adapter into the model first"
+            f"itself; move {ADAPTER} and adapter_model.* out of the folder, or merge the adapter into the model first",
         )
     config = read_object(root / "config.json", where)
     for part in (config, config.get("text_config")):
@@ -32,9 +33,10 @@ def require_whole(root: Path, where: str) -> None:
         if said:
             method = said.get("quant_method", "of some kind") if isinstance(said, dict) else said
             raise UserError(
+                "M111",
                 f"{where}: is quantised already (quantization_config in config.json: {method}), and adapters are "
                 "trained on whole weights; take the model that it was made from, in bf16, fp16 or fp32. QLoRA "
-                "quantises it by itself"
+                "quantises it by itself",
             )
 
 
@@ -68,8 +70,9 @@ def known_tokens(root: Path, where: str) -> dict[str, int]:
         found |= {entry["content"]: int(number) for number, entry in added.items()}
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UserError(
+            "M101",
             f"{where}: tokenizer.json or tokenizer_config.json is not as a tokenizer writes it "
-            f"({type(error).__name__}: {error}); get the model's own tokenizer files again"
+            f"({type(error).__name__}: {error}); get the model's own tokenizer files again",
         ) from error
     return found
 
@@ -80,9 +83,10 @@ def require_rows(tokens: dict[str, int], rows: int | None, where: str) -> None:
     if rows is not None and count > rows:
         beyond = sorted(token for token, number in tokens.items() if number >= rows)
         raise UserError(
+            "M113",
             f"{where}: its tokenizer has {count} tokens and its embedding {rows} rows, so that "
             f"{', '.join(beyond[:3])} and the like cannot be looked up; take the tokenizer files that belong to these "
-            "weights, or a model whose embedding was enlarged with its tokenizer"
+            "weights, or a model whose embedding was enlarged with its tokenizer",
         )
 
 
@@ -93,7 +97,9 @@ def read_object(path: Path, where: str) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError(f"it holds {type(found).__name__}, not an object")
     except ValueError as error:
-        raise UserError(f"{where}: {path.name} is no JSON ({error}); get the model's own {path.name} again") from error
+        raise UserError(
+            "M112", f"{where}: {path.name} is no JSON ({error}); get the model's own {path.name} again"
+        ) from error
     return found
 
 
@@ -101,15 +107,16 @@ def require_known(config: dict[str, Any], where: str) -> None:
     """Raise `UserError` if the installed transformers has no causal language model of this kind of its own."""
     kind = config.get("model_type")
     if not isinstance(kind, str) or not kind:
-        raise UserError(f"{where}: config.json does not say model_type; get the model's own config.json again")
+        raise UserError("M112", f"{where}: config.json does not say model_type; get the model's own config.json again")
     if is_known(kind):
         return
     own_code = (
         "; the code that came with the model (auto_map in config.json) is never run" if config.get("auto_map") else ""
     )
     raise UserError(
+        "M106",
         f"{where}: model_type {kind} in config.json is none that the installed transformers can load as a causal "
-        f"language model{own_code}; take another model, or a newer transformers"
+        f"language model{own_code}; take another model, or a newer transformers",
     )
 
 

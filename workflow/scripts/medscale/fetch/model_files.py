@@ -28,7 +28,7 @@ def model_files(paths: list[str], where: str) -> list[str]:
     missing = []
     if "config.json" not in allowed:
         if "adapter_config.json" in top:
-            raise UserError(f"{where}: is an adapter and not a model; name the model that it was trained on")
+            raise UserError("M109", f"{where}: is an adapter and not a model; name the model that it was trained on")
         missing.append("config.json")
     if not weights:
         missing.append(_other_weights(top))
@@ -75,8 +75,9 @@ def require_shards(root: Path, where: str) -> None:
         absent = sorted(name for name in shards if not (root / name).is_file())
         if absent:
             raise UserError(
+                "F106",
                 f"{where}: {index.name} names weights that are not there: {', '.join(absent)}; get all of the model's "
-                "files"
+                "files",
             )
 
 

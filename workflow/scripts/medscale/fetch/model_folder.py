@@ -27,14 +27,15 @@ def model_folder(found: Path) -> Path:
             return there[0]
         names = ", ".join(f"snapshots/{path.name}" for path in there) or "none"
         raise UserError(
+            "F116",
             f"model.path: {found} is a hub's cache of one model and has several snapshots, or none ({names}); name the "
-            "folder of one of them"
+            "folder of one of them",
         )
     below = models_below(found)
     if below:
         names = ", ".join(below[:NAMED]) + (f" and {len(below) - NAMED} more" if len(below) > NAMED else "")
         raise UserError(
-            f"model.path: {found} holds no model itself, but folders below it do: {names}; name one of them"
+            "F116", f"model.path: {found} holds no model itself, but folders below it do: {names}; name one of them"
         )
     return found
 

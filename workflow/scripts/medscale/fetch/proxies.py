@@ -55,7 +55,9 @@ def settle_proxies(source: str, endpoint: str | None) -> None:
     module, package = SOCKS[source]
     for scheme, proxy in proxies.items():
         if proxy.url.startswith("socks") and find_spec(module) is None:
-            raise UserError(f"{proxy.variable} = {proxy.shown}: a SOCKS proxy needs {package}; pip install {package}")
+            raise UserError(
+                "F117", f"{proxy.variable} = {proxy.shown}: a SOCKS proxy needs {package}; pip install {package}"
+            )
         _write(f"{scheme}_proxy", proxy.url)
     entries = _entries()
     plain = [_plain(entry) for entry in entries]
@@ -108,7 +110,7 @@ def _read(variable: str, value: str) -> Proxy:
     shown = f"{kind}://{'***@' if at else ''}{place}"
 
     def wrong(why: str) -> UserError:
-        return UserError(f"{variable} = {shown}: {why}; write it as {PATTERN}, or unset it")
+        return UserError("F118", f"{variable} = {shown}: {why}; write it as {PATTERN}, or unset it")
 
     if kind not in KINDS:
         raise wrong(f"{kind} is no kind of proxy that is known here")

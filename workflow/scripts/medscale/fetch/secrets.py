@@ -65,7 +65,7 @@ def nothing_told(endpoint: str | None) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(hide(str(error), words)) from None
+        raise UserError(error.code, hide(error.text, words)) from None
     except Exception:
         sys.excepthook(*sys.exc_info())
         sys.exit(1)

@@ -176,10 +176,12 @@ def own_path(section: str, path: str | list[str] | None) -> Path | OwnFiles:
     if section == "data":
         return own_corpus(path)
     if not path:
-        raise UserError("model.path is not set; with model.source: local it is the folder of the model")
+        raise UserError(
+            "C113", "model.path is not set; with model.source: local it is the folder of the model; name that"
+        )
     found = Path(path).expanduser().absolute()
     if not found.is_dir():
-        raise UserError(f"model.path: {found} is not a folder")
+        raise UserError("F107", f"model.path: {found} is not a folder; name that of a model")
     return model_folder(found)
 
 

@@ -46,7 +46,7 @@ def header(path: Path) -> dict[str, Any]:
             with open(path, "rb") as again:
                 if again.read(8) == start:
                     remedy = "it is a pointer of Git LFS; run `git lfs pull` in the model's folder"
-            raise UserError(f"{path}: has no safetensors header; {remedy}")
+            raise UserError("M114", f"{path}: has no safetensors header; {remedy}")
         try:
             found = json.loads(handle.read(length))
             found.pop("__metadata__", None)
@@ -54,10 +54,10 @@ def header(path: Path) -> dict[str, Any]:
             for entry in found.values():
                 Tensor(str(entry["dtype"]), tuple(entry["shape"]), path.name)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise UserError(f"{path}: its safetensors header cannot be read ({error}); {remedy}") from error
+            raise UserError("M114", f"{path}: its safetensors header cannot be read ({error}); {remedy}") from error
     whole = 8 + length + max(ends, default=0)
     if size != whole:
-        raise UserError(f"{path}: has {size} bytes, and its header tells of {whole}; {remedy}")
+        raise UserError("M114", f"{path}: has {size} bytes, and its header tells of {whole}; {remedy}")
     return found
 
 
@@ -80,8 +80,9 @@ def tensors(root: Path, where: str) -> dict[str, Tensor]:
     absent = sorted(name for name, file in expected.items() if name not in found or found[name].file != file)
     if absent:
         raise UserError(
+            "M115",
             f"{where}: {INDEX} names {len(absent)} weights that its files do not hold, such as {absent[0]} in "
-            f"{expected[absent[0]]}; get index and weights again from one place"
+            f"{expected[absent[0]]}; get index and weights again from one place",
         )
     return found
 
@@ -95,7 +96,7 @@ def weight_map(index: Path, where: str) -> dict[str, str]:
             raise ValueError("its weight_map does not say which file beside it holds which weight")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{where}: {index.name} is no index of weights ({error}); get the model's files again"
+            "M112", f"{where}: {index.name} is no index of weights ({error}); get the model's files again"
         ) from error
     return found
 
@@ -105,22 +106,25 @@ def require_complete(found: dict[str, Tensor], config: dict[str, Any], where: st
     for name, tensor in found.items():
         if (name.endswith("weight") and WHOLE_NUMBERS.match(tensor.dtype)) or name.endswith((".qweight", ".absmax")):
             raise UserError(
+                "M111",
                 f"{where}: {tensor.file} holds {name} as {tensor.dtype}: these weights are quantised already, and "
-                "adapters are trained on whole ones; take the model that they were made from, in bf16, fp16 or fp32"
+                "adapters are trained on whole ones; take the model that they were made from, in bf16, fp16 or fp32",
             )
     text = text_config(config)
     _require_layers(found, text, where)
     rows, vocabulary = _embedding(found), text.get("vocab_size")
     if rows and isinstance(vocabulary, int) and rows != vocabulary:
         raise UserError(
+            "M115",
             f"{where}: its embedding has {rows} rows, and vocab_size in config.json is {vocabulary}; take config.json "
-            "and weights from one place"
+            "and weights from one place",
         )
     tied = config.get("tie_word_embeddings", text.get("tie_word_embeddings"))
     if tied is False and "model.embed_tokens.weight" in found and "lm_head.weight" not in found:
         raise UserError(
+            "M115",
             f"{where}: has no lm_head.weight, and tie_word_embeddings in config.json is false, so that its head would "
-            "be random; get all of the weights, or the config.json that belongs to them"
+            "be random; get all of the weights, or the config.json that belongs to them",
         )
 
 
@@ -137,8 +141,9 @@ def _require_layers(found: dict[str, Tensor], text: dict[str, Any], where: str) 
     if absent or (beyond and not any(map(BEYOND.search, text))):
         said = f"has no weights of the layers {absent}" if absent else f"has weights of the layers {beyond} too"
         raise UserError(
+            "M115",
             f"{where}: {said}, and config.json tells of {count} layers (0 to {count - 1}); take config.json and all "
-            "weights from one place"
+            "weights from one place",
         )
     kinds = set(text.get("layer_types") or ())
     if kinds - {"full_attention", "sliding_attention", "chunked_attention"} or any(map(UNEVEN.search, text)):
@@ -147,8 +152,9 @@ def _require_layers(found: dict[str, Tensor], text: dict[str, Any], where: str) 
     for layer, names in sorted(layers.items()):
         if lacking := sorted(every - names):
             raise UserError(
+                "M115",
                 f"{where}: layer {layer} has no {', no '.join(lacking[:3])}, which other layers have, and would be "
-                "given random weights; get all weights again from one place"
+                "given random weights; get all weights again from one place",
             )
 
 
@@ -175,13 +181,15 @@ def require_targets(found: dict[str, Tensor], config: dict[str, Any], targets: s
         if not reached:
             names = sorted({name.rsplit(".", 1)[-1] for name in modules - embedding if LAYER.match(name + ".weight")})
             raise UserError(
-                f"lora.target_modules: {where} has no linear layer called {target}; its layers have {', '.join(names)}"
+                "M107",
+                f"lora.target_modules: {where} has no linear layer called {target}; its layers have {', '.join(names)}",
             )
         if tied and reached & (embedding | {"lm_head"}):
             raise UserError(
+                "M116",
                 f"lora.target_modules: {target} is of {where} the embedding and the head at once "
                 "(tie_word_embeddings in config.json): an adapter on one would change both when it is merged; leave "
-                f"{target} out, all-linear does too"
+                f"{target} out, all-linear does too",
             )
 
 

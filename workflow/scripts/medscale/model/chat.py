@@ -179,15 +179,16 @@ class Chat:
         if asked < 0 or prompt.find(system) < 0:
             part = "question" if asked < 0 else "system message"
             remedy = "chat.template: plain" if asked < 0 else "chat.system_prompt: null, or chat.template: plain"
-            raise UserError(f"the model's chat template leaves the {part} out of the prompt; set {remedy}")
+            raise UserError("M117", f"the model's chat template leaves the {part} out of the prompt; set {remedy}")
         if prompt.find(system) > asked:
             raise UserError(
+                "M117",
                 "the model's chat template puts the system message behind the question; set chat.system_prompt: null, "
-                "or chat.template: plain"
+                "or chat.template: plain",
             )
         full = self._render([question, said], add_generation_prompt=False)
         if ANSWER not in full:
-            raise UserError("the model's chat template leaves the answer out; set chat.template: plain")
+            raise UserError("M117", "the model's chat template leaves the answer out; set chat.template: plain")
         between = full[len(prompt) : full.rindex(ANSWER)] if full.startswith(prompt) else ""
         return between if between.strip() else closing(prompt)
 

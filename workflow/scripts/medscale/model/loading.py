@@ -61,7 +61,7 @@ def load_base(folder: Path, method: str, quantization: dict[str, Any], precision
     except torch.OutOfMemoryError:
         raise
     except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: cannot be loaded as a causal language model: {error}") from error
+        raise UserError("M106", f"{folder}: cannot be loaded as a causal language model: {error}") from error
     _require_every_weight(told, folder)
     if four_bit:
         _keep_four_bit_layers_differentiable(model)
@@ -78,8 +78,9 @@ def _require_every_weight(told: dict[str, Any], folder: Path) -> None:
     if made_up:
         names = ", ".join(made_up[:3]) + (" and others" if len(made_up) > 3 else "")
         raise UserError(
+            "M115",
             f"{folder}: its safetensors hold no weights of the right shape for {names}, which would be random; get "
-            "config.json and all weights again from one place"
+            "config.json and all weights again from one place",
         )
 
 

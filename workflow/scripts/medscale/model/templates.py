@@ -37,13 +37,16 @@ def template_of(tokenizer: Any, kind: str) -> str:
     if isinstance(own, dict) and own:
         if "default" not in own:
             raise UserError(
+                "M118",
                 f"chat.template = model: this model has several chat templates and none is called default: "
                 f"{', '.join(sorted(own))}; keep the one you mean as chat_template.jinja in a copy of the model's "
-                "folder and name that as model.path (model.source: local), or set chat.template: plain"
+                "folder and name that as model.path (model.source: local), or set chat.template: plain",
             )
         own = own["default"]
     if not own:
-        raise UserError("chat.template = model: this model's tokenizer has no chat template; set chat.template: plain")
+        raise UserError(
+            "M103", "chat.template = model: this model's tokenizer has no chat template; set chat.template: plain"
+        )
     return own
 
 
@@ -56,8 +59,9 @@ def dated(template: str) -> str:
     fixed = DATE.sub(lambda call: repr(TODAY.strftime(call[2])), template)
     if re.search(r"\bstrftime_now\s*\(", fixed):
         raise UserError(
+            "M119",
             "chat.template = model: this model's chat template writes today's date in a form that cannot be told "
-            "beforehand, so each day would have prompts of its own; set chat.template: plain"
+            "beforehand, so each day would have prompts of its own; set chat.template: plain",
         )
     return fixed
 

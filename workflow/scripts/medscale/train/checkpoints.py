@@ -111,8 +111,9 @@ def foreign_pickles_refused(checkpoint: str | None) -> Iterator[None]:
         yield
     except UnpicklingError as error:
         raise UserError(
+            "T106",
             f"{checkpoint}: holds a pickle that no training wrote, and it was not run ({str(error).splitlines()[0]}); "
-            "find out who can write there, and delete the folder"
+            "find out who can write there, and delete the folder",
         ) from error
 
 

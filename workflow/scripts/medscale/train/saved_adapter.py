@@ -31,8 +31,9 @@ def require_trained(model: torch.nn.Module, state: TrainerState, checkpoints: Pa
     chosen = {name: weight for name, weight in model.named_parameters() if "lora_" in name}
     if not all(bool(weight.isfinite().all()) for weight in chosen.values()):
         raise UserError(
+            "T101",
             f"the adapter holds values that are no numbers after step {state.global_step}: the run has diverged. Lower "
-            "training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
+            "training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16",
         )
     if _grown(chosen):
         return None
@@ -43,9 +44,10 @@ def require_trained(model: torch.nn.Module, state: TrainerState, checkpoints: Pa
             "nothing yet: training only made the model worse. Lower training.learning_rate"
         )
     raise UserError(
+        "T107",
         f"the adapter is after {state.global_step} steps what it was before, and changes no answer: no step had a "
         "learning rate above 0, or every one was skipped. Raise training.max_steps or training.epochs, lower "
-        "training.warmup_ratio, or set training.precision to bf16 or fp32 if it is fp16"
+        "training.warmup_ratio, or set training.precision to bf16 or fp32 if it is fp16",
     )
 
 

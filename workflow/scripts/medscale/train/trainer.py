@@ -289,8 +289,9 @@ class Supervisor(TrainerCallback):
     def diverged(problems: str, step: int) -> UserError:
         """Return what ends a run whose numbers are none any more."""
         return UserError(
+            "T101",
             f"{problems} at step {step}: the run has diverged. Its last checkpoint is kept. Lower "
-            "training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16"
+            "training.learning_rate, or set training.precision to bf16 or fp32 if it is fp16",
         )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

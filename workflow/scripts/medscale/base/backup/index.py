@@ -18,6 +18,7 @@ EARLIER = "earlier"
 STAMP = ".snakemake_timestamp"
 """The hidden file in a folder that is an output: its time counts as that of the folder."""
 ROOTS = ("results", "logs")
+STRANGE = "No MedScale writes that: take a backup that one has made"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def read_index(archive: Path) -> Index:
     """Read the index of an archive; one that is missing, damaged or names files that may not be is a `UserError`."""
     path = archive / NAME
     if not path.is_file():
-        raise UserError(f"backup.path: {archive} holds no backup, because it has no {NAME}; name the folder of one")
+        raise UserError(
+            "B151", f"backup.path: {archive} holds no backup, because it has no {NAME}; name the folder of one"
+        )
     try:
         value = read_json(path)
     except UserError as error:
@@ -73,7 +76,11 @@ def read_index(archive: Path) -> Index:
     if not isinstance(value, dict) or value.pop("sha256", None) != sha256_json(value):
         raise _damaged(path, "its digest is not its own")
     if value["schema_version"] != SCHEMA_VERSION:
-        raise UserError(f"{path}: is of version {value['schema_version']}, and this MedScale reads {SCHEMA_VERSION}")
+        raise UserError(
+            "B154",
+            f"{path}: is of version {value['schema_version']}, and this MedScale reads {SCHEMA_VERSION}; restore "
+            "it with the MedScale that made it",
+        )
     index = Index(
         value["study"],
         {name: File(**file) for name, file in value["files"].items()},
@@ -101,8 +108,9 @@ def what_is_wrong(archive: Path, file: File) -> str | None:
 
 def _damaged(path: Path, why: str) -> UserError:
     return UserError(
+        "B152",
         f"{path}: is damaged ({why}), so nothing was done. Take another copy of the folder, or put an index of "
-        f"{EARLIER}/ in its place"
+        f"{EARLIER}/ in its place",
     )
 
 
@@ -112,10 +120,12 @@ def _refuse_names(path: Path, index: Index) -> None:
         root, _, rest = name.partition("/")
         reason = unsafe(rest.removesuffix(f"/{STAMP}")) if root in ROOTS else "it is neither of results nor of logs"
         if reason:
-            raise UserError(f"{path}: names the file {name!r}, and {reason}; nothing was done")
+            raise UserError("B153", f"{path}: names the file {name!r}, and {reason}; nothing was done. {STRANGE}")
     for name, file in index.files.items():
         if len(file.sha256) != 64 or not set(file.sha256) <= set("0123456789abcdef"):
-            raise UserError(f"{path}: what it says of {name} is no sha256; nothing was done")
+            raise UserError("B153", f"{path}: what it says of {name} is no sha256; nothing was done. {STRANGE}")
     twins = colliding(index.files)
     if twins:
-        raise UserError(f"{path}: {twins[0]} and {twins[1]} are one file on some systems; nothing was done")
+        raise UserError(
+            "B153", f"{path}: {twins[0]} and {twins[1]} are one file on some systems; nothing was done. {STRANGE}"
+        )

@@ -45,13 +45,15 @@ def pack(
     names = study.files(rows, checkpoints)
     if not any(name.startswith("results/") for name in names):
         raise UserError(
-            f"{study.results}: nothing is finished yet, so there is nothing to back up; run the study first"
+            "B156", f"{study.results}: nothing is finished yet, so there is nothing to back up; run the study first"
         )
     found = {name: _file(study.path(name)) for name in names}
     made_with = _made_with(study)
     if before.study and before.study != made_with:
         other = " and ".join(key for key in SOURCES if before.study.get(key) != made_with.get(key))
-        raise UserError(f"backup.path: {archive} is the backup of a study with another {other}; name another folder")
+        raise UserError(
+            "B157", f"backup.path: {archive} is the backup of a study with another {other}; name another folder"
+        )
     records = {name: record for name in _outputs(found) if (record := study.record(name)) is not None}
     index = Index(made_with, before.files | found, before.records | records, configuration)
     finished = sum(f"results/{row}/eval.json" in found for row in rows)
@@ -86,7 +88,7 @@ def _file(path: Path) -> File:
 
 
 def _changed(path: Path) -> UserError:
-    return UserError(f"{path}: was changed while it was packed; run again when no job writes there")
+    return UserError("B155", f"{path}: was changed while it was packed; run again when no job writes there")
 
 
 def _made_with(study: StudyFolder) -> dict[str, str]:
@@ -134,8 +136,9 @@ def check_space(folder: Path, needed: int, key: str, what: str) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise UserError(
+            "F103",
             f"{key}: {what} needs {needed / GIB:.3f} GiB at {folder}, and {free / GIB:.3f} GiB are free there; "
-            "free some space, or name another folder"
+            "free some space, or name another folder",
         )
 
 
@@ -148,6 +151,7 @@ def _understandable(archive: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise
         raise UserError(
+            "B158",
             f"backup.path: {archive} could not be written ({os.strerror(error.errno)}); what has arrived is kept: "
-            "mend that, or name another folder, and run again"
+            "mend that, or name another folder, and run again",
         ) from error

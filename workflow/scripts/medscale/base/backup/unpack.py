@@ -32,7 +32,9 @@ def unpack(study: StudyFolder, archive: Path, configuration: dict[str, Any]) -> 
         if (what := what_is_wrong(archive, file))
     ]
     if wrong:
-        raise UserError(f"the backup is not whole, so nothing was restored: {_listed(wrong)}. Take another copy of it")
+        raise UserError(
+            "B152", f"the backup is not whole, so nothing was restored: {_listed(wrong)}. Take another copy of it"
+        )
     missing = _missing(study, index)
     needed = sum(file.size for file in missing.values())
     check_space(Path(study.results), needed, "paths.results", "what is restored")
@@ -45,7 +47,9 @@ def unpack(study: StudyFolder, archive: Path, configuration: dict[str, Any]) -> 
         if name in missing:
             with atomic_path(study.path(name)) as temporary:
                 if copy(object_path(archive, file.sha256), temporary) != file.sha256:
-                    raise UserError(f"{object_path(archive, file.sha256)}: changed meanwhile; run the same again")
+                    raise UserError(
+                        "B155", f"{object_path(archive, file.sha256)}: changed meanwhile; run the same again"
+                    )
                 os.utime(temporary, ns=(file.mtime_ns, file.mtime_ns))
     print(f"{archive}: restored; {len(index.files) - len(missing)} files were there already")
     _compare(archive, index.configuration, configuration)
@@ -58,7 +62,9 @@ def _missing(study: StudyFolder, index: Index) -> dict[str, File]:
         path = study.path(name)
         root = Path(study.key(name.partition("/")[0] + "/")).resolve()
         if not path.parent.resolve().is_relative_to(root):
-            raise UserError(f"{path}: a link on the way leads out of {root}; nothing was restored. Remove the link")
+            raise UserError(
+                "B160", f"{path}: a link on the way leads out of {root}; nothing was restored. Remove the link"
+            )
         blocked = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
         if blocked is not None:
             others.append(str(blocked))
@@ -68,8 +74,9 @@ def _missing(study: StudyFolder, index: Index) -> dict[str, File]:
             others.append(str(path))
     if others:
         raise UserError(
+            "B159",
             f"{len(others)} files are here with other content, so nothing was restored: {_listed(others)}. "
-            "Move or delete them, or set paths.results to another folder"
+            "Move or delete them, or set paths.results to another folder",
         )
     return missing
 
