@@ -1,5 +1,7 @@
 """What the machine and the software are, for stages that use no model: no torch, no GPU."""
 
+from __future__ import annotations  # envs/install.py is called by older Pythons too
+
 import importlib.metadata
 import os
 import platform

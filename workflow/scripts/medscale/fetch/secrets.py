@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from medscale.base.credentials import split_address, without_credentials
 from medscale.base.errors import UserError
+from medscale.base.scarcity import advice
 from medscale.fetch.proxies import passwords
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN", "MODELSCOPE_TOKEN")
@@ -66,7 +67,9 @@ def nothing_told(endpoint: str | None) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(hide(str(error), words)) from None
-    except Exception:
+    except Exception as error:
+        if told := advice(error):  # as `run_script` would, which sees no more than the exit
+            raise UserError(hide(told, words)) from None
         sys.excepthook(*sys.exc_info())
         sys.exit(1)
     finally:
