@@ -4,12 +4,14 @@ Kept apart from all that is asked of a model when it is fetched, so that trainin
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
 
 ADAPTER = "adapter_config.json"
+MEDIA = ("image", "audio", "video", "boi", "eoi", "boa", "eoa")
 
 
 def require_whole(root: Path, where: str) -> None:
@@ -34,8 +36,25 @@ def require_whole(root: Path, where: str) -> None:
             )
 
 
-def require_rows(tokens: dict[str, int], rows: int | None, where: str) -> None:
-    """Raise `UserError` if a tokenizer knows a token that the embedding has no row for."""
+def tokens_of_media(root: Path, where: str) -> set[str]:
+    """Return the placeholders of pictures, sound and video that a tokenizer names, and that its template never writes.
+
+    A model of text alone that shares its tokenizer with larger siblings (gemma-3-1b-it) has no rows for them. No text
+    becomes one: they are control tokens, which stay text in a row (`model.control_text`).
+    """
+    path = root / "tokenizer_config.json"
+    settings = read_object(path, where) if path.is_file() else {}
+    template = root / "chat_template.jinja"
+    written = json.dumps(settings.get("chat_template"), ensure_ascii=False)
+    written += template.read_text(encoding="utf-8") if template.is_file() else ""
+    named = [settings.get(f"{medium}_token") for medium in MEDIA]
+    named = {token.get("content") if isinstance(token, dict) else token for token in named}
+    return {token for token in named if isinstance(token, str) and token and token not in written}
+
+
+def require_rows(tokens: dict[str, int], rows: int | None, where: str, unused: Iterable[str] = ()) -> None:
+    """Raise `UserError` if a tokenizer knows a token that the embedding has no row for, other than ``unused`` ones."""
+    tokens = {token: number for token, number in tokens.items() if token not in unused}
     count = max(tokens.values(), default=-1) + 1
     if rows is not None and count > rows:
         beyond = sorted(token for token, number in tokens.items() if number >= rows)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
-from medscale.fetch.loadable import read_object, require_rows, require_whole
+from medscale.fetch.loadable import read_object, require_rows, require_whole, tokens_of_media
 from medscale.fetch.weights import embedding_rows, require_complete, tensors
 
 READ = ("generation_config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "vocab.json")
@@ -17,14 +17,20 @@ READ = ("generation_config.json", "tokenizer_config.json", "tokenizer.json", "sp
 
 def require_usable(root: Path, where: str) -> None:
     """Raise `UserError` unless the files in ``root`` are of a model that can be loaded as it was meant."""
-    require_whole(root, where)
-    config = read_object(root / "config.json", where)
+    config = require_kind(root, where)
     for name in READ:
         if (root / name).is_file():
             read_object(root / name, where)
-    require_known(config, where)
     require_complete(tensors(root, where), config, where)
-    require_rows(known_tokens(root, where), embedding_rows(root), where)
+    require_rows(known_tokens(root, where), embedding_rows(root), where, tokens_of_media(root, where))
+
+
+def require_kind(root: Path, where: str) -> dict[str, Any]:
+    """Return a model's config.json; `UserError` if it tells of one that is quantised or that nothing here can load."""
+    require_whole(root, where)
+    config = read_object(root / "config.json", where)
+    require_known(config, where)
+    return config
 
 
 def known_tokens(root: Path, where: str) -> dict[str, int]:

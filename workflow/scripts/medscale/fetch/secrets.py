@@ -1,6 +1,7 @@
 """Tokens and passwords of the environment, hidden in whatever a program of ours or a client of a hub prints."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,11 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "MODELS
 ENDPOINTS = ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT")
 CREDENTIALS = ("MEDSCALE_MODEL_CREDENTIALS", "MEDSCALE_DATA_CREDENTIALS")
 SHORTEST = 4
-"""Characters from which on a word is hidden wherever it stands; in an address a shorter one is hidden too."""
+"""Characters from which on a word is hidden; in an address a shorter one is hidden too."""
+WITHIN = 6
+"""Characters from which on a word is hidden within longer ones, too: to hide ``data`` in every path hides nothing."""
+COMMON = {"password", "passwd", "secret", "username", "models", "modelscope", "huggingface", "medscale"}
+"""Longer words that are hidden only where they stand alone."""
 HIDDEN = "***"
 
 
@@ -53,7 +58,10 @@ class Hiding:
 def hide(text: str, words: list[str]) -> str:
     """Return a text without these words, and without user and password in addresses."""
     for word in words:
-        text = text.replace(word, HIDDEN)
+        if len(word) < WITHIN or word.lower() in COMMON:
+            text = re.sub(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", HIDDEN, text)
+        else:
+            text = text.replace(word, HIDDEN)
     return without_credentials(text)
 
 

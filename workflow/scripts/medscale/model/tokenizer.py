@@ -5,7 +5,7 @@ from typing import Any
 
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
-from medscale.fetch.loadable import require_rows, vocabulary_size
+from medscale.fetch.loadable import require_rows, tokens_of_media, vocabulary_size
 from medscale.fetch.manifest import verify
 
 
@@ -40,7 +40,7 @@ def load_tokenizer(manifest: str, content: str | None = None) -> Any:
         tokenizer.pad_token = tokenizer.eos_token
     rows = vocabulary_size(folder)
     added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}
-    require_rows(tokenizer.get_vocab() | added, rows, str(folder))
+    require_rows(tokenizer.get_vocab() | added, rows, str(folder), tokens_of_media(folder, str(folder)))
     tokenizer.model_end_ids = [token for token in end_ids(folder) if 0 <= token < (rows or len(tokenizer))]
     return tokenizer
 
