@@ -5,7 +5,8 @@ from contextlib import nullcontext
 
 import pytest
 
-from fetch_runner import safetensors
+from fetch_runner import HUBS, Runner, safetensors
+from hub_server import FakeHub
 from medscale.base.config import resolve
 from medscale.base.errors import UserError
 from medscale.base.files import write_json
@@ -270,3 +271,13 @@ def test_a_placeholder_of_pictures_needs_no_row_where_nothing_writes_it(model, t
     put(model, {name: json.dumps(content).encode() for name, content in files.items()})
     with pytest.raises(UserError, match=r"has 11 tokens .* <soft>") if refused else nullcontext():
         point_to_own("model", model, tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize("source", HUBS)
+def test_no_weights_are_fetched_of_a_model_that_its_config_rules_out(tmp_path, source):
+    with FakeHub() as hub:
+        hub.add("models", "org/net", FILES | config(quantization_config={"quant_method": "gptq"}))
+        error = Runner(tmp_path).fails("fetch_model.py", source=source, id="org/net", endpoint=hub.url)
+        assert "is quantised already" in error
+        assert hub.asked("config.json")
+        assert not hub.asked("model.safetensors")
