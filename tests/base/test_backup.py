@@ -127,12 +127,12 @@ def test_a_second_backup_writes_nothing_and_a_new_run_brings_its_files_only(plac
 def test_an_interrupted_backup_is_continued_by_the_same_call(place, fresh, archive, monkeypatch):
     calls = []
 
-    def copy(source, target):
+    def copy(source, target, *size):
         calls.append(source)
         if len(calls) == 4:
             Path(target).write_bytes(b"half")
             raise KeyboardInterrupt
-        return original(source, target)
+        return original(source, target, *size)
 
     original = packing.copy
     monkeypatch.setattr(packing, "copy", copy)
@@ -316,9 +316,9 @@ def test_a_file_that_changes_meanwhile_is_named(place, archive, monkeypatch):
     victim = place.study.path("results/base/predictions.jsonl")
     original = packing.copy
 
-    def copy(source, target):
+    def copy(source, target, *size):
         victim.write_bytes(b"a job writes here")
-        return original(source, target)
+        return original(source, target, *size)
 
     monkeypatch.setattr(packing, "copy", copy)
     with pytest.raises(UserError, match=r"predictions\.jsonl: was changed while it was packed"):
@@ -401,3 +401,47 @@ def test_a_folder_that_cannot_be_is_named(tmp_path, action, path, said):
     assert done.returncode == 1
     assert done.stderr.startswith("error: backup.path")
     assert said in done.stderr
+
+
+def test_answers_of_a_prediction_that_goes_on_stay_out(place, archive, fresh):
+    kept = {"results/base/answers/0123456789abcdef/answers.jsonl": b"{}"}
+    place.write(kept)
+    back_up(place, archive)
+    unpack(fresh.study, archive, CONFIGURATION)
+    assert fresh.files() == FILES
+
+
+def test_a_run_that_goes_on_brings_the_beginning_of_what_it_appends_to(place, archive, fresh, monkeypatch):
+    place.study.path("results/lora_16/training.json").unlink()
+    events = f"{CHECKPOINT}/events.jsonl"
+    grown = {events: b"{}\n", f"{CHECKPOINT}/runs/tfevents.1": b"a"}
+    place.write(
+        grown | {f"{CHECKPOINT}/checkpoint-2/complete": b"{}", f"{CHECKPOINT}/checkpoint-2 copy/complete": b"{}"}
+    )
+    space = packing.check_space
+
+    def grow(*told):
+        for name in grown:
+            with open(place.study.path(name), "ab") as handle:
+                handle.write(b"more\n")
+        space(*told)
+
+    monkeypatch.setattr(packing, "check_space", grow)
+    back_up(place, archive, checkpoints=True)
+    unpack(fresh.study, archive, CONFIGURATION)
+    assert {name: fresh.files()[name] for name in grown} == grown
+
+
+def test_the_backup_of_a_corpus_alone_goes_on_with_its_model(tmp_path, archive):
+    place = Place(tmp_path / "study")
+    first = "results/data/corpus.json"
+    place.write({first: FILES[first]})
+    back_up(place, archive)
+    place.write(FILES)
+    back_up(place, archive)
+    place.study.path("results/data/model.json").unlink()
+    back_up(place, archive)
+    assert read_index(archive).study == {"corpus": "c", "model": "m"}
+    place.write({"results/data/model.json": b'{"content": "other"}'})
+    with pytest.raises(UserError, match="another model; name"):
+        back_up(place, archive)

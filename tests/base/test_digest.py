@@ -184,3 +184,11 @@ class TestFolders:
         before = digest.folder_digest(folder)
         (folder / "empty").mkdir()
         assert digest.folder_digest(folder) == before
+
+
+@pytest.mark.parametrize("script", ["finetune.py", "predict.py"])
+def test_training_and_answers_do_not_depend_on_what_is_asked_of_files_before(script):
+    """A new message or suffix there would make every adapter and every answer anew."""
+    names = {path.stem for path in digest.with_imports(digest.SCRIPTS / script)}
+    assert {"manifest", "tokenizer", "loading"} <= names
+    assert not names & {"corpus_files", "weights", "model_config", "sources", "hub", "proxies"}

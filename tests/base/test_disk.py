@@ -273,3 +273,20 @@ def test_a_script_without_room_ends_with_a_message(name):
 
 def test_a_defect_keeps_its_traceback():
     assert "Traceback" in run_script("raise RuntimeError('a defect')").stderr
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EBADF])
+def test_a_folder_far_above_that_cannot_be_flushed_ends_nothing(tmp_path, monkeypatch, number):
+    flush = disk.sync_folder
+
+    def sync_folder(folder):
+        if folder == failing:
+            raise OSError(number, "no")
+        flush(folder)
+
+    monkeypatch.setattr(disk, "sync_folder", sync_folder)
+    failing = tmp_path
+    disk.make_folder(tmp_path / "study" / "results")
+    failing = tmp_path / "study"
+    with pytest.raises(OSError, match="no"):
+        disk.make_folder(tmp_path / "study" / "more")

@@ -17,6 +17,7 @@ from medscale.base.digest import with_imports
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.base.parallel import ordered_map
+from medscale.base.scarcity import advice
 from places import ROOT, SCRIPTS
 
 
@@ -113,3 +114,9 @@ def test_what_the_set_up_imports_is_understood_by_an_older_python():
         notes = [node.returns for node in functions] + [arg.annotation for node in functions for arg in node.args.args]
         new = any(isinstance(part, ast.BinOp) for note in notes if note for part in ast.walk(note))
         assert not new or "\nfrom __future__ import annotations" in text, path.name
+
+
+@pytest.mark.parametrize("name", [7, "/not/here/at/all.json", b"/not/here", "", None])
+def test_a_full_disk_is_told_whatever_file_it_names(name):
+    error = OSError(28, "No space left on device", name)
+    assert "GiB free in /" in advice(error)

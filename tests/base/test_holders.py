@@ -310,6 +310,22 @@ def test_a_registration_moves_while_its_process_lives_and_outlasts_only_a_kill(t
     assert path.exists() == killed
 
 
+def test_a_full_disk_does_not_end_the_heart(tmp_path, monkeypatch):
+    """The next beat may come through."""
+    beats, stop = [], threading.Event()
+
+    def write(path, holder):
+        beats.append(holder.beat)
+        if len(beats) > 2:
+            stop.set()
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(holders, "_write", write)
+    here = Holder("a", place(), os.getpid(), "1", "2026-11-27T08:00:00Z")
+    holders._beat(tmp_path / "a.json", here, 0.001, stop)
+    assert beats == [1, 2, 3]
+
+
 def test_a_holder_that_was_taken_for_dead_ends(tmp_path):
     process, path = start_holder(tmp_path)
     path.rename(successor_mark(path))

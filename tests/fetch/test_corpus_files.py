@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from medscale.base.config import resolve
 from medscale.base.errors import UserError
-from medscale.fetch.corpus_files import ending, in_order, own_corpus, select
+from medscale.fetch.corpus_files import REFUSED, own_corpus, select
+from medscale.fetch.endings import UNREAD, ending, in_order
 from medscale.fetch.manifest import content_of, read_manifest, root_of, write_manifest
 from medscale.fetch.sources import follow, point_to_own, source_of
 from places import ROOT
@@ -249,3 +250,7 @@ def test_a_folder_that_may_not_be_read_is_named(folder):
 def test_the_same_words_choose_among_the_files_of_a_hub(wanted, taken):
     paths = ["README.md", ".gitattributes", "dataset_infos.json", "data/a.csv", "data/b/c10.parquet", "c2.parquet"]
     assert select(wanted, paths)[0] == taken
+
+
+def test_what_is_not_read_is_known_by_its_ending_too():
+    assert REFUSED.keys() == UNREAD

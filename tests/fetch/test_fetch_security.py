@@ -9,7 +9,7 @@ import pytest
 from fetch_runner import HUBS, MODEL, Runner
 from hub_server import FakeHub
 from medscale.base.errors import UserError
-from medscale.fetch.secrets import nothing_told
+from medscale.fetch.secrets import hide, nothing_told
 from places import ROOT
 from proxy_server import FakeProxy
 
@@ -133,3 +133,21 @@ def test_a_message_keeps_its_code_when_secrets_are_hidden_in_it(monkeypatch, tol
     with pytest.raises(UserError) as caught, nothing_told(None):
         raise UserError(*told)
     assert (caught.value.code, caught.value.text) == (code, told[-1].replace("hf_geheimAAAA1111", "***"))
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "told"),
+    [
+        ("data", "resources/data/demodata: data", "resources/***/demodata: ***"),
+        ("secret", "secretary has secret", "secretary has ***"),
+        ("geheim77", "xgeheim77y", "x***y"),
+    ],
+)
+def test_short_and_common_words_are_hidden_where_they_stand_alone(word, text, told):
+    assert hide(text, [word]) == told
+
+
+def test_a_full_disk_is_told_without_secrets(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "geheim77")
+    with pytest.raises(UserError, match=r"no space is left on a disk .* free some space"), nothing_told(None):
+        raise OSError(28, "No space left on device", "/geheim77/x")

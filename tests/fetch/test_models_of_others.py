@@ -1,14 +1,19 @@
 """Models that other people packed: each kind that would go wrong on a card is refused before, by its file."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
-from fetch_runner import safetensors
+from fetch_runner import HUBS, Runner, safetensors
+from hub_server import FakeHub
 from medscale.base.config import resolve
 from medscale.base.errors import UserError
+from medscale.base.files import write_json
+from medscale.base.study import runs_of
 from medscale.fetch.manifest import read_manifest
 from medscale.fetch.model_config import is_known
+from medscale.fetch.model_files import model_files
 from medscale.fetch.model_folder import identity
 from medscale.fetch.sources import own_path, point_to_own, source_of
 from medscale.fetch.weights import embedding_rows
@@ -228,3 +233,51 @@ def test_an_empty_folder_is_said_to_lack_all(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no config\.json, and no weights .*, and no tokenizer"):
         point_to_own("model", own_path("model", str(tmp_path / "empty")), tmp_path / "manifest.json")
+
+
+def test_a_study_that_is_trained_is_planned_whatever_its_adapters_place(model, tmp_path):
+    targets = ["q_proj", "gone_proj"]
+    with pytest.raises(UserError, match="no linear layer called gone_proj"):
+        study(tmp_path, model, targets)
+    config = resolve({"paths": {"results": str(tmp_path / "results")}})
+    for run in runs_of(config):
+        write_json(
+            tmp_path / "results" / run.name / "training.json", {"settings": {"lora": {"target_modules": targets}}}
+        )
+    study(tmp_path, model, targets)
+    with pytest.raises(UserError, match="no linear layer called other_proj"):
+        study(tmp_path, model, ["other_proj"])
+
+
+def test_weights_of_any_name_in_the_top_folder_are_fetched():
+    names = ["config.json", "tokenizer.json", "model.safetensors.index.json", "model-00001-of-00001.safetensors"]
+    others = ["consolidated.safetensors", "consolidated-00001-of-2.safetensors", "adapter_model.safetensors"]
+    assert model_files([*names, "mtp.safetensors", *others], "here") == sorted([*names, "mtp.safetensors"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"image_token": "<soft>"}, False),
+        ({"image_token": {"content": "<soft>"}}, False),
+        ({"image_token": "<soft>", "chat_template": "{{ '<soft>' }}"}, True),
+        ({"additional_special_tokens": ["<soft>"]}, True),
+        ({"eos_token": "<soft>"}, True),
+    ],
+)
+def test_a_placeholder_of_pictures_needs_no_row_where_nothing_writes_it(model, tmp_path, settings, refused):
+    tokenizer = {"model": {"vocab": {"a": 3}}, "added_tokens": [{"id": 10, "content": "<soft>", "special": True}]}
+    files = {"tokenizer.json": tokenizer, "tokenizer_config.json": settings}
+    put(model, {name: json.dumps(content).encode() for name, content in files.items()})
+    with pytest.raises(UserError, match=r"has 11 tokens .* <soft>") if refused else nullcontext():
+        point_to_own("model", model, tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize("source", HUBS)
+def test_no_weights_are_fetched_of_a_model_that_its_config_rules_out(tmp_path, source):
+    with FakeHub() as hub:
+        hub.add("models", "org/net", FILES | config(quantization_config={"quant_method": "gptq"}))
+        error = Runner(tmp_path).fails("fetch_model.py", source=source, id="org/net", endpoint=hub.url)
+        assert "is quantised already" in error
+        assert hub.asked("config.json")
+        assert not hub.asked("model.safetensors")

@@ -1,5 +1,7 @@
 """Proxies as people set them: both clients go through the same one, or through none, and a bad one is named."""
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from fetch_runner import HUBS, MODEL, Runner, safetensors
 from hub_server import FakeHub
 from medscale.base.errors import UserError
-from medscale.fetch.proxies import proxy_for, settle_proxies
+from medscale.fetch.proxies import passwords, proxy_for, settle_proxies
 from proxy_server import FakeProxy
 
 FAR = "http://192.0.2.7"  # an address that nobody has: reached through the proxy or not at all
@@ -131,6 +133,24 @@ def test_a_package_that_socks_needs_is_named(monkeypatch, source):
         settle_proxies(source, None)
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:7890")
     settle_proxies(source, None)
+
+
+def test_a_socks_proxy_that_nothing_goes_through_needs_no_package(monkeypatch):
+    """As where all three variables are set at once, with one program behind them."""
+    monkeypatch.setattr("medscale.fetch.proxies.find_spec", lambda name: None)
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:7891")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:7890")
+    with pytest.raises(UserError, match="needs socksio"):
+        settle_proxies("huggingface", None)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:7890")
+    settle_proxies("huggingface", None)
+    assert "all_proxy" not in os.environ
+    assert os.environ["https_proxy"] == "http://127.0.0.1:7890"
+
+
+def test_a_password_is_hidden_also_without_a_scheme(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "me:geheim77@host:7890")
+    assert set(passwords()) == {"geheim77"}
 
 
 EXEMPT = [

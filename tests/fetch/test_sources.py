@@ -288,6 +288,13 @@ def test_a_changed_file_is_read_again(tmp_path, change):
     assert Hashes(note).sha256(file) == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_a_full_disk_of_resources_costs_only_the_memory_of_hashes(tmp_path, monkeypatch):
+    file = tmp_path / "rows.csv"
+    file.write_text("q,a")
+    monkeypatch.setattr("medscale.base.files.sync_file", lambda path: (_ for _ in ()).throw(OSError(28, "full")))
+    assert Hashes(tmp_path / "sha256.json").sha256(file) == hashlib.sha256(b"q,a").hexdigest()
+
+
 def test_a_torn_note_of_hashes_is_written_anew(tmp_path):
     file, note = tmp_path / "a", tmp_path / "sha256.json"
     file.write_bytes(b"x")

@@ -84,13 +84,42 @@ def test_a_mark_that_is_not_whole_vouches_for_nothing(tmp_path, mark):
     assert (usable.name, reason) == ("checkpoint-10", "its mark is damaged")
 
 
-def test_what_ends_with_a_damaged_best_is_not_gone_on_from(tmp_path):
-    checkpoints(tmp_path, 10, 20, 30, 40, best={10: 10, 20: 10, 30: 30, 40: 30})
-    (tmp_path / "checkpoint-30" / "adapter_model.safetensors").write_text("")
+def test_a_damaged_best_costs_no_newer_checkpoint(tmp_path):
+    checkpoints(tmp_path, 10, 20, 30, 40, best={10: 10, 20: 10, 30: 10, 40: 10})
+    (tmp_path / "checkpoint-10" / "adapter_model.safetensors").write_text("")
     usable, aside = newest_checkpoint(tmp_path)
-    assert usable.name == "checkpoint-20"
-    assert {path.name for path, _ in aside} == {"torn-checkpoint-30", "torn-checkpoint-40"}
-    assert any("checkpoint-30, the best until then, cannot be used" in reason for _, reason in aside)
+    assert usable.name == "checkpoint-40"
+    assert [path.name for path, _ in aside] == ["torn-checkpoint-10"]
+
+
+def test_what_was_set_aside_stays_until_the_run_has_a_newer_checkpoint(tmp_path):
+    checkpoints(tmp_path, 10, 20, 30)
+    (tmp_path / "checkpoint-30" / "adapter_model.safetensors").write_text("")
+    newest_checkpoint(tmp_path)
+    checkpoints(tmp_path, 25)
+    (tmp_path / "checkpoint-28").mkdir()
+    for _ in range(2):
+        newest_checkpoint(tmp_path)
+        rotate(tmp_path, 2)
+    assert left(tmp_path) == ["checkpoint-20", "checkpoint-25", "torn-checkpoint-28", "torn-checkpoint-30"]
+    checkpoints(tmp_path, 35)
+    rotate(tmp_path, 2)
+    assert left(tmp_path) == ["checkpoint-25", "checkpoint-35"]
+
+
+def test_the_same_step_may_be_damaged_twice(tmp_path):
+    for _ in range(2):
+        checkpoints(tmp_path, 10)
+        (tmp_path / "checkpoint-10" / "adapter_model.safetensors").write_text("")
+        assert newest_checkpoint(tmp_path)[0] is None
+    assert left(tmp_path) == ["torn-checkpoint-10"]
+
+
+def test_a_copy_of_a_checkpoint_is_none(tmp_path):
+    checkpoints(tmp_path, 10, 20)
+    for name in ("checkpoint-20 copy", "checkpoint-old", "checkpoint-20-copy"):
+        (tmp_path / name).mkdir()
+    assert newest_checkpoint(tmp_path) == (tmp_path / "checkpoint-20", [])
 
 
 def test_nothing_is_left_where_all_are_damaged(tmp_path):

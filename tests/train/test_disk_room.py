@@ -82,8 +82,9 @@ def test_the_room_of_a_run_is_that_of_its_checkpoints_and_adapter(tmp_path, monk
     model = torch.nn.Linear(50, 50, bias=False)
     of_one = 10_000 + 20_000 + REST
     training = {"save_total_limit": 3, "optimizer": "adamw_torch"}
-    assert most_bytes(model, training) == 5 * of_one + 10_000 + REST
-    assert most_bytes(model, training | {"save_total_limit": 1}) == 4 * of_one + 10_000 + REST  # two stay at least
+    assert most_bytes(model, training, 99) == 5 * of_one + 10_000 + REST
+    assert most_bytes(model, training | {"save_total_limit": 1}, 99) == 4 * of_one + 10_000 + REST  # two stay at least
+    assert most_bytes(model, training | {"save_total_limit": 5000}, 4) == 4 * of_one + 10_000 + REST  # one a step
     assert checkpoint_bytes(model, "paged_adamw_8bit") == 10_000 + 5_000 + REST
     model.weight.requires_grad = False
     assert checkpoint_bytes(model, "adamw_torch") == REST
@@ -91,12 +92,12 @@ def test_the_room_of_a_run_is_that_of_its_checkpoints_and_adapter(tmp_path, monk
 
     free = [5 * of_one + 10_000 + REST]
     monkeypatch.setattr("medscale.base.disk.shutil.disk_usage", lambda folder: type("Usage", (), {"free": free[0]})())
-    require_room(tmp_path, model, training)
+    require_room(tmp_path, model, training, 99)
     free[0] -= 7
     with pytest.raises(
         UserError, match=rf"^{tmp_path}: this run, with .* needs 96\.2 MiB and 96\.2 MiB are free there; .*lora\.r"
     ):
-        require_room(tmp_path, model, training)
+        require_room(tmp_path, model, training, 99)
     (tmp_path / "checkpoint-2").mkdir()
     (tmp_path / "checkpoint-2" / "optimizer.pt").write_bytes(bytes(7))
-    require_room(tmp_path, model, training)  # what it has already written it need not write again
+    require_room(tmp_path, model, training, 99)  # what it has already written it need not write again

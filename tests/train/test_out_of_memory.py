@@ -87,7 +87,7 @@ def test_a_model_that_keeps_its_own_loss_is_told(study, monkeypatch, fast):
         "load_tokenizer": lambda manifest: None,
         "checkpoint_layers": lambda model, count: None,
         "resume_point": lambda study: (None, None),
-        "require_room": lambda folder, model, training: None,
+        "require_room": lambda folder, model, training, steps: None,
         "trainable_parameters": lambda model: 7,
         "peak_memory": lambda study, load_peak: {},
     }

@@ -446,14 +446,24 @@ def test_the_bar_shows_both_losses(run):
 
 @pytest.mark.parametrize(
     ("losses", "counted"),
-    [([], 0), ([3.0], 0), ([3.0, 2.0], 0), ([3.0, 2.0, 4.0, 5.0], 2), ([2.0, 2.0], 1), ([1.0, 2.0, 3.0], 2)],
+    [
+        ([], 0),
+        ([3.0], 0),
+        ([3.0, 2.0], 0),
+        ([3.0, 2.0, 4.0, 5.0], 2),
+        ([2.0, 2.0], 1),
+        ([1.0, 2.0, 3.0], 2),
+        ([1.0, 2.0, 3.0, 4.0], 3),
+    ],
 )
 def test_patience_counts_the_validations_since_the_best(losses, counted):
     history = [{"loss": 9.0}, *({"eval_loss": loss} for loss in losses)]
     args = SimpleNamespace(load_best_model_at_end=True, metric_for_best_model="eval_loss", eval_strategy="steps")
     patience = Patience(3)
-    patience.on_train_begin(args, SimpleNamespace(log_history=history), SimpleNamespace())
+    control = SimpleNamespace(should_training_stop=False)
+    patience.on_train_begin(args, SimpleNamespace(log_history=history), control)
     assert patience.early_stopping_patience_counter == counted
+    assert control.should_training_stop == (counted >= 3)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from medscale.model.tokenizer import load_tokenizer
 from medscale.train import trainer as training
 from medscale.train.accelerations import usable
 from medscale.train.adapter_dropout import BitDropout
-from medscale.train.checkpoints import newest_checkpoint
+from medscale.train.checkpoints import newest_checkpoint, slim
 from medscale.train.trainer import (
     EpochOrder,
     Supervisor,
@@ -412,3 +412,43 @@ def test_a_base_with_several_ends_is_trained_as_one_with_one(tiny_model, rows, t
     answers = generate(model, chat, ["头痛怎么办？"], 12, 2, "test").answers
     model = load_adapter(load_base(verify(tiny_model), "lora", NF4, "fp32"), tmp_path / "adapter", merge=True)
     assert generate(model, chat, ["头痛怎么办？"], 12, 2, "test").answers == answers
+
+
+class NoStep(TrainerCallback):
+    """Fails where the optimiser makes a step."""
+
+    def on_pre_optimizer_step(self, *_, **__):
+        raise AssertionError("a finished run made a step")
+
+
+@pytest.mark.parametrize("slimmed", [False, True])
+@pytest.mark.parametrize("early", [False, True])
+def test_a_finished_run_makes_no_further_step(tiny_model, rows, tmp_path, early, slimmed):
+    """Whether it was stopped early, or ended within an epoch, which the Trainer would finish."""
+    changes = {"epochs": 4, "early_stopping_patience": 1, "learning_rate": 3.0} if early else {"max_steps": 3}
+    changes["eval_interval"] = 0.1
+    first = trainer_for(tiny_model, rows, tmp_path / "run", **changes)
+    first.train()
+    assert (first.state.global_step < first.state.max_steps) == early
+    if slimmed:
+        slim(tmp_path / "run", first.state.best_model_checkpoint)
+    again = trainer_for(tiny_model, rows, tmp_path / "run", **changes)
+    again.add_callback(NoStep())
+    again.train(resume_from_checkpoint=str(newest_checkpoint(tmp_path / "run")[0]))
+    assert again.state.global_step == first.state.global_step
+    for name, weight in adapter_weights(first).items():
+        assert torch.equal(weight, adapter_weights(again)[name]), name
+
+
+def test_a_run_whose_best_checkpoint_is_lost_takes_the_best_of_the_others(tiny_model, rows, tmp_path):
+    first = trainer_for(tiny_model, rows, tmp_path, max_steps=3, eval_interval=0.3, learning_rate=3.0)
+    first.train()
+    assert first.state.best_global_step == 1
+    shutil.rmtree(tmp_path / "checkpoint-1")
+    shutil.rmtree(tmp_path / "checkpoint-3")
+    again = trainer_for(tiny_model, rows, tmp_path, max_steps=3, eval_interval=0.3, learning_rate=3.0)
+    again.train(resume_from_checkpoint=str(newest_checkpoint(tmp_path)[0]))
+    later = {entry["step"]: entry["eval_loss"] for entry in again.state.log_history if entry.get("eval_loss")}
+    best = min((2, 3), key=later.__getitem__)
+    assert (again.state.best_global_step, again.state.best_metric) == (best, later[best])
+    assert again.state.best_model_checkpoint == str(tmp_path / f"checkpoint-{best}")

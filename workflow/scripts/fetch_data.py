@@ -4,7 +4,8 @@ import argparse
 
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path
-from medscale.fetch.corpus_files import COMPRESSIONS, SUFFIXES, in_order, select
+from medscale.fetch.corpus_files import select
+from medscale.fetch.endings import COMPRESSIONS, SUFFIXES, in_order
 from medscale.fetch.manifest import write_manifest
 from medscale.fetch.program import fetch_from_hub, parse, parser_of, run_fetcher
 from medscale.fetch.sources import own_path, point_to_own

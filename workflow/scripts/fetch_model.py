@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medscale.base.errors import UserError, run_script
 from medscale.fetch.manifest import root_of, write_manifest
-from medscale.fetch.model_config import require_usable
+from medscale.fetch.model_config import require_kind, require_usable
 from medscale.fetch.model_files import licence_of, model_files, require_shards
 from medscale.fetch.program import fetch_from_hub, parse, parser_of, run_fetcher
 from medscale.fetch.sources import own_path, point_to_own, require_all_targets
@@ -37,6 +37,7 @@ def from_hub(args: argparse.Namespace) -> None:
         choose=lambda paths: model_files(paths, where),
         check=lambda folder: check(folder, where),
         licence=licence_of,
+        first=("config.json", lambda folder: require_kind(folder, where)),  # before gigabytes of weights
     )
 
 

@@ -17,8 +17,10 @@ from medscale.base.errors import UserError
 from medscale.base.machine import GIB
 from medscale.base.scarcity import full_disk
 
-NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
+NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What file systems answer that cannot flush a folder, as some of networks; they keep the order themselves."""
+NOT_OURS = (*NO_FOLDER_SYNC, errno.EACCES, errno.EPERM, errno.EIO)
+"""What a folder above the study may answer; who made it vouches for it."""
 
 
 def sync_file(path: str | os.PathLike) -> None:
@@ -66,7 +68,12 @@ def _sync_names(folder: Path, inode: int) -> None:
     for above in folder.parents:
         if not os.access(above, os.R_OK):
             return
-        sync_folder(above)
+        try:
+            sync_folder(above)
+        except OSError as error:
+            ours = above == folder.parent or above.is_relative_to(Path.cwd())
+            if ours or error.errno not in NOT_OURS:
+                raise
 
 
 def existing(folder: str | os.PathLike) -> Path:

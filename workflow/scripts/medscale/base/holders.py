@@ -161,7 +161,7 @@ def _beat(path: Path, holder: Holder, seconds: float, stop: threading.Event) -> 
             sys.stderr.flush()
             os._exit(1)
         holder = replace(holder, beat=holder.beat + 1)
-        with suppress(OSError):  # a full disk or a drive that is away for a moment; the next beat may come through
+        with suppress(OSError, UserError):  # a full disk, a drive that is away: the next beat may come through
             _write(path, holder)
 
 

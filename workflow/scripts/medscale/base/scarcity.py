@@ -54,8 +54,7 @@ def no_memory(error: BaseException) -> str | None:
 def disk_advice(error: BaseException) -> str | None:
     """Return what to tell a user of an error that says that the disk did not suffice, else None."""
     if reason := full_disk(error):
-        named = next((part.filename for part in chain(error) if getattr(part, "filename", None)), None)
-        folders = [Path(os.fsdecode(named)).absolute().parent] if named else [Path.cwd(), Path(tempfile.gettempdir())]
+        folders = _folders(error)
         free = ", ".join(f"{shutil.disk_usage(folder).free / GIB:.2f} GiB free in {folder}" for folder in folders)
         return f"{reason} on a disk ({free}); free some space and run the same command again"
     return None
@@ -70,6 +69,14 @@ def memory_advice(error: BaseException) -> str | None:
             "command again"
         )
     return None
+
+
+def _folders(error: BaseException) -> list[Path]:
+    """Return the folder of the file that an error names, or where it may have been; the nearest that is there."""
+    named = [getattr(part, "filename", None) for part in chain(error)]
+    named = [name for name in named if isinstance(name, (str, bytes, os.PathLike)) and name]  # a number is an open file
+    folders = [Path(os.fsdecode(named[0])).absolute().parent] if named else [Path.cwd(), Path(tempfile.gettempdir())]
+    return [next(place for place in (folder, *folder.parents) if place.is_dir()) for folder in folders]
 
 
 def memory() -> str:

@@ -12,7 +12,8 @@ from medscale.data.layouts.fields import Fields
 from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import Broken, FileOptions, Part, TableFile, open_table, parts_of
 from medscale.data.values import from_csv
-from medscale.fetch.corpus_files import SUFFIXES, divide, ending
+from medscale.fetch.corpus_files import divide
+from medscale.fetch.endings import SUFFIXES, ending
 from medscale.fetch.manifest import read_manifest, verify
 
 

@@ -12,7 +12,8 @@ from medscale.data.files.csv_rows import open_csv
 from medscale.data.files.json_rows import open_json
 from medscale.data.files.parts import Part, parts_of, require_readable
 from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
-from medscale.fetch.corpus_files import REFUSED, SUFFIXES
+from medscale.fetch.corpus_files import REFUSED
+from medscale.fetch.endings import SUFFIXES
 
 __all__ = ["Broken", "FileOptions", "Part", "TableFile", "open_table", "parts_of"]
 

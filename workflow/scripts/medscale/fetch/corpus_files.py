@@ -7,15 +7,13 @@ a function of names, so the same rules hold for a folder of one's own and for th
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from medscale.base.errors import UserError
+from medscale.fetch.endings import COMPRESSIONS, SUFFIXES, ending, in_order
 
-SUFFIXES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather"}
-COMPRESSIONS = {".gz", ".zip", ".xz", ".zst", ".bz2"}
 _PROSE = {
     **dict.fromkeys(
         (".docx", ".doc", ".wps", ".odt", ".rtf"), "a text document; bring its rows into CSV or JSON lines"
@@ -59,40 +57,6 @@ class OwnFiles(NamedTuple):
     names: list[str]
     skipped: list[str]
     id: str
-
-
-def ending(name: str) -> str:
-    """Return by what a file is read: its suffix, and the one before it too if the last says how it is compressed.
-
-    >>> ending("内科.v2/a.CSV"), ending("a.jsonl.gz"), ending("b.zip")
-    ('.csv', '.jsonl.gz', '.zip')
-    """
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS and len(suffixes) > 1:
-        inner = suffixes[-2] if suffixes[-2] in SUFFIXES | REFUSED.keys() else ""
-        return inner + suffixes[-1]
-    return suffixes[-1] if suffixes else ""
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Return paths in the order in which their rows count: by folder and name, numbers by their value.
-
-    >>> in_order(["b/a", "a10", "a2.csv", "b"])
-    ['a2.csv', 'a10', 'b', 'b/a']
-    """
-
-    def key(name: str) -> tuple:
-        # Some file systems take letters with accents apart; that must not change the order.
-        parts = unicodedata.normalize("NFC", name).split("/")
-        numbered = [
-            [(int(p), "") if p.isdecimal() and p.isascii() else (-1, p) for p in pieces(part)] for part in parts
-        ]
-        return numbered, name
-
-    def pieces(part: str) -> list[str]:
-        return [piece for piece in re.split(r"([0-9]+)", part) if piece]
-
-    return sorted(names, key=key)
 
 
 def passed_over(name: str) -> str | None:

@@ -45,6 +45,7 @@ def fetch(
     choose: Callable[[list[str]], list[str]],
     attempts: int = 3,
     wait: float = 3.0,
+    first: tuple[str, Callable[[Path], None]] | None = None,
 ) -> Listing:
     """Download files of a repository into ``folder``, continuing what an earlier call began.
 
@@ -55,6 +56,7 @@ def fetch(
     choose : gets the paths on offer and returns those to download.
     attempts : how often in a row a step may fail for a temporary reason without a byte arriving; default 3.
     wait : seconds before the second attempt, twice as many before the third, and so on; default 3.
+    first : a file that is fetched before the others, and what then looks at the folder and may raise `UserError`.
 
     Returns the listing, of the downloaded files only. Raises `UserError` that names the source, the repository, what
     failed and what to do.
@@ -67,6 +69,10 @@ def fetch(
     _refuse_names(hub, wanted)
     _refuse_strangers(folder, wanted)
     _check_space(hub, folder, listing)
+    if first:
+        alone = replace(listing, files=[file for file in listing.files if file.path == first[0]])
+        _persist(hub, lambda: hub.download(alone, folder), folder, attempts, wait)
+        first[1](folder)
     size = sum(file.size for file in listing.files)
     with full_disk_named(folder, f"{repository.id}", size):
         _persist(hub, lambda: hub.download(listing, folder), folder, attempts, wait)

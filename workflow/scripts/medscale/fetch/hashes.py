@@ -39,7 +39,7 @@ class Hashes:
                 if facts.st_size >= LARGE:
                     print(f"reading {file} once, to know its content", file=sys.stderr, flush=True)
                 self._known[key] = sha256_file(file)
-                with suppress(OSError):  # a study that may only be read: computed again the next time
+                with suppress(OSError, UserError):  # may only be read, or is full: computed again the next time
                     write_json(self.path, dict(list(self._known.items())[-KEPT:]))
         except PermissionError as error:
             raise UserError("B106", f"{error.filename} may not be read; change its permissions") from error

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from medscale.base.disk import sync_tree
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json, write_json
-from medscale.fetch.corpus_files import ending, in_order
+from medscale.fetch.endings import ending, in_order
 
 SCHEMA_VERSION = 1
 NAME = "manifest.json"

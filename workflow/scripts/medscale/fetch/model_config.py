@@ -3,53 +3,34 @@
 Nothing slow is imported and no weight is read, so a model is refused when it is fetched and not on a card.
 """
 
-import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.fetch.loadable import read_object, require_rows, require_whole, tokens_of_media
 from medscale.fetch.weights import embedding_rows, require_complete, tensors
 
-ADAPTER = "adapter_config.json"
 READ = ("generation_config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "vocab.json")
-
-
-def require_whole(root: Path, where: str) -> None:
-    """Raise `UserError` if a folder holds an adapter beside a model, or a model that is quantised already.
-
-    It takes no time: the user's own folder is looked at whenever the workflow is planned.
-    """
-    if (root / ADAPTER).is_file():
-        raise UserError(
-            "M110",
-            f"{where}: holds an adapter beside the model ({ADAPTER}), which transformers would put on the model by "
-            f"itself; move {ADAPTER} and adapter_model.* out of the folder, or merge the adapter into the model first",
-        )
-    config = read_object(root / "config.json", where)
-    for part in (config, config.get("text_config")):
-        said = isinstance(part, dict) and (part.get("quantization_config") or part.get("compression_config"))
-        if said:
-            method = said.get("quant_method", "of some kind") if isinstance(said, dict) else said
-            raise UserError(
-                "M111",
-                f"{where}: is quantised already (quantization_config in config.json: {method}), and adapters are "
-                "trained on whole weights; take the model that it was made from, in bf16, fp16 or fp32. QLoRA "
-                "quantises it by itself",
-            )
 
 
 def require_usable(root: Path, where: str) -> None:
     """Raise `UserError` unless the files in ``root`` are of a model that can be loaded as it was meant."""
-    require_whole(root, where)
-    config = read_object(root / "config.json", where)
+    config = require_kind(root, where)
     for name in READ:
         if (root / name).is_file():
             read_object(root / name, where)
-    require_known(config, where)
     require_complete(tensors(root, where), config, where)
-    require_rows(known_tokens(root, where), embedding_rows(root), where)
+    require_rows(known_tokens(root, where), embedding_rows(root), where, tokens_of_media(root, where))
+
+
+def require_kind(root: Path, where: str) -> dict[str, Any]:
+    """Return a model's config.json; `UserError` if it tells of one that is quantised or that nothing here can load."""
+    require_whole(root, where)
+    config = read_object(root / "config.json", where)
+    require_known(config, where)
+    return config
 
 
 def known_tokens(root: Path, where: str) -> dict[str, int]:
@@ -73,32 +54,6 @@ def known_tokens(root: Path, where: str) -> dict[str, int]:
             "M101",
             f"{where}: tokenizer.json or tokenizer_config.json is not as a tokenizer writes it "
             f"({type(error).__name__}: {error}); get the model's own tokenizer files again",
-        ) from error
-    return found
-
-
-def require_rows(tokens: dict[str, int], rows: int | None, where: str) -> None:
-    """Raise `UserError` if a tokenizer knows a token that the embedding has no row for."""
-    count = max(tokens.values(), default=-1) + 1
-    if rows is not None and count > rows:
-        beyond = sorted(token for token, number in tokens.items() if number >= rows)
-        raise UserError(
-            "M113",
-            f"{where}: its tokenizer has {count} tokens and its embedding {rows} rows, so that "
-            f"{', '.join(beyond[:3])} and the like cannot be looked up; take the tokenizer files that belong to these "
-            "weights, or a model whose embedding was enlarged with its tokenizer",
-        )
-
-
-def read_object(path: Path, where: str) -> dict[str, Any]:
-    """Return the JSON object in a file; `UserError` if there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds {type(found).__name__}, not an object")
-    except ValueError as error:
-        raise UserError(
-            "M112", f"{where}: {path.name} is no JSON ({error}); get the model's own {path.name} again"
         ) from error
     return found
 

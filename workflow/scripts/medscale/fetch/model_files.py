@@ -9,7 +9,7 @@ from medscale.fetch.weights import weight_map
 
 ALLOWED = ["*.safetensors", "*.json", "*.model", "*.tiktoken", "*.jinja", "merges.txt", "vocab.txt", "tokenizer*.txt"]
 ALLOWED += ["LICENSE*", "LICENCE*", "NOTICE*", "README.md"]
-ADAPTERS = ["adapter_config.json", "adapter_model*.safetensors"]
+ADAPTERS = ["adapter_config.json", "adapter*.safetensors"]
 """What is never a part of a model: transformers would put it on the model by itself."""
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 TOKENIZERS = [{"tokenizer.json"}, {"tokenizer.model"}, {"vocab.json", "merges.txt"}, {"vocab.txt"}]
@@ -44,8 +44,8 @@ def model_files(paths: list[str], where: str) -> list[str]:
     if missing:
         raise UserError("F105", f"{where}: has no {', and no '.join(missing)}; choose a complete Hugging Face model")
     if any(map(WEIGHTS.fullmatch, weights)):
-        # Some repositories hold their weights a second time under a name that nothing here loads.
-        return sorted(path for path in allowed if path not in weights or WEIGHTS.fullmatch(path))
+        # Some repositories hold their weights a second time. Other names may be in the index (such as mtp.safetensors).
+        return sorted(path for path in allowed if path not in weights or not path.startswith("consolidated"))
     return sorted(allowed)
 
 

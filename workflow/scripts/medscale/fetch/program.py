@@ -55,6 +55,7 @@ def fetch_from_hub(
     choose: Callable[[list[str]], list[str]],
     check: Callable[[Path], None] | None = None,
     licence: Callable[[Path], str | None] | None = None,
+    first: tuple[str, Callable[[Path], None]] | None = None,
 ) -> None:
     """Download the chosen files of a repository beside the manifest, and write it.
 
@@ -64,11 +65,12 @@ def fetch_from_hub(
         choose: gets the paths on offer and returns those to download.
         check: gets the folder after the download and raises `UserError` if something is missing; default nothing.
         licence: reads the licence from the folder, where the hub states none; default None.
+        first: see `download.fetch`.
     """
     prepare_client(args.source, args.endpoint)
     folder = args.output.parent
     repository = Repository(args.source, section, args.id, args.revision or None)
-    listing = fetch(repository, folder, choose, wait=args.retry_wait)
+    listing = fetch(repository, folder, choose, wait=args.retry_wait, first=first)
     if check:
         check(folder)
     write_manifest(

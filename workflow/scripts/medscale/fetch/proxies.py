@@ -55,6 +55,10 @@ def settle_proxies(source: str, endpoint: str | None) -> None:
     module, package = SOCKS[source]
     for scheme, proxy in proxies.items():
         if proxy.url.startswith("socks") and find_spec(module) is None:
+            if scheme == "all" and {"http", "https"} <= proxies.keys():  # which nothing goes through
+                for spelled in ("all_proxy", "ALL_PROXY"):
+                    os.environ.pop(spelled, None)
+                continue
             raise UserError(
                 "F117", f"{proxy.variable} = {proxy.shown}: a SOCKS proxy needs {package}; pip install {package}"
             )
@@ -181,7 +185,8 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 def passwords() -> Iterator[str]:
     """Yield what of the proxies' addresses must not be shown, as it was typed and as it is sent."""
     for name in (spelled for scheme in SCHEMES for spelled in (f"{scheme}_proxy", f"{scheme}_PROXY".upper())):
-        credentials = os.environ.get(name, "").partition("://")[2].rpartition("@")[0]
+        before, scheme, rest = os.environ.get(name, "").partition("://")
+        credentials = (rest if scheme else before).rpartition("@")[0]
         password = credentials.partition(":")[2]
         if password:
             yield from {password, unquote(password), quote(unquote(password), safe="")}

@@ -1,6 +1,7 @@
 """Tokens and passwords of the environment, hidden in whatever a program of ours or a client of a hub prints."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +9,18 @@ from typing import Any, TextIO
 from urllib.parse import unquote
 
 from medscale.base.credentials import split_address, without_credentials
-from medscale.base.errors import UserError
+from medscale.base.errors import UserError, scarcity
 from medscale.fetch.proxies import passwords
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN", "MODELSCOPE_TOKEN")
 ENDPOINTS = ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT")
 CREDENTIALS = ("MEDSCALE_MODEL_CREDENTIALS", "MEDSCALE_DATA_CREDENTIALS")
 SHORTEST = 4
-"""Characters from which on a word is hidden wherever it stands; in an address a shorter one is hidden too."""
+"""Characters from which on a word is hidden; in an address a shorter one is hidden too."""
+WITHIN = 6
+"""Characters from which on a word is hidden within longer ones, too: to hide ``data`` in every path hides nothing."""
+COMMON = {"password", "passwd", "secret", "username", "models", "modelscope", "huggingface", "medscale"}
+"""Longer words that are hidden only where they stand alone."""
 HIDDEN = "***"
 
 
@@ -52,7 +57,10 @@ class Hiding:
 def hide(text: str, words: list[str]) -> str:
     """Return a text without these words, and without user and password in addresses."""
     for word in words:
-        text = text.replace(word, HIDDEN)
+        if len(word) < WITHIN or word.lower() in COMMON:
+            text = re.sub(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", HIDDEN, text)
+        else:
+            text = text.replace(word, HIDDEN)
     return without_credentials(text)
 
 
@@ -66,7 +74,9 @@ def nothing_told(endpoint: str | None) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(error.code, hide(error.text, words)) from None
-    except Exception:
+    except Exception as error:
+        if told := scarcity(error):  # as `run_script` would, which sees no more than the exit
+            raise UserError(told.code, hide(told.text, words)) from None
         sys.excepthook(*sys.exc_info())
         sys.exit(1)
     finally:

@@ -126,8 +126,13 @@ def source_of(config: dict, section: str, conditions: Path) -> Source:
 
 
 def targets_of(config: dict) -> list[str | list[str]]:
-    """Return the different values of `lora.target_modules` of a study's runs."""
-    named = [settings_for(config, run)["lora"]["target_modules"] for run in runs_of(config)]
+    """Return the different values of `lora.target_modules` of the runs that were not trained with theirs yet."""
+    named = []
+    for run in runs_of(config):
+        wanted = settings_for(config, run)["lora"]["target_modules"]
+        (trained,) = files_of(config["paths"]["results"], [run.name], "training.json")
+        before = read_json(trained)["settings"]["lora"]["target_modules"] if Path(trained).is_file() else None
+        named += [] if wanted == before else [wanted]
     return [value for place, value in enumerate(named) if value not in named[:place]]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
+from medscale.fetch.loadable import text_config
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 LARGEST_HEADER = 100_000_000  # bytes: what the format allows
@@ -191,12 +192,6 @@ def require_targets(found: dict[str, Tensor], config: dict[str, Any], targets: s
                 "(tie_word_embeddings in config.json): an adapter on one would change both when it is merged; leave "
                 f"{target} out, all-linear does too",
             )
-
-
-def text_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that describes the language model."""
-    inner = config.get("text_config")
-    return inner if isinstance(inner, dict) else config
 
 
 def _embedding(found: dict[str, Tensor]) -> int | None:

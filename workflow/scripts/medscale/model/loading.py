@@ -14,7 +14,7 @@ from transformers.integrations import sdpa_attention
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medscale.base.errors import UserError
-from medscale.fetch.model_config import require_whole
+from medscale.fetch.loadable import require_whole
 from medscale.model.hardware import device
 from medscale.model.precision import torch_dtype
 

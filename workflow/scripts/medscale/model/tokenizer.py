@@ -5,9 +5,8 @@ from typing import Any
 
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
+from medscale.fetch.loadable import require_rows, tokens_of_media, vocabulary_size
 from medscale.fetch.manifest import verify
-from medscale.fetch.model_config import require_rows
-from medscale.fetch.weights import embedding_rows
 
 
 def load_tokenizer(manifest: str, content: str | None = None) -> Any:
@@ -39,9 +38,9 @@ def load_tokenizer(manifest: str, content: str | None = None) -> Any:
         if tokenizer.eos_token is None:
             raise UserError("M102", f"{folder}: the tokenizer has neither a padding nor an end-of-sequence token")
         tokenizer.pad_token = tokenizer.eos_token
-    rows = embedding_rows(folder)
+    rows = vocabulary_size(folder)
     added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}
-    require_rows(tokenizer.get_vocab() | added, rows, str(folder))
+    require_rows(tokenizer.get_vocab() | added, rows, str(folder), tokens_of_media(folder, str(folder)))
     tokenizer.model_end_ids = [token for token in end_ids(folder) if 0 <= token < (rows or len(tokenizer))]
     return tokenizer
 

@@ -5,6 +5,7 @@ them that holds the size and the SHA-256 of each. What has no mark was being wri
 power was cut; what differs from its mark was damaged since.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from medscale.base.errors import UserError
 from medscale.base.files import read_json, remove_folder, sha256_file, write_json
 
 MARK = "complete"
+NAMED = re.compile(r"checkpoint-[0-9]+")
 OPTIMIZER = "optimizer.pt"
 STATE = "trainer_state.json"
 FEWEST = 2
@@ -68,9 +70,9 @@ def damage(checkpoint: Path) -> str | None:
 def newest_checkpoint(folder: Path) -> tuple[Path | None, list[SetAside]]:
     """Return the newest checkpoint in ``folder`` that can be gone on from, and those that were set aside.
 
-    It is whole, and so is the best one until then, with whose weights the run may end. What is found not to be so is
-    kept under another name, for whoever wants to look at it, until another takes its place: kills must not fill the
-    disk.
+    What is found not to be whole is kept under another name, for whoever wants to look at it, until the run has a newer
+    checkpoint; what was half written, until another takes its place: kills must not fill the disk. So is the best one
+    until then, should it be damaged: hours of work are not given up for it, and the best of the later ones is taken.
     """
     for path in folder.glob(".checkpoint-*.gone.tmp"):  # a kill came while it was removed
         shutil.rmtree(path)
@@ -78,20 +80,31 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[SetAside]]:
     faults = {path: damage(path) for path in found if not (path / MARK).is_file()}
     usable = None
     for path in reversed(found):
-        fault = faults.get(path) or damage(path) or _damage_of_best(path)
+        fault = faults.get(path) or damage(path)
         if fault is None:
             usable = path
             break
         faults[path] = fault
+    best = best_of(usable) if usable else None
+    if best in found and best not in faults and (fault := damage(best)):
+        faults[best] = fault
     if faults:
         for path in folder.glob("torn-*"):
-            shutil.rmtree(path)
-    return usable, [SetAside(path.rename(folder / f"torn-{path.name}"), fault) for path, fault in faults.items()]
+            if not (path / MARK).is_file():
+                shutil.rmtree(path)
+    return usable, [_set_aside(path, fault) for path, fault in faults.items()]
+
+
+def _set_aside(checkpoint: Path, fault: str) -> SetAside:
+    aside = checkpoint.with_name(f"torn-{checkpoint.name}")
+    if aside.exists():  # the same step was damaged before
+        shutil.rmtree(aside)
+    return SetAside(checkpoint.rename(aside), fault)
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run, by their steps, whole or not."""
-    return sorted(folder.glob("checkpoint-*"), key=_step)
+    """Return the checkpoints of a run, by their steps, whole or not; a copy under another name is none."""
+    return sorted((path for path in folder.glob("checkpoint-*") if NAMED.fullmatch(path.name)), key=_step)
 
 
 def best_of(checkpoint: Path) -> Path | None:
@@ -128,6 +141,9 @@ def rotate(folder: Path, limit: int) -> None:
     for path in found:
         if path not in kept:
             remove_folder(path)
+    for path in folder.glob("torn-checkpoint-*"):
+        if NAMED.fullmatch(name := path.name.removeprefix("torn-")) and _step(path.with_name(name)) < _step(found[-1]):
+            shutil.rmtree(path)
 
 
 def slim(folder: Path, best: str | None) -> None:
@@ -154,12 +170,6 @@ def slim(folder: Path, best: str | None) -> None:
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.split("-")[1])
-
-
-def _damage_of_best(checkpoint: Path) -> str | None:
-    best = best_of(checkpoint)
-    fault = None if best in (None, checkpoint) else damage(best)
-    return f"{best.name}, the best until then, cannot be used: {fault}" if fault else None
 
 
 def _write_mark(checkpoint: Path, files: dict[str, dict]) -> None:

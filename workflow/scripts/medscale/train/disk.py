@@ -26,27 +26,29 @@ def checkpoint_bytes(model: torch.nn.Module, optimizer: str) -> int:
     return adapter_bytes(model) + count * values * size + REST
 
 
-def most_bytes(model: torch.nn.Module, training: dict[str, Any]) -> int:
-    """Return the most that a run has on the disk at once.
+def most_bytes(model: torch.nn.Module, training: dict[str, Any], steps: int) -> int:
+    """Return the most that a run of so many steps has on the disk at once.
 
-    That is the checkpoints that are kept, the best before each, one that is being written, and the adapter.
+    That is the checkpoints that are kept, the best before each, one that is being written, and the adapter. There are
+    never more checkpoints than steps.
     """
-    kept = max(training["save_total_limit"], FEWEST)
-    return (kept + 2) * checkpoint_bytes(model, training["optimizer"]) + adapter_bytes(model) + REST
+    count = min(max(training["save_total_limit"], FEWEST) + 2, steps)
+    return count * checkpoint_bytes(model, training["optimizer"]) + adapter_bytes(model) + REST
 
 
-def require_room(folder: Path, model: torch.nn.Module, training: dict[str, Any]) -> None:
+def require_room(folder: Path, model: torch.nn.Module, training: dict[str, Any], steps: int) -> None:
     """Raise `UserError`, before the first step, where the disk has less room than the run will take.
 
     Args:
         folder: of the checkpoints; what lies there counts as room, since it will be replaced.
         model: a PEFT model.
         training: the resolved `training` section.
+        steps: of the run.
     """
     here = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     require_space(
         folder,
-        max(0, most_bytes(model, training) - here),
+        max(0, most_bytes(model, training, steps) - here),
         "this run, with its checkpoints and adapter,",
         "let paths.results be on a larger disk, or lower training.save_total_limit or lora.r",
     )

@@ -25,12 +25,12 @@ from medscale.model.loading import add_adapter, checkpoint_layers, load_base, tr
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train.accelerations import usable
-from medscale.train.checkpoints import foreign_pickles_refused, newest_checkpoint, slim
+from medscale.train.checkpoints import best_of, foreign_pickles_refused, newest_checkpoint, slim
 from medscale.train.disk import require_room
 from medscale.train.distributed import gathered
 from medscale.train.fitting import Fit, choose, lower
 from medscale.train.saved_adapter import name_base, require_trained
-from medscale.train.trainer import StudyTrainer, logged, make_trainer, trainer_arguments
+from medscale.train.trainer import StudyTrainer, logged, make_trainer, planned_steps, trainer_arguments
 
 
 class Study(NamedTuple):
@@ -191,7 +191,7 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
     checkpoint_layers(model, fit.checkpointed)
     with arguments.main_process_first(local=False):  # which sets aside what is torn
         checkpoint, resumed_from = resume_point(study)
-    require_room(study.folder, model, training)
+    require_room(study.folder, model, training, planned_steps(len(study.train), training))
     study.memory.restart()
     with foreign_pickles_refused(checkpoint):
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -241,6 +241,13 @@ def resume_point(study: Study) -> tuple[str | None, int | None]:
         study.events.add("warning", f"{name} cannot be gone on from: {reason}", f"set aside as {path.name}")
     if checkpoint is None:
         return None, None
+    best = best_of(checkpoint)
+    if best is not None and not best.is_dir():
+        study.events.add(
+            "warning",
+            f"{best.name}, the best so far, is lost",
+            f"the best of {checkpoint.name} and the later ones is taken",
+        )
     step = read_json(checkpoint / "trainer_state.json")["global_step"]
     study.events.add("resumed", f"the newest complete checkpoint is of step {step}", f"resumed from step {step}")
     return str(checkpoint), step

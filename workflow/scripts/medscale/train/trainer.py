@@ -164,6 +164,13 @@ class StudyTrainer(Trainer):
         self.losses = self.losses + loss.detach()
         return loss
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Make the steps of an epoch; none where the run has ended, which the Trainer sees only behind a step."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        if not self.control.should_training_stop:
+            super()._run_epoch(*args, **kwargs)
+
     def get_train_dataloader(self) -> DataLoader:
         """Return whole effective batches, for each process all of them; `training_step` takes its share."""
         return _whole(super().get_train_dataloader())
@@ -215,7 +222,8 @@ class StudyTrainer(Trainer):
             with full_disk_named(folder, name, checkpoint_bytes(self.model, self.args.optim)):
                 super()._save_checkpoint(*args, **kwargs)
         except UserError:
-            remove_folder(folder / name)
+            if rank() == 0:
+                remove_folder(folder / name)
             raise
 
     def start_clock(self) -> None:
@@ -257,7 +265,9 @@ class Supervisor(TrainerCallback):
         self.trainer.start_clock()
         if state.best_global_step:  # the Trainer notes a whole path, which is another where the study was moved to
             best = Path(args.output_dir) / f"checkpoint-{state.best_global_step}"
-            state.best_model_checkpoint = str(best) if best.is_dir() else None
+            state.best_model_checkpoint = str(best)
+            if not best.is_dir():
+                self._forget_best(state, Path(args.output_dir) / f"checkpoint-{state.global_step}")
         self.saved_at = time.monotonic()
         self.bar = tqdm(
             total=state.max_steps,
@@ -268,6 +278,14 @@ class Supervisor(TrainerCallback):
             ncols=100,
             **({"disable": True} if rank() else {}),
         )
+
+    @staticmethod
+    def _forget_best(state: TrainerState, newest: Path) -> None:
+        """Let the checkpoint that the run goes on from be the best, if it was validated, or else the next that is."""
+        here = [entry for entry in state.log_history if "eval_loss" in entry and entry["step"] == state.global_step]
+        state.best_metric = here[-1]["eval_loss"] if here else None
+        state.best_global_step = state.global_step if here else 0
+        state.best_model_checkpoint = str(newest) if here else None
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.bar.update(state.global_step - self.bar.n)
@@ -324,13 +342,18 @@ class Supervisor(TrainerCallback):
 
 
 class Patience(EarlyStoppingCallback):
-    """Early stopping that counts from the log, so that a resumed run stops where an uninterrupted one does."""
+    """Early stopping that counts from the log, so that a resumed run stops where an uninterrupted one does.
+
+    One that had stopped makes no further step.
+    """
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         super().on_train_begin(args, state, control)
         losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
         best = min(range(len(losses)), key=losses.__getitem__, default=0)
         self.early_stopping_patience_counter = max(0, len(losses) - 1 - best)
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
 
 
 def planned_steps(rows: int, training: dict[str, Any]) -> int:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from medscale.base.backup.index import EARLIER, NAME, File, Index, object_path, 
 from medscale.base.backup.restore_text import RESTORE
 from medscale.base.backup.study_folder import StudyFolder
 from medscale.base.errors import UserError
-from medscale.base.files import atomic_path, read_json, sha256_file, sha256_json, write_text
+from medscale.base.files import atomic_path, read_json, sha256_json, write_text
 
 GIB = 2**30
 BLOCK = 2**20
@@ -49,13 +50,13 @@ def pack(
         )
     found = {name: _file(study.path(name)) for name in names}
     made_with = _made_with(study)
-    if before.study and before.study != made_with:
-        other = " and ".join(key for key in SOURCES if before.study.get(key) != made_with.get(key))
+    both = made_with.keys() & before.study.keys()  # a backup may be older than the first fetching of one of them
+    if other := " and ".join(key for key in SOURCES if key in both and made_with[key] != before.study[key]):
         raise UserError(
             "B157", f"backup.path: {archive} is the backup of a study with another {other}; name another folder"
         )
     records = {name: record for name in _outputs(found) if (record := study.record(name)) is not None}
-    index = Index(made_with, before.files | found, before.records | records, configuration)
+    index = Index(before.study | made_with, before.files | found, before.records | records, configuration)
     finished = sum(f"results/{row}/eval.json" in found for row in rows)
     with _understandable(archive):
         _bring(study, archive, found)
@@ -82,7 +83,10 @@ def _outputs(found: dict[str, File]) -> list[str]:
 def _file(path: Path) -> File:
     try:
         facts = path.stat()
-        return File(sha256_file(path), facts.st_size, facts.st_mtime_ns)
+        digest = hashlib.sha256()
+        for block in _blocks(path, facts.st_size):
+            digest.update(block)
+        return File(digest.hexdigest(), facts.st_size, facts.st_mtime_ns)
     except FileNotFoundError as error:
         raise _changed(path) from error
 
@@ -110,22 +114,31 @@ def _bring(study: StudyFolder, archive: Path, found: dict[str, File]) -> None:
         print(f"bringing {len(missing)} of {len(found)} files, {needed / GIB:.3f} GiB, to {archive}", flush=True)
     for sha256, name in missing.items():
         with atomic_path(object_path(archive, sha256)) as temporary:
-            if copy(study.path(name), temporary) != sha256:
+            if copy(study.path(name), temporary, found[name].size) != sha256:
                 raise _changed(study.path(name))
     for name, file in found.items():
         path = study.path(name)
+        if study.grows(name) and path.is_file() and path.stat().st_size >= file.size:
+            continue
         if not path.is_file() or (path.stat().st_size, path.stat().st_mtime_ns) != (file.size, file.mtime_ns):
             raise _changed(path)
 
 
-def copy(source: Path, target: Path) -> str:
-    """Copy the bytes of a file and return their sha256."""
+def copy(source: Path, target: Path, size: int | None = None) -> str:
+    """Copy the first ``size`` bytes of a file, or all, and return their sha256."""
     digest = hashlib.sha256()
-    with open(source, "rb") as reading, open(target, "wb") as writing:
-        while block := reading.read(BLOCK):
+    with open(target, "wb") as writing:
+        for block in _blocks(source, sys.maxsize if size is None else size):
             digest.update(block)
             writing.write(block)
     return digest.hexdigest()
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    with open(path, "rb") as reading:
+        while block := reading.read(min(BLOCK, size)):
+            size -= len(block)
+            yield block
 
 
 def check_space(folder: Path, needed: int, key: str, what: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from medscale.base.temporary import NAME as TEMPORARY
 OF_A_MACHINE = ("shellcmd", "external_jobid", "job_hash", "incomplete")
 """What a record says of the machine and the call; whether an output is stale does not depend on it."""
 CHECKPOINTS = "checkpoints"
+ANSWERS = "answers"  # of a prediction that goes on, which grow
+GROWING = ("events.jsonl", "runs/")
+"""What a run that goes on appends to, of which an archive has what was there when it was looked at."""
 MARK = "complete"
+NAMED = re.compile(r"checkpoint-[0-9]+")
 LOGS_KEPT = ".benchmark.tsv"
 """Of the logs go along what was measured of the jobs; the texts name folders of the machine."""
 
@@ -62,7 +67,7 @@ class StudyFolder:
         for row in ["data", "summary", *rows]:
             top = Path(self.results) / row
             names = [f"results/{row}/{path.relative_to(top).as_posix()}" for path in self._below(top)]
-            kept = [name for name in names if not name.startswith(f"results/{row}/{CHECKPOINTS}/")]
+            kept = [name for name in names if name.split("/")[2] not in (CHECKPOINTS, ANSWERS)]
             found += [name for name in kept if not self._is_being_made(name)]
             if checkpoints and f"results/{row}/training.json" not in found:
                 found += self._checkpoint(row, names)
@@ -83,7 +88,7 @@ class StudyFolder:
         steps: dict[str, int] = {}
         for name in names:
             parts = name.split("/")
-            if parts[2] == CHECKPOINTS and parts[-1] == MARK and parts[-2].startswith("checkpoint-"):
+            if parts[2] == CHECKPOINTS and parts[-1] == MARK and NAMED.fullmatch(parts[-2]):
                 steps["/".join(parts[:-1])] = int(parts[-2].removeprefix("checkpoint-"))
         if not steps:
             return []
@@ -98,6 +103,12 @@ class StudyFolder:
             and ("/checkpoint-" not in name or "/".join(name.split("/")[:5]) in kept)
             and not name.removeprefix(f"{run}/").startswith("torn-")
         ]
+
+    @staticmethod
+    def grows(name: str) -> bool:
+        """Say whether a run that goes on appends to a file; what an archive has of it is its beginning."""
+        parts = name.split("/", 4)
+        return len(parts) == 5 and parts[2] == CHECKPOINTS and parts[4].startswith(GROWING)
 
     def _best_beside(self, checkpoint: str) -> str:
         """Return the checkpoint with the least validation loss so far, whose weights the run may end with."""

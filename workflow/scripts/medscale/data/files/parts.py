@@ -17,7 +17,8 @@ from typing import IO, BinaryIO
 import pyarrow as pa
 
 from medscale.base.errors import UserError
-from medscale.fetch.corpus_files import COMPRESSIONS, divide, ending
+from medscale.fetch.corpus_files import divide
+from medscale.fetch.endings import COMPRESSIONS, ending
 
 PACKED = {
     b"\x1f\x8b": "gz",
