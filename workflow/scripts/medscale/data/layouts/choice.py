@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,20 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
     found : the columns of the file.
     path : of the file, for messages.
 
-    Raises `UserError` where the file lacks a column that its layout or the configuration names.
+    Raises `UserError` where the file lacks a column that its layout or the configuration names, and does not see those
+    of ``data.ignore``.
     """
+    found = [name for name in found if name not in columns.ignore]
+    unused = {name: None for name in ("history", "system") if getattr(columns, name) in columns.ignore}
+    columns = replace(columns, **unused)
     configured = (*columns.question, columns.answer)
     if columns.layout == "columns" or (columns.layout == "auto" and all(name in found for name in configured)):
         why = "data.layout" if columns.layout == "columns" else "it has the configured columns"
-        fields = Fields(
-            "columns", why, columns.question, columns.answer, columns.department, columns.history, columns.system
-        )
+        fields = Fields("columns", why, columns.question, *columns.single)
+    elif columns.layout == "auto" and _is_default(columns) and set(found) & {*columns.question} and "output" in found:
+        question = tuple(name for name in columns.question if name in found)
+        absent = next(name for name in columns.question if name not in found)
+        fields = Fields("alpaca", f"it has {question[0]!r} and 'output', but no {absent!r}", question, *columns.single)
     elif columns.layout == "auto":
         fields = None if any(name in found for name in configured) else _recognised(columns, found)
     else:
@@ -89,6 +96,11 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
             f"data.columns: {path} has no column {_listed(missing)}; its columns are {_listed(found)}{hint}",
         )
     return fields
+
+
+def _is_default(columns: Columns) -> bool:
+    """Tell whether question and answer are the columns that nobody had to name, of which `input` is often absent."""
+    return (columns.question, columns.answer) == (("instruction", "input"), "output")
 
 
 def _recognised(columns: Columns, found: Collection[str]) -> Fields | None:
