@@ -143,6 +143,36 @@ def test_lists_of_wordings_and_answers(tmp_path):
     assert joined.report["layouts"][0]["layout"] == "lists"
 
 
+@pytest.mark.parametrize("write", [repr, json.dumps])
+def test_lists_of_wordings_in_a_csv_file(tmp_path, write):
+    rows = [{"questions": write([topic(n)[0], "还可以怎么说呢"]), "answers": write([topic(n)[1]])} for n in range(3)]
+    result = Cleaned(tmp_path, written(pd.DataFrame(rows), "a.csv"), name="a.csv")
+    assert result.texts() == [topic(n) for n in range(3)]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_alpaca_without_an_input(tmp_path, name):
+    frame = pd.DataFrame([{"instruction": topic(n)[0], "output": topic(n)[1], "id": n} for n in range(3)])
+    result = Cleaned(tmp_path, written(frame, name), name=name)
+    assert result.texts() == [topic(n) for n in range(3)]
+    assert result.report["layouts"][0]["because"] == "it has 'instruction' and 'output', but no 'input'"
+
+
+def test_an_input_that_comes_late_is_part_of_its_question(tmp_path):
+    records = [{"instruction": topic(n)[0], "output": topic(n)[1]} for n in range(101)]
+    records.append({"instruction": topic(101)[0], "input": "三天了", "output": topic(101)[1]})
+    assert Cleaned(tmp_path, records).texts()[-1] == (f"{topic(101)[0]}\n三天了", topic(101)[1])
+
+
+def test_rows_that_were_not_asked_for_are_not_unusable(tmp_path):
+    later = {"instruction": FOLLOW_UP[0], "input": "", "output": FOLLOW_UP[1], "history": [topic(0)]}
+    first = [{"instruction": topic(1)[0], "input": "", "output": topic(1)[1]}]
+    result = Cleaned(tmp_path / "a", [later] * 4 + first, "--turns", "first", "--max-dropped-share", 0.1)
+    assert result.report["dropped"] == {"later_turn": 4}
+    with pytest.raises(UserError, match=r"^rows\.jsonl: none of the 4 rows is usable \(\{'later_turn': 4\}\)"):
+        Cleaned(tmp_path / "b", [later] * 4, "--turns", "first")
+
+
 DIALOGUES = [{"conversations": share(*topic(n), *FOLLOW_UP)} for n in range(20)]
 
 
@@ -246,6 +276,12 @@ def dialogue(*turns, **more) -> RawRow:
         (("头痛怎么办", "多休息", " <br> ", "清淡"), [], "empty_turn"),
         (("头痛怎么办", ""), [], "empty_answer"),
         (("头痛怎么办",), [], "no_answer"),
+        (("头痛怎么办", "多休息", "嗯", LONG, "还有呢", "运动"), [1], {"long_answer": 1, "long_history": 1}),
+        (
+            ("头痛怎么办", "多休息", "谢谢", "好\ufffd", "还", "动"),
+            [1],
+            {"broken_answer": 1, "broken_history": 1},
+        ),
     ],
 )
 def test_a_turn_that_gives_no_sample_is_counted_and_remains_as_history_where_it_can(turns, samples, dropped):
@@ -263,6 +299,9 @@ def test_a_turn_that_gives_no_sample_is_counted_and_remains_as_history_where_it_
         ([["头痛\ufffd", "多休息"]], "broken_history"),
         ([["头痛", ""]], "empty_history"),
         ([["你好", "好"]], None),
+        ([["你好", LONG]], "long_history"),
+        ([["嗯", ""]], "empty_history"),
+        ([["无", "多休息\ufffd"]], "broken_history"),
         ("上次", "bad_history"),
     ],
 )

@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 from medscale.base.arguments import add_paths, add_source, add_threads, boolean, optional, similarity, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
-from medscale.base.parallel import batched, ordered_map
+from medscale.base.parallel import ordered_map
 from medscale.data.cleaning import Rules
 from medscale.data.columns import LAYOUTS, Columns
 from medscale.data.corpus import Corpus
 from medscale.data.departments import name_of
-from medscale.data.judging import CONTENT, CONTEXT, PLACE, TEXT, VERDICT, Judge
+from medscale.data.judging import CONTENT, CONTEXT, PLACE, TEXT, VERDICT, Judge, pieces_of
 from medscale.data.near.deduplication import Duplicates, Twin
 from medscale.data.raw_rows import row_id
 from medscale.data.table_files import FileOptions
@@ -102,7 +102,7 @@ def main() -> None:
     duplicates = Duplicates(args.near_duplicate_threshold, folder)
     with tempfile.TemporaryFile(dir=folder) as scratch:
         judge, in_context = Judge(rules, args.near_duplicate_threshold is not None), False
-        for piece in ordered_map(judge, batched(corpus.rows(args.limit), BATCH), max(1, args.threads)):
+        for piece in ordered_map(judge, pieces_of(corpus.rows(args.limit), BATCH), max(1, args.threads)):
             scratch.write(piece.table)
             duplicates.add(piece.numbers, piece.fingerprints)
             in_context |= piece.in_context

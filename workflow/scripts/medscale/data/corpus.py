@@ -41,7 +41,9 @@ class Corpus:
         self._columns, self._options = columns, options or FileOptions()
         self._root = verify(manifest, content=content)
         told = read_manifest(manifest)
-        names, self.skipped = divide(entry["path"] for entry in told["files"])
+        names, self.skipped = [entry["path"] for entry in told["files"]], []
+        if told["source"] != "file":  # the user's own were chosen when they were found, see `own_corpus`
+            names, self.skipped = divide(names)
         if not names and len(told["files"]) == 1 and not ending(told["files"][0]["path"]):
             names, self.skipped = [told["files"][0]["path"]], []  # what has no suffix is told by what it holds
         self.skipped += told.get("skipped", [])
@@ -104,12 +106,12 @@ class Corpus:
         folders = part.name.relative_to(self._root).parts[:-1]
         if part.member:  # the archive itself is no folder
             folders = tuple(name for name in folders if name != part.path.name)
-        if len(folders) < level or (len(self._parts) == 1 and not part.member):
+        if len(folders) < level:
             raise UserError(
                 "D137",
-                f"data.department_folder is {level}, but {part.name} lies in {len(folders)} folders below {self._root}"
-                f"{' and is the only file' if len(self._parts) == 1 else ''}; name the folder above those of the "
-                "departments in data.path, or set data.department_folder: null",
+                f"data.department_folder is {level}, but {part.name} lies in {len(folders)} folders below "
+                f"{self._root}; name the folder above those of the departments in data.path, or set "
+                "data.department_folder: null",
             )
         return folders[-level]
 

@@ -71,10 +71,12 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
     if columns.layout == "columns" or (columns.layout == "auto" and all(name in found for name in configured)):
         why = "data.layout" if columns.layout == "columns" else "it has the configured columns"
         fields = Fields("columns", why, columns.question, *columns.single)
-    elif columns.layout == "auto" and _is_default(columns) and set(found) & {*columns.question} and "output" in found:
-        question = tuple(name for name in columns.question if name in found)
-        absent = next(name for name in columns.question if name not in found)
-        fields = Fields("alpaca", f"it has {question[0]!r} and 'output', but no {absent!r}", question, *columns.single)
+    elif _is_default(columns) and "output" in found and any(name in found for name in columns.question):
+        there, absent = sorted(columns.question, key=found.__contains__, reverse=True)
+        fields = Fields(
+            "alpaca", f"it has {there!r} and 'output', but no {absent!r}", columns.question, *columns.single
+        )
+        found = [*found, absent]  # which may stand in later rows of a JSON file; where it does not, it is empty
     elif columns.layout == "auto":
         fields = None if any(name in found for name in configured) else _recognised(columns, found)
     else:
@@ -100,7 +102,7 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
 
 def _is_default(columns: Columns) -> bool:
     """Tell whether question and answer are the columns that nobody had to name, of which `input` is often absent."""
-    return (columns.question, columns.answer) == (("instruction", "input"), "output")
+    return (columns.layout, columns.question, columns.answer) == ("auto", ("instruction", "input"), "output")
 
 
 def _recognised(columns: Columns, found: Collection[str]) -> Fields | None:

@@ -52,7 +52,8 @@ def require_history(value: Any, column: str, path: Path, number: int) -> None:
 def require_system(records: Iterable[Mapping[str, Any] | Broken], fields: Fields, path: Path) -> None:
     """See that the column `system` has texts for a model; `UserError` where most of the first ones are category words.
 
-    Such a word has at most 24 characters and no punctuation, and no text there says 你, 请, 助手, 医生 or the like. A column of another name was named on purpose, and is believed.
+    Such a word has at most 24 characters and no punctuation, and no text there says 你, 请, 助手, 医生 or the like.
+    What stands in a column of another name was named on purpose, and is believed.
     """
     if fields.system != "system":
         return
