@@ -484,7 +484,7 @@ def test_a_corpus_without_dialogues_gives_the_rows_that_it_always_gave(tmp_path)
     }
 
 
-HISTORIES = ["高血压病史10年", 3, "2024-05-01 头痛", "患者：头痛"]
+HISTORIES = ["高血压病史10年", 3, "2024-05-01 头痛", "患者：头痛", "[高血压]十年", '{"高血压": 10}']
 
 
 @pytest.mark.parametrize("value", HISTORIES)
@@ -509,6 +509,19 @@ def test_a_history_may_say_that_there_is_none(tmp_path, nothing):
     result = Cleaned(tmp_path, records)
     assert result.texts() == [topic(n) for n in range(3)]
     assert "history" not in result.report["layouts"][0]
+
+
+def test_a_broken_list_of_turns_costs_its_row_alone(tmp_path):
+    records = [
+        {
+            "instruction": topic(n)[0],
+            "input": "",
+            "output": topic(n)[1],
+            "history": '[["头痛", "多休' if n == 1 else "[]",
+        }
+        for n in range(3)
+    ]
+    assert Cleaned(tmp_path, records).report["dropped"] == {"bad_history": 1}
 
 
 def with_system(values: list) -> list[dict]:

@@ -13,7 +13,7 @@ from medscale.base.errors import UserError
 from medscale.data.files.records import Broken
 from medscale.data.layouts.fields import Fields
 from medscale.data.text_cleaning import is_placeholder
-from medscale.data.values import described, is_null, is_scalar, structured
+from medscale.data.values import described, is_null, structured
 
 LOOKED_AT = 100
 """Rows at a file's beginning by which a column of system texts is judged."""
@@ -22,6 +22,7 @@ _TO_A_MODEL = re.compile(
     r"[你您请]|助手|助理|医生|大夫|专家|模型|机器人|回答|\b(you|your|please|assistant|doctor|expert|ai|bot|answer)\b",
     re.IGNORECASE,
 )
+_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
 _EXAMPLE = 60
 
 
@@ -33,13 +34,13 @@ def is_nothing(value: Any) -> bool:
 
 
 def require_history(value: Any, column: str, path: Path, number: int) -> None:
-    """See that a history is one of turns; `UserError` where it is plain text, a number or a date.
+    """See that a history is one of turns; `UserError` where it is no list, nor text that holds one.
 
-    A text that begins like a list is one, if perhaps a broken one, which costs its row alone.
+    A text that begins like a list of texts, lists or objects is one that is broken, which costs its row alone.
     """
-    if is_nothing(value) or not (isinstance(value, str) or is_scalar(value)):
+    if is_nothing(value) or isinstance(structured(value), list | tuple):
         return
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+    if isinstance(value, str) and _LIST.match(value):
         return
     raise UserError(
         "D140",
