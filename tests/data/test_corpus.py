@@ -39,7 +39,7 @@ def corpus(folder: Path, columns: Columns = COLUMNS, content: str | None = None,
     """Write files, named by keywords with the dot as two underscores, and open them by their manifest."""
     for name, data in files.items():
         (folder / name.replace("__", ".")).write_bytes(data)
-    return Corpus(write_manifest(folder, kind="data", source="file"), columns, content)
+    return Corpus(write_manifest(folder, kind="data", source="huggingface"), columns, content)
 
 
 def table(folder: Path, name: str, content: bytes | str, wanted: tuple[str, ...] = ()) -> tuple[TableFile, list]:

@@ -143,6 +143,36 @@ def test_lists_of_wordings_and_answers(tmp_path):
     assert joined.report["layouts"][0]["layout"] == "lists"
 
 
+@pytest.mark.parametrize("write", [repr, json.dumps])
+def test_lists_of_wordings_in_a_csv_file(tmp_path, write):
+    rows = [{"questions": write([topic(n)[0], "还可以怎么说呢"]), "answers": write([topic(n)[1]])} for n in range(3)]
+    result = Cleaned(tmp_path, written(pd.DataFrame(rows), "a.csv"), name="a.csv")
+    assert result.texts() == [topic(n) for n in range(3)]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_alpaca_without_an_input(tmp_path, name):
+    frame = pd.DataFrame([{"instruction": topic(n)[0], "output": topic(n)[1], "id": n} for n in range(3)])
+    result = Cleaned(tmp_path, written(frame, name), name=name)
+    assert result.texts() == [topic(n) for n in range(3)]
+    assert result.report["layouts"][0]["because"] == "it has 'instruction' and 'output', but no 'input'"
+
+
+def test_an_input_that_comes_late_is_part_of_its_question(tmp_path):
+    records = [{"instruction": topic(n)[0], "output": topic(n)[1]} for n in range(101)]
+    records.append({"instruction": topic(101)[0], "input": "三天了", "output": topic(101)[1]})
+    assert Cleaned(tmp_path, records).texts()[-1] == (f"{topic(101)[0]}\n三天了", topic(101)[1])
+
+
+def test_rows_that_were_not_asked_for_are_not_unusable(tmp_path):
+    later = {"instruction": FOLLOW_UP[0], "input": "", "output": FOLLOW_UP[1], "history": [topic(0)]}
+    first = [{"instruction": topic(1)[0], "input": "", "output": topic(1)[1]}]
+    result = Cleaned(tmp_path / "a", [later] * 4 + first, "--turns", "first", "--max-dropped-share", 0.1)
+    assert result.report["dropped"] == {"later_turn": 4}
+    with pytest.raises(UserError, match=r"^rows\.jsonl: none of the 4 rows is usable \(\{'later_turn': 4\}\)"):
+        Cleaned(tmp_path / "b", [later] * 4, "--turns", "first")
+
+
 DIALOGUES = [{"conversations": share(*topic(n), *FOLLOW_UP)} for n in range(20)]
 
 
@@ -246,6 +276,12 @@ def dialogue(*turns, **more) -> RawRow:
         (("头痛怎么办", "多休息", " <br> ", "清淡"), [], "empty_turn"),
         (("头痛怎么办", ""), [], "empty_answer"),
         (("头痛怎么办",), [], "no_answer"),
+        (("头痛怎么办", "多休息", "嗯", LONG, "还有呢", "运动"), [1], {"long_answer": 1, "long_history": 1}),
+        (
+            ("头痛怎么办", "多休息", "谢谢", "好\ufffd", "还", "动"),
+            [1],
+            {"broken_answer": 1, "broken_history": 1},
+        ),
     ],
 )
 def test_a_turn_that_gives_no_sample_is_counted_and_remains_as_history_where_it_can(turns, samples, dropped):
@@ -263,6 +299,9 @@ def test_a_turn_that_gives_no_sample_is_counted_and_remains_as_history_where_it_
         ([["头痛\ufffd", "多休息"]], "broken_history"),
         ([["头痛", ""]], "empty_history"),
         ([["你好", "好"]], None),
+        ([["你好", LONG]], "long_history"),
+        ([["嗯", ""]], "empty_history"),
+        ([["无", "多休息\ufffd"]], "broken_history"),
         ("上次", "bad_history"),
     ],
 )
@@ -465,3 +504,89 @@ def test_a_corpus_without_dialogues_gives_the_rows_that_it_always_gave(tmp_path)
         "validation": "af236432840f395d",
         "pool": "6bb9e03775c7c6f8",
     }
+
+
+HISTORIES = ["高血压病史10年", 3, "2024-05-01 头痛", "患者：头痛", "[高血压]十年", '{"高血压": 10}']
+
+
+@pytest.mark.parametrize("value", HISTORIES)
+def test_what_a_patient_had_before_is_not_taken_for_turns(tmp_path, value):
+    records = [
+        {"instruction": topic(n)[0], "input": "", "output": topic(n)[1], "history": value if n == 3 else "无"}
+        for n in range(5)
+    ]
+    with pytest.raises(
+        UserError, match=r"rows\.jsonl, record 4: the column 'history'.*history: null.*columns\.question"
+    ):
+        Cleaned(tmp_path / "a", records)
+    left_out = Cleaned(tmp_path / "b", records, columns=DEFAULT | {"history": None})
+    assert left_out.texts() == [topic(n) for n in range(5)]
+    added = {"question": ["instruction", "history"], "answer": "output", "history": None}
+    assert Cleaned(tmp_path / "c", records, columns=added).texts()[3][0] == f"{topic(3)[0]}\n{value}"
+
+
+@pytest.mark.parametrize("nothing", ["无", "暂无", "没有", "", None, [], "[]"])
+def test_a_history_may_say_that_there_is_none(tmp_path, nothing):
+    records = [{"instruction": topic(n)[0], "input": "", "output": topic(n)[1], "history": nothing} for n in range(3)]
+    result = Cleaned(tmp_path, records)
+    assert result.texts() == [topic(n) for n in range(3)]
+    assert "history" not in result.report["layouts"][0]
+
+
+def test_a_broken_list_of_turns_costs_its_row_alone(tmp_path):
+    records = [
+        {
+            "instruction": topic(n)[0],
+            "input": "",
+            "output": topic(n)[1],
+            "history": '[["头痛", "多休' if n == 1 else "[]",
+        }
+        for n in range(3)
+    ]
+    assert Cleaned(tmp_path, records).report["dropped"] == {"bad_history": 1}
+
+
+def with_system(values: list) -> list[dict]:
+    return [
+        {"instruction": topic(n)[0], "input": "", "output": topic(n)[1], "system": value}
+        for n, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    "values", [["循环系统", "消化系统", None, "呼吸系统"], ["心内", "无"], ["digestive system", "nervous system"]]
+)
+def test_systems_of_organs_do_not_replace_the_system_prompt(tmp_path, values):
+    records = with_system(values)
+    with pytest.raises(
+        UserError, match=r"rows\.jsonl: the column 'system' has no texts .*" + values[0] + ".*system: nu"
+    ):
+        Cleaned(tmp_path / "a", records)
+    for name, options, columns in (
+        ("b", ["--system", "ignore"], DEFAULT),
+        ("c", [], DEFAULT | {"system": None}),
+        ("d", ["--ignore", '["system"]'], DEFAULT),
+    ):
+        kept = Cleaned(tmp_path / name, records, *options, columns=columns).kept
+        assert len(kept) == len(values)
+        assert all("system" not in row for row in kept)
+    renamed = [{("organs" if key == "system" else key): value for key, value in row.items()} for row in records]
+    assert Cleaned(tmp_path / "e", renamed, columns=DEFAULT | {"system": "organs"}).kept[0]["system"] == values[0]
+
+
+@pytest.mark.parametrize(
+    "system", ["你是医生", "医疗助手", "You are a doctor", "根据下面的内容，写出一段说明，不要太长。"]
+)
+def test_a_short_system_text_is_one_all_the_same(tmp_path, system, capsys):
+    records = [row | {"history": [["头痛怎么办", "多休息"]]} for row in with_system([None, system])]
+    result = Cleaned(tmp_path, records)
+    assert [row["system"] for row in result.kept] == [None, system]
+    assert result.report["layouts"][0]["system"] == {"column": "system", "example": system}
+    told = capsys.readouterr().out
+    assert f"rows.jsonl: system is the column 'system': {system}" in told
+    assert "rows.jsonl: history is the column 'history': [['头痛怎么办', '多休息']]" in told
+
+
+def test_an_ignored_history_is_not_read(tmp_path):
+    records = [row | {"history": [["头痛怎么办", "多休息"]]} for row in with_system([None, None])]
+    assert "history" not in Cleaned(tmp_path, records, "--ignore", '["history"]').kept[0]

@@ -1,5 +1,6 @@
 """JSON files as tools write them: where their rows are, what is mended and told, and what is refused by name."""
 
+import io
 import json
 import math
 import tempfile
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medscale.base.errors import UserError
-from medscale.data.files import json_text
+from medscale.data.files import json_layout, json_text
 from medscale.data.table_files import Broken, FileOptions, TableFile, open_table
 
 NAMES = ("question", "answer")
@@ -281,3 +282,69 @@ def test_any_values_come_through_every_stream(rows, shape, block):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_text, "BLOCK", block)
         assert read(Path(folder), text, ("question", "answer"))[1] == rows
+
+
+class Counting(str):
+    """A text that knows how many characters were looked at for line ends, in it and in what was made of it."""
+
+    looked = 0
+
+    def count(self, sub, start=0, end=None):
+        Counting.looked += (len(self) if end is None else end) - start
+        return super().count(sub, start, end)
+
+    def __getitem__(self, place):
+        return Counting(super().__getitem__(place))
+
+    def __add__(self, other):
+        return Counting(super().__add__(other))
+
+
+def test_line_ends_are_counted_once_however_many_values_are_passed_over():
+    text = json.dumps({"rows": [{"question": "头疼", "answer": f"休息{n}"} for n in range(2000)]}, indent=1)
+    Counting.looked = 0
+
+    class Handle(io.StringIO):
+        def read(self, size=-1):
+            return Counting(super().read(size))
+
+    reading = json_text.JsonText(Handle(text))
+    reading._buffer = Counting()  # so that what is added to it counts too
+    decoder = json_text.Decoder(json_text.Oddities())
+    assert next(iter(json_layout.members(reading, decoder))) == "rows"
+    reading.take()
+    for number in range(2000):
+        reading.skip()
+        reading.take()
+        assert reading.line == 2 + 4 * (number + 1) + (number == 1999)
+    assert len(text) / 2 < Counting.looked <= len(text)
+
+
+@pytest.mark.parametrize("kind", ["columns", "lists", "split"])
+def test_a_table_by_columns_is_read_in_two_pieces(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(json_text, "BLOCK", 64)
+    content = {
+        "columns": LAYOUTS["pandas columns"],
+        "lists": LAYOUTS["columns as lists"],
+        "split": LAYOUTS["pandas split"],
+    }
+    sizes, read_more = [], json_text.JsonText._more
+
+    def noted(text, size=None):
+        sizes.append(size)
+        return read_more(text, size)
+
+    monkeypatch.setattr(json_text.JsonText, "_more", noted)
+    reading = io.StringIO(json.dumps(content[kind][0]))
+    value = json_text.JsonText(reading).value(json_text.Decoder(json_text.Oddities()), longest=None)
+    assert value == content[kind][0]
+    assert sizes == [-1]
+
+
+@pytest.mark.parametrize("shape", [list, lambda rows: {"data": rows}], ids=["list", "under a key"])
+def test_a_number_without_end_is_one_broken_row(tmp_path, shape):
+    text = json.dumps(shape([ROWS[0], {"question": "年龄", "answer": "AGE"}, ROWS[1]]), ensure_ascii=False)
+    _, rows = read(tmp_path, text.replace('"AGE"', "7" * 5000))
+    assert [rows[0], rows[2]] == ROWS[:2]
+    assert isinstance(rows[1], Broken)
+    assert "more than 4300 digits" in rows[1].detail

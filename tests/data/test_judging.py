@@ -5,8 +5,9 @@ import pickle
 import pyarrow as pa
 import pytest
 
+from medscale.data import judging
 from medscale.data.cleaning import Rules
-from medscale.data.judging import JUDGED, Judge
+from medscale.data.judging import JUDGED, Judge, pieces_of
 from medscale.data.near.deduplication import fingerprints
 from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import Broken
@@ -67,3 +68,28 @@ def test_a_piece_that_keeps_nothing():
 def test_a_piece_travels_compressed():
     raws = [RawRow(number, ("头疼怎么办",), "多喝水" * 60, None) for number in range(100)]
     assert len(Judge(RULES, near=False)(raws).table) < 100 * len("多喝水".encode() * 60) / 4
+
+
+def turns(count: int) -> list[dict]:
+    return [{"role": ("user", "assistant")[n % 2], "content": f"第{n}句话，说点什么"} for n in range(2 * count)]
+
+
+def test_a_long_dialogue_is_written_in_batches_of_bounded_size(monkeypatch):
+    raw = RawRow(1, (), None, None, dialogue=turns(40), is_dialogue=True)
+    whole = pa.ipc.open_stream(Judge(RULES, False)([raw, *RAWS]).table).read_all()
+    monkeypatch.setattr(judging, "CHARACTERS", 2000)
+    with pa.ipc.open_stream(Judge(RULES, False)([raw, *RAWS]).table) as stream:
+        batches = list(stream)
+    assert len(batches) > 5
+    assert max(sum(map(len, map(str, batch["history"].to_pylist()))) for batch in batches) < 2 * 2000
+    assert pa.Table.from_batches(batches).equals(whole.combine_chunks())
+
+
+def test_pieces_are_short_where_the_dialogues_are_long(monkeypatch):
+    monkeypatch.setattr(judging, "CHARACTERS", 5000)
+    long = [RawRow(n, (), None, None, dialogue=turns(40), is_dialogue=True) for n in range(3)]
+    text = [RawRow(n, (), None, None, dialogue=str(turns(40)), is_dialogue=True) for n in range(2)]
+    plain = [RawRow(n, ("头疼" * 4000,), "休息", None) for n in range(7)]
+    pieces = list(pieces_of([*plain, *long, *text], 4))
+    assert [len(piece) for piece in pieces] == [4, 4, 1, 1, 1, 1]
+    assert [raw for piece in pieces for raw in piece] == [*plain, *long, *text]

@@ -236,3 +236,10 @@ def test_a_history_that_is_none_is_rejected_with_its_reason(value, reason, detai
         read_history(value)
     assert odd.value.reason == reason
     assert odd.value.detail.startswith(detail)
+
+
+def test_an_ignored_column_shows_no_layout():
+    columns = Columns(("q",), "a", ignore=("messages", "history"))
+    found = ["messages", "questions", "answers", "history"]
+    assert choose(columns, found, PATH)[:2] == ("lists", "it has no configured column, but 'questions' and 'answers'")
+    assert choose(columns, found, PATH).history is None

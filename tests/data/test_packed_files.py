@@ -16,6 +16,7 @@ import pytest
 from medscale.base.errors import UserError
 from medscale.data.corpus import Columns, Corpus
 from medscale.data.files import parts
+from medscale.data.layouts.turns import Turn, read_dialogue
 from medscale.data.table_files import FileOptions, open_table
 from medscale.fetch.corpus_files import own_corpus
 from medscale.fetch.manifest import write_manifest
@@ -308,8 +309,37 @@ class TestDepartmentOfAFolder:
         self.fill(tmp_path / "data")
         with pytest.raises(UserError, match=r"data\.department_folder is 3, but .*a\.csv lies in 2 folders below"):
             list(corpus(tmp_path / "data", department_folder=3).rows())
-        with pytest.raises(UserError, match=r"and is the only file"):
-            list(corpus(tmp_path / "data", str(tmp_path / "data" / "内科"), department_folder=1).rows())
+        with pytest.raises(UserError, match=r"data\.department_folder is 1, but .*a\.csv lies in 0 folders below"):
+            list(corpus(tmp_path / "data", str(tmp_path / "data/内科/2020/a.csv"), department_folder=1).rows())
+
+    def test_of_a_single_file_it_is_its_folder_all_the_same(self, tmp_path):
+        (tmp_path / "data" / "内科").mkdir(parents=True)
+        (tmp_path / "data" / "内科" / "a.csv").write_bytes(CSV)
+        assert {row.department for row in corpus(tmp_path / "data", department_folder=1).rows()} == {"内科"}
+
+
+@pytest.mark.parametrize("name", ["语料", ".hidden/a.jsonl", "README", "说明书.jsonl.gz"])
+def test_a_file_that_the_user_names_is_read_whatever_it_is_called(tmp_path, name):
+    for path in (tmp_path / "data" / name, tmp_path / "data" / "other.jsonl"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(JSONL) if path.suffix == ".gz" else JSONL)
+    named = corpus(tmp_path / "data", [str(tmp_path / "data" / name), str(tmp_path / "data" / "other.jsonl")])
+    assert len(list(named.rows())) == 2 * len(ROWS)
+    assert named.skipped == []
+
+
+def test_a_header_that_begins_like_an_archive(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"PK," + CSV.replace(b"\n", b"\n1,")[:-2])
+    assert [row.answer for row in corpus(tmp_path).rows()] == [row["answer"] for row in ROWS]
+
+
+def test_turns_that_are_maps(tmp_path):
+    turns = [[("role", "user"), ("content", row["question"])] for row in ROWS[:1]]
+    turns.append([("role", "assistant"), ("content", ROWS[0]["answer"])])
+    kind = pa.list_(pa.map_(pa.string(), pa.string()))
+    pq.write_table(pa.table({"messages": pa.array([turns], kind)}), tmp_path / "a.parquet")
+    [row] = corpus(tmp_path).rows()
+    assert read_dialogue(row.dialogue).turns == [Turn(ROWS[0]["question"], ROWS[0]["answer"])]
 
 
 def test_an_option_that_is_unknown_is_named():

@@ -99,6 +99,9 @@ def test_any_text_is_itself(text):
         ("[" * 100_000, "[" * 100_000),
         (["a"], ["a"]),
         (None, None),
+        ("{{}}", "{{}}"),
+        ("[{[]}]", "[{[]}]"),
+        ("[" + "7" * 5000 + "]", "[" + "7" * 5000 + "]"),
     ],
 )
 def test_a_list_that_a_text_holds(value, found):

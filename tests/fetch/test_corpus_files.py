@@ -254,3 +254,12 @@ def test_the_same_words_choose_among_the_files_of_a_hub(wanted, taken):
 
 def test_what_is_not_read_is_known_by_its_ending_too():
     assert REFUSED.keys() == UNREAD
+
+
+@pytest.mark.parametrize("name", ["说明书问答.jsonl.gz", "license_exam.csv.gz", "notice.JSON.xz", "说明书问答.zip"])
+def test_a_name_like_that_of_a_document_does_not_hide_data(tmp_path, name):
+    for one in (name, "README.md", "LICENSE", "license.txt", "readme.md.gz", "README.zip", "a.csv"):
+        (tmp_path / one).write_text(one)
+    own = own_corpus(str(tmp_path))
+    assert sorted(own.names) == sorted(["a.csv", name])
+    assert len(own.skipped) == 5

@@ -126,6 +126,39 @@ def test_a_question_is_asked_with_as_many_of_its_last_turns_as_fit(chat, text, h
         assert sample.left_out == len(history) - len(kept)
 
 
+def test_turns_for_which_there_is_no_room_are_found_in_few_tries(chat, monkeypatch):
+    question = Question("那饮食呢", tuple((f"问题{n}", f"回答{n}") for n in range(200)))
+    tries, prompts = [], Chat._prompts
+    monkeypatch.setattr(Chat, "_prompts", lambda self, asked: tries.append(len(asked)) or prompts(self, asked))
+    room = len(chat.prompt_ids(Question(question.text, question.history[137:]))) + len(chat.answer_ids("清淡"))
+    assert chat.fitted([question, "头痛"], ["清淡", "休息"], room)[0].history == question.history[137:]
+    assert len(tries) <= 10
+
+
+LEAVES_OUT = {
+    "system": "{% for m in messages if m.role != 'system' %}{{ m.role + m.content }}{% endfor %}x",
+    "turns": "{% for m in messages if m.role == 'system' %}{{ m.content }}{% endfor %}{{ messages[-2:] }}x",
+    "order": "{% for m in messages | reverse %}{{ m.role + m.content }}{% endfor %}x",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "question", "remedy"),
+    [
+        ("system", Question("头痛", (), "你是医生"), "system text .* data.system: ignore"),
+        ("turns", Question("头痛", (("感冒", "休息"),)), "earlier turns .* data.turns: first"),
+        ("order", Question("头痛", (("感冒", "休息"),)), "earlier turns .* data.turns: first"),
+    ],
+)
+def test_a_template_that_leaves_out_what_a_row_brings_is_refused(tiny_model, template, question, remedy):
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.chat_template = LEAVES_OUT[template]
+    chat = Chat(tokenizer, None)
+    assert chat.sample("头痛", "休息", 500) is not None
+    with pytest.raises(UserError, match=remedy):
+        chat.sample(question, "休息", 500)
+
+
 @pytest.fixture(scope="module")
 def qwen():
     """Qwen's true tokenizer, from the vocabulary in the dashscope package."""

@@ -25,18 +25,21 @@ import pyarrow.parquet as pq
 from medscale.base.arguments import add_paths, add_source, add_threads, boolean, optional, similarity, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
-from medscale.base.parallel import batched, ordered_map
+from medscale.base.parallel import ordered_map
 from medscale.data.cleaning import Rules
 from medscale.data.columns import LAYOUTS, Columns
 from medscale.data.corpus import Corpus
 from medscale.data.departments import name_of
-from medscale.data.judging import CONTENT, CONTEXT, PLACE, TEXT, VERDICT, Judge
+from medscale.data.judging import CONTENT, CONTEXT, PLACE, TEXT, VERDICT, Judge, pieces_of
 from medscale.data.near.deduplication import Duplicates, Twin
 from medscale.data.raw_rows import row_id
 from medscale.data.table_files import FileOptions
 
 BATCH = 2000
 QUANTILES = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+NOT_BAD = {"exact_duplicate", "near_duplicate", "later_turn", "earlier_turn", "nothing_to_learn"}
+"""Why records are dropped that could be used: they say what others say, or are no samples by what was asked for."""
 
 CLEAN = pa.schema([("id", TEXT), *CONTENT])
 IN_CONTEXT = pa.schema([*CLEAN, *CONTEXT])
@@ -68,8 +71,13 @@ class Tally:
 
     @property
     def bad_share(self) -> float:
-        """The share of the records that cannot be used; one that says again what another says is not bad."""
-        return (self.dropped.total() - self.duplicates) / self.read if self.read else 0.0
+        """The share of the records that cannot be used, see `NOT_BAD`."""
+        return sum(self.bad.values()) / self.read if self.read else 0.0
+
+    @property
+    def bad(self) -> dict[str, int]:
+        """The records that cannot be used by their reasons, the most frequent first."""
+        return {reason: count for reason, count in self.dropped.most_common() if reason not in NOT_BAD}
 
     @property
     def read(self) -> int:
@@ -87,19 +95,20 @@ def main() -> None:
         args.lists,
     )
     columns = Columns.from_json(args.columns, args.layout, args.ignore)
+    columns = columns.without_system() if args.system == "ignore" else columns
     corpus = Corpus(args.manifest, columns, args.content, FileOptions.from_json(args.files))
     folder = args.output_clean.parent
     folder.mkdir(parents=True, exist_ok=True)
     duplicates = Duplicates(args.near_duplicate_threshold, folder)
     with tempfile.TemporaryFile(dir=folder) as scratch:
         judge, in_context = Judge(rules, args.near_duplicate_threshold is not None), False
-        for piece in ordered_map(judge, batched(corpus.rows(args.limit), BATCH), max(1, args.threads)):
+        for piece in ordered_map(judge, pieces_of(corpus.rows(args.limit), BATCH), max(1, args.threads)):
             scratch.write(piece.table)
             duplicates.add(piece.numbers, piece.fingerprints)
             in_context |= piece.in_context
         schema = IN_CONTEXT if in_context else CLEAN
         tally = divide(scratch, duplicates.find(), args.output_clean, args.output_rejected, schema)
-    require_enough_good(args, tally)
+    require_enough_good(args, corpus, tally)
     summary = report(args, corpus, duplicates, tally)
     write_json(args.output_report, summary)
     for found in summary["boilerplate"]:
@@ -108,9 +117,12 @@ def main() -> None:
     print(f"kept {tally.kept} of {tally.read} rows{made}; dropped {dict(tally.dropped)}")
     for found in corpus.layouts:
         print(f"{found['path']}: layout {found['layout']}, because of this: {found['because']}")
+        for role in ("history", "system"):
+            if role in found:
+                print(f"{found['path']}: {role} is the column {found[role]['column']!r}: {found[role]['example']}")
 
 
-def require_enough_good(args: argparse.Namespace, tally: Tally) -> None:
+def require_enough_good(args: argparse.Namespace, corpus: Corpus, tally: Tally) -> None:
     """Raise `UserError` where too few records are usable; what was dropped is kept, with the reasons."""
     stopped = args.output_rejected.parent / "stopped"
     limit = args.max_dropped_share
@@ -122,12 +134,14 @@ def require_enough_good(args: argparse.Namespace, tally: Tally) -> None:
     shutil.copyfile(args.output_rejected, stopped / args.output_rejected.name)
     args.output_clean.unlink()
     share = "" if limit is None else f", a share of more than cleaning.max_dropped_share, which is {limit:g},"
-    bad = {reason: n for reason, n in tally.dropped.most_common() if not reason.endswith("_duplicate")}
-    found = f"{sum(bad.values())} of the {tally.read} rows{share} are unusable"
+    found = f"{sum(tally.bad.values())} of the {tally.read} rows{share} are unusable"
     found = found if tally.kept else f"none of the {tally.read} rows is usable"
+    reasons = tally.bad if tally.kept else dict(tally.dropped.most_common())
+    paths = [file["path"] for file in corpus.files]
+    named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more files" if len(paths) > 3 else "")
     raise UserError(
         "D111",
-        f"{args.manifest}: {found} ({bad}); {stopped / args.output_rejected.name} has them with the reasons; see "
+        f"{named}: {found} ({reasons}); {stopped / args.output_rejected.name} has them with the reasons; see "
         "whether data.columns and data.layout fit the file, and the bounds in the section cleaning the texts",
     )
 

@@ -205,14 +205,17 @@ def _clean_dialogue(raw: RawRow, history: list[Turn], dialogue: Dialogue, system
 
 
 def _judge_turn(question: str, answer: str, rules: Rules) -> tuple[str | None, str]:
+    """Return why a turn gives no sample: first what it may not stand before others for, so that this is not hidden."""
+    reasons = []
     for name, text, bounds in (
         ("question", question, rules.question_characters),
         ("answer", answer, rules.answer_characters),
     ):
         reason, detail = _judge(text, bounds)
         if reason:
-            return f"{reason}_{name}", detail
-    return None, ""
+            reasons.append((f"{reason}_{name}", detail))
+    first = reasons[0] if reasons else (None, "")
+    return next((found for found in reasons if not _may_be_history(found[0])), first)
 
 
 def _may_be_history(reason: str) -> bool:

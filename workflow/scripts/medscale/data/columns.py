@@ -1,7 +1,7 @@
 """Which columns of the raw files hold what, as the configuration names them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medscale.base.errors import UserError
 
@@ -62,6 +62,16 @@ class Columns:
                     "D133", f"data.columns.{name}: must be a column's name or null, not {json.dumps(value)}"
                 )
         return cls(tuple(question), answer, **optional, layout=layout, ignore=tuple(ignore))
+
+    def without_system(self) -> "Columns":
+        """Return the mapping for records whose system texts are ignored."""
+        ignore = self.ignore if self.system is None else (*self.ignore, self.system)
+        return replace(self, system=None, ignore=ignore)
+
+    @property
+    def single(self) -> tuple[str | None, ...]:
+        """The columns of answer, department, history and system."""
+        return self.answer, self.department, self.history, self.system
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from medscale.base.errors import UserError
 from medscale.data.columns import Columns
 from medscale.data.layouts.choice import Wanted, choose, refuse_unused
+from medscale.data.layouts.context import LOOKED_AT, note_used, require_history, require_system
 from medscale.data.layouts.fields import Fields
 from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import Broken, FileOptions, Part, TableFile, open_table, parts_of
-from medscale.data.values import from_csv
+from medscale.data.values import from_csv, structured
 from medscale.fetch.corpus_files import divide
 from medscale.fetch.endings import SUFFIXES, ending
 from medscale.fetch.manifest import read_manifest, verify
@@ -30,7 +31,8 @@ class Corpus:
     Attributes
     ----------
     files : after `rows` has ended, one dict a file: path, format, encoding, compression, dialect, notes, rows.
-    layouts : likewise: path, layout, and because of what it was taken.
+    layouts : likewise: path, layout, and because of what it was taken; which columns are history and system, and what
+        stands there first.
     skipped : what lies among the files and is not read, such as a licence, each with the reason in brackets.
     """
 
@@ -40,7 +42,9 @@ class Corpus:
         self._columns, self._options = columns, options or FileOptions()
         self._root = verify(manifest, content=content)
         told = read_manifest(manifest)
-        names, self.skipped = divide(entry["path"] for entry in told["files"])
+        names, self.skipped = [entry["path"] for entry in told["files"]], []
+        if told["source"] != "file":  # the user's own were chosen when they were found, see `own_corpus`
+            names, self.skipped = divide(names)
         if not names and len(told["files"]) == 1 and not ending(told["files"][0]["path"]):
             names, self.skipped = [told["files"][0]["path"]], []  # what has no suffix is told by what it holds
         self.skipped += told.get("skipped", [])
@@ -50,7 +54,7 @@ class Corpus:
             self._parts += parts
             self.skipped += [f"{name}/{one}" for one in skipped]
         self.files: list[dict] = []
-        self.layouts: list[dict[str, str]] = []
+        self.layouts: list[dict] = []
         if not names:
             raise UserError(
                 "D109",
@@ -80,13 +84,19 @@ class Corpus:
                 "notes": table.notes,
                 "rows": 0,
             }
-            self.layouts.append({"path": name, "layout": fields.layout, "because": fields.why})
+            layout: dict = {"path": name, "layout": fields.layout, "because": fields.why}
+            self.layouts.append(layout)
             self.files.append(entry)
             left = None if limit is None else limit - number
-            for record in itertools.islice(table.records, left):
+            records = itertools.islice(table.records, left)
+            first = list(itertools.islice(records, LOOKED_AT))
+            require_system(first, fields, table.path)
+            for record in itertools.chain(first, records):
                 number += 1
                 entry["rows"] += 1
                 row = self._row(number, record, fields, table)
+                if row.broken is None:
+                    note_used(layout, fields, record)
                 yield row if department is None or row.broken else replace(row, department=department)
 
     def _department_of(self, part: Part) -> str | None:
@@ -97,12 +107,12 @@ class Corpus:
         folders = part.name.relative_to(self._root).parts[:-1]
         if part.member:  # the archive itself is no folder
             folders = tuple(name for name in folders if name != part.path.name)
-        if len(folders) < level or (len(self._parts) == 1 and not part.member):
+        if len(folders) < level:
             raise UserError(
                 "D137",
-                f"data.department_folder is {level}, but {part.name} lies in {len(folders)} folders below {self._root}"
-                f"{' and is the only file' if len(self._parts) == 1 else ''}; name the folder above those of the "
-                "departments in data.path, or set data.department_folder: null",
+                f"data.department_folder is {level}, but {part.name} lies in {len(folders)} folders below "
+                f"{self._root}; name the folder above those of the departments in data.path, or set "
+                "data.department_folder: null",
             )
         return folders[-level]
 
@@ -117,5 +127,9 @@ class Corpus:
             None if name is None else record.get(name)
             for name in (fields.answer, fields.department, fields.history, fields.system, fields.dialogue)
         )
+        if fields.layout == "lists":  # which a CSV file has as text
+            question, answer = tuple(map(structured, question)), structured(answer)
+        if fields.history is not None:
+            require_history(history, fields.history, table.path, number)
         is_dialogue = fields.dialogue is not None
         return RawRow(number, question, answer, department, None, history, system, dialogue, is_dialogue)

@@ -90,7 +90,7 @@ def structured(value: Any) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
             return read(value.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
     return value
 

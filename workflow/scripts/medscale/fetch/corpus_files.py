@@ -72,9 +72,10 @@ def passed_over(name: str) -> str | None:
     if path.name in BOOKS:
         return "says how rows are kept"
     kind = ending(name)
-    if DOCUMENTS.match(path.name) and kind not in SUFFIXES:
-        return "no data file"
     inner = kind.removesuffix(path.suffix.lower()) if path.suffix.lower() in COMPRESSIONS else kind
+    is_archive = path.suffix.lower() == ".zip" and not DOCUMENTS.fullmatch(path.stem)  # 说明书问答.zip, not README.zip
+    if DOCUMENTS.match(path.name) and inner not in SUFFIXES and not is_archive:
+        return "no data file"
     for suffix in (kind, inner):
         if suffix in _PROSE:
             return _PROSE[suffix]

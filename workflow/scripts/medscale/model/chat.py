@@ -18,6 +18,7 @@ from medscale.model.templates import (
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
 QUESTION, ANSWER = "甲乙丙丁", "戊己庚辛"  # by which a template is tried
+SYSTEM, EARLIER = "子丑寅卯", (("金木水火", "东南西北"), ("春夏秋冬", "天地玄黄"))
 
 
 class Sample(NamedTuple):
@@ -54,12 +55,18 @@ class Chat:
         self.template = dated(template_of(tokenizer, template))
         self.control = ControlText(tokenizer)
         self.thinks = bool(OPENS.search(self.template) or CLOSES.search(self.template))
+        self._kept = set()  # parts of a conversation that the template was seen to keep
         self.opening = ""
         self.opening = self._opening()
         self.end_ids = self._end_of_turn()
 
     def prompt(self, question: str | Question) -> str:
-        """Return the text that the model is given, up to where its answer begins."""
+        """Return the text that the model is given, up to where its answer begins.
+
+        Raises `UserError` where the template leaves out the question's own system text or the turns before it.
+        """
+        if isinstance(question, Question):
+            self._require_kept(bool(question.system), bool(question.history))
         return self._render(_messages(question), add_generation_prompt=True)
 
     def prompt_ids(self, question: str | Question) -> list[int]:
@@ -83,12 +90,19 @@ class Chat:
         if not waiting:
             return fitted
         needed = dict(zip(waiting, map(len, self._answers([answers[i] for i in waiting])), strict=True))
-        while waiting:
-            lengths = map(len, self._prompts([fitted[i] for i in waiting]))
-            waiting = [i for i, length in zip(waiting, lengths, strict=True) if length + needed[i] > max_length]
-            for i in waiting:
-                fitted[i] = fitted[i]._replace(history=fitted[i].history[1:])
-            waiting = [i for i in waiting if fitted[i].history]
+        # How many turns must go is bisected, first with none: a prompt gets shorter with each turn that is left out.
+        fewest, most = dict.fromkeys(waiting, 0), {i: len(questions[i].history) for i in waiting}
+        tried = dict.fromkeys(waiting, 0)
+        while tried:
+            shorter = [questions[i]._replace(history=questions[i].history[count:]) for i, count in tried.items()]
+            for (i, count), prompt in zip(tried.items(), self._prompts(shorter), strict=True):
+                if len(prompt) + needed[i] > max_length:
+                    fewest[i] = count + 1
+                else:
+                    most[i] = count
+            tried = {i: (fewest[i] + most[i]) // 2 for i in tried if fewest[i] < most[i]}
+        for i in waiting:
+            fitted[i] = questions[i]._replace(history=questions[i].history[most[i] :])
         return fitted
 
     def sample(self, question: str | Question, answer: str, max_length: int) -> Sample | None:
@@ -191,6 +205,27 @@ class Chat:
             raise UserError("M117", "the model's chat template leaves the answer out; set chat.template: plain")
         between = full[len(prompt) : full.rindex(ANSWER)] if full.startswith(prompt) else ""
         return between if between.strip() else closing(prompt)
+
+    def _require_kept(self, system: bool, history: bool) -> None:
+        """Try the template, once for each, with a system text and with earlier turns, which only some rows bring."""
+        if (system, history) in self._kept or not (system or history):
+            return
+        tried = Question(QUESTION, EARLIER if history else (), SYSTEM if system else None)
+        prompt = self._render(_messages(tried), add_generation_prompt=True)
+        parts = [("system text", SYSTEM)] * system
+        parts += [("earlier turns", text) for turn in tried.history for text in turn]
+        place = 0
+        for name, text in [*parts, ("question", QUESTION)]:
+            found = prompt.find(text, place)
+            if found < 0:
+                remedy = "data.system: ignore" if name == "system text" else "data.turns: first"
+                raise UserError(
+                    "D142",
+                    f"the model's chat template leaves the {name} of the rows out, or puts it in another place; set "
+                    f"{remedy}, or chat.template: plain",
+                )
+            place = found + len(text)
+        self._kept.add((system, history))
 
     def _end_of_turn(self) -> list[int]:
         """Return the ids that the template puts behind an answer, up to and with the first special token."""

@@ -91,6 +91,7 @@ def _encoded(path: Path) -> list[Row]:
 def _from_corpus(manifest: Path, reading: dict[str, Any], chat: Any, max_length: int) -> tuple[list[Row], str]:
     """Return the lengths of the first rows of the corpus, by the tokenizer or, without one, by their characters."""
     columns = Columns.from_json(json.dumps(reading["columns"]), reading["layout"], reading["ignore"])
+    columns = columns.without_system() if reading["system"] == "ignore" else columns
     rules = Rules(ANY, ANY, False, reading["turns"], reading["system"], reading["lists"])
     records, questions, answers = 0, [], []
     try:

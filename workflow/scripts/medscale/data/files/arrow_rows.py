@@ -12,6 +12,8 @@ from medscale.data.files.records import Broken, TableFile, Wanted
 
 BATCH = 2000
 """Rows that are in memory at once."""
+MAPS = "lossy"
+"""Maps come as dicts, as in every other format; of a key that stands twice the last value counts."""
 DAMAGE = (OSError, pa.ArrowException)
 
 
@@ -67,13 +69,13 @@ def _rows(part: Part, batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, A
         if batch is None:
             return
         try:
-            yield from batch.to_pylist()
+            yield from batch.to_pylist(maps_as_pydicts=MAPS)
         except UnicodeDecodeError:
             yield from (_row(batch, index) for index in range(batch.num_rows))
 
 
 def _row(batch: pa.RecordBatch, index: int) -> dict[str, Any] | Broken:
     try:
-        return batch.slice(index, 1).to_pylist()[0]
+        return batch.slice(index, 1).to_pylist(maps_as_pydicts=MAPS)[0]
     except UnicodeDecodeError as error:
         return Broken("bad_text", str(error), error.object.decode("utf-8", "backslashreplace"))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from medscale.base.errors import UserError
 from medscale.data.files.json_layout import Layout, descend, find_layout, members
-from medscale.data.files.json_text import CUT, Decoder, JsonProblem, JsonText, Oddities, TooDeep
+from medscale.data.files.json_text import CUT, Decoder, JsonProblem, JsonText, NotDecoded, Oddities
 from medscale.data.files.parts import Part
 from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
 from medscale.data.files.text import encoding_of, lines_of, open_text
@@ -153,7 +153,7 @@ def _values(part: Part, encoding: str, layout: Layout, oddities: Oddities) -> It
 def _row(text: JsonText, decoder: Decoder) -> dict | Broken:
     try:
         value = text.value(decoder)
-    except TooDeep as error:
+    except NotDecoded as error:
         return Broken("bad_json", str(error), "")
     if isinstance(value, dict):
         return value

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from typing import Any, TextIO
 
 from medscale.data.files.text import LONGEST
@@ -24,8 +25,8 @@ class JsonProblem(Exception):
         self.problem, self.line, self.at_end = problem, line, at_end
 
 
-class TooDeep(JsonProblem):
-    """A value that is well formed as far as one can see, and nested so deeply that it is not decoded."""
+class NotDecoded(JsonProblem):
+    """A value that is well formed as far as one can see, but nested too deeply, or with a number of too many digits."""
 
 
 class Oddities:
@@ -101,7 +102,7 @@ class Decoder:
                 self._oddities.add("a line end or tab inside a string that should be escaped", line)
             text = mended
         if _GAP.match(text, end).end() != len(text):
-            raise ValueError(f"more text after the value, at column {end + 1}")
+            raise json.JSONDecodeError("more text after the value", text, end)
         self.tell(line)
         return value
 
@@ -116,12 +117,15 @@ class JsonText:
 
     def __init__(self, handle: TextIO) -> None:
         self._handle = handle
-        self._buffer, self._place, self._line = "", 0, 1
+        self._buffer, self._place = "", 0
+        self._line, self._counted = 1, 0  # the line at a place in the buffer, up to which line ends were counted
 
     @property
     def line(self) -> int:
         """The number of the line at the position, from 1."""
-        return self._line + self._buffer.count("\n", 0, self._place)
+        self._line += self._buffer.count("\n", self._counted, self._place)
+        self._counted = self._place
+        return self._line
 
     def peek(self) -> str:
         """Return the next character that is no white space, without passing it; empty at the end."""
@@ -146,7 +150,12 @@ class JsonText:
         self._place += 1
 
     def value(self, decoder: Decoder, longest: int | None = LONGEST) -> Any:
-        """Decode the next value and pass it; one of more than ``longest`` characters is refused."""
+        """Decode the next value and pass it; one of more than ``longest`` characters is refused.
+
+        With None the rest of the file is read at once.
+        """
+        if longest is None:
+            self._more(size=-1)
         self.peek()
         if self._buffer[self._place : self._place + 1] in ("{", "[", '"'):
             try:
@@ -164,11 +173,13 @@ class JsonText:
             value = decoder.whole(text, line)
         except RecursionError:
             self._place = end
-            raise TooDeep("nested too deeply", line) from None
+            raise NotDecoded("nested too deeply", line) from None
         except json.JSONDecodeError as error:
             raise JsonProblem(error.msg, line + error.lineno - 1) from error
-        except ValueError as error:
-            raise JsonProblem(str(error), line) from error
+        except ValueError:
+            self._place = end
+            digits = sys.get_int_max_str_digits()
+            raise NotDecoded(f"a whole number of more than {digits} digits", line) from None
         self._place = end
         return value
 
@@ -177,11 +188,10 @@ class JsonText:
         self.peek()
         self._place = self._end_of_value(keep=False, longest=None)
 
-    def _more(self) -> bool:
-        """Read another block; what was passed is forgotten."""
-        block = self._handle.read(BLOCK)
-        self._line += self._buffer.count("\n", 0, self._place)
-        self._buffer, self._place = self._buffer[self._place :] + block, 0
+    def _more(self, size: int | None = None) -> bool:
+        """Read another block, or with -1 all that is left; what was passed is forgotten."""
+        self._line, block = self.line, self._handle.read(BLOCK if size is None else size)
+        self._buffer, self._place, self._counted = self._buffer[self._place :] + block, 0, 0
         return bool(block)
 
     def _grown(self, at: int, keep: bool) -> tuple[int, bool]:

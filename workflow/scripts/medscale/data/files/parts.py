@@ -28,6 +28,7 @@ PACKED = {
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
 }
+_ZIP = tuple(magic for magic, kind in PACKED.items() if kind == "zip")
 FOREIGN = {
     b"\xd0\xcf\x11\xe0": "an Office file (.xls, .doc); save it as CSV (UTF-8)",
     b"SQLite format 3": "a database; export the table as CSV",
@@ -185,7 +186,7 @@ def parts_of(path: Path) -> tuple[list[Part], list[str]]:
     Raises `UserError` for a file that holds no rows, by its first bytes, and for an archive that cannot be listed.
     """
     with open(path, "rb") as handle:
-        if not _first(handle).startswith(b"PK"):
+        if not _first(handle).startswith(_ZIP):
             return [Part(path)], []
         try:
             members = zipfile.ZipFile(handle).infolist()

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,22 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
     found : the columns of the file.
     path : of the file, for messages.
 
-    Raises `UserError` where the file lacks a column that its layout or the configuration names.
+    Raises `UserError` where the file lacks a column that its layout or the configuration names, and does not see those
+    of ``data.ignore``.
     """
+    found = [name for name in found if name not in columns.ignore]
+    unused = {name: None for name in ("history", "system") if getattr(columns, name) in columns.ignore}
+    columns = replace(columns, **unused)
     configured = (*columns.question, columns.answer)
     if columns.layout == "columns" or (columns.layout == "auto" and all(name in found for name in configured)):
         why = "data.layout" if columns.layout == "columns" else "it has the configured columns"
+        fields = Fields("columns", why, columns.question, *columns.single)
+    elif _is_default(columns) and "output" in found and any(name in found for name in columns.question):
+        there, absent = sorted(columns.question, key=found.__contains__, reverse=True)
         fields = Fields(
-            "columns", why, columns.question, columns.answer, columns.department, columns.history, columns.system
+            "alpaca", f"it has {there!r} and 'output', but no {absent!r}", columns.question, *columns.single
         )
+        found = [*found, absent]  # which may stand in later rows of a JSON file; where it does not, it is empty
     elif columns.layout == "auto":
         fields = None if any(name in found for name in configured) else _recognised(columns, found)
     else:
@@ -89,6 +98,11 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
             f"data.columns: {path} has no column {_listed(missing)}; its columns are {_listed(found)}{hint}",
         )
     return fields
+
+
+def _is_default(columns: Columns) -> bool:
+    """Tell whether question and answer are the columns that nobody had to name, of which `input` is often absent."""
+    return (columns.layout, columns.question, columns.answer) == ("auto", ("instruction", "input"), "output")
 
 
 def _recognised(columns: Columns, found: Collection[str]) -> Fields | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medscale.data.layouts.turns import PAIRS, Odd, Turn, read_dialogue
+from medscale.data.text_cleaning import is_placeholder
 from medscale.data.values import NotText, described, is_null, structured, text_of
 
 
@@ -13,7 +14,7 @@ def read_history(value: Any) -> list[Turn]:
     Raises `Odd` "bad_history" with what was found, or "not_text".
     """
     value = structured(value)
-    if is_null(value) or (isinstance(value, str) and not value.strip()):
+    if is_null(value) or (isinstance(value, str) and is_placeholder(value)):
         return []
     if not isinstance(value, list | tuple):
         raise Odd("bad_history", described(value))
