@@ -34,7 +34,7 @@ def runner(tmp_path):
 
 @pytest.mark.parametrize("source", HUBS)
 def test_code_beside_a_model_is_not_fetched(hub, runner, source):
-    config = b'{"model_type": "own", "auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}}'
+    config = b'{"model_type": "qwen2", "auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}}'
     code = {
         "modeling_own.py": b"raise SystemExit",
         "model.bin": b"\x80",
@@ -76,7 +76,7 @@ def test_names_that_are_one_file_elsewhere_are_refused(hub, runner, source):
 def test_a_data_file_that_would_lie_elsewhere_is_refused(hub, runner, source, file):
     hub.add("datasets", "org/rows", {file: b"x", "README.md": b"x"})
     error = runner.fails("fetch_data.py", source=source, id="org/rows", file=file, endpoint=hub.url)
-    assert f"offers a file {file!r}" in error
+    assert f"offers a file {file!r}" in error or (file == "rows.pkl" and "a file of Python objects" in error)
     assert runner.files() == set()
     assert not list(runner.folder.parent.parent.glob("**/rows.csv"))
 

@@ -87,6 +87,8 @@ def test_a_model_that_keeps_its_own_loss_is_told(study, monkeypatch, fast):
         "load_tokenizer": lambda manifest: None,
         "checkpoint_layers": lambda model, count: None,
         "resume_point": lambda study: (None, None),
+        "planned_steps": lambda rows, training: 10,
+        "require_trained": lambda model, state, folder: None,
         "require_room": lambda folder, model, training, steps: None,
         "trainable_parameters": lambda model: 7,
         "peak_memory": lambda study, load_peak: {},

@@ -91,7 +91,7 @@ def test_the_trainer_is_told_all_that_the_section_says(tmp_path):
         "eval_steps": 8,
         "save_strategy": "steps",
         "save_steps": 8,
-        "save_total_limit": 9,
+        "save_total_limit": None,  # the Trainer removes before it is sure; see `checkpoints.rotate`
         "load_best_model_at_end": True,
         "metric_for_best_model": "eval_loss",
         "greater_is_better": False,
@@ -358,7 +358,7 @@ def run(monkeypatch, tmp_path):
     accelerator = SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 0.5))
     trainer = SimpleNamespace(start_clock=lambda: started.append(True), accelerator=accelerator, losses=0.0)
     args = SimpleNamespace(output_dir=str(tmp_path), fp16=False)
-    state = SimpleNamespace(global_step=3, max_steps=10)
+    state = SimpleNamespace(global_step=3, max_steps=10, best_global_step=0)
     control = SimpleNamespace(should_evaluate=False, should_save=False, should_log=False)
     made = SimpleNamespace(clock=clock, supervisor=Supervisor(trainer, 2, 2), args=args, state=state, control=control)
     made.tell = lambda name, **more: getattr(made.supervisor, name)(args, state, control, **more)
