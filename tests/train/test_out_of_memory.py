@@ -75,7 +75,7 @@ def test_a_model_that_does_not_fit_is_not_tried_again(study, monkeypatch):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_model_that_keeps_its_own_loss_is_told(study, monkeypatch, fast):
-    trainer = SimpleNamespace(answer_loss=fast, train=lambda **_: None)
+    trainer = SimpleNamespace(state=None, answer_loss=fast, train=lambda **_: None)
     study.settings = {"training": {"precision": "fp32", "early_stopping_patience": None}, "lora": {}}
     study.args.seed, study.folder, study.train, study.validation, study.energy = 1, None, [], [], None
     arguments = SimpleNamespace(main_process_first=lambda local: nullcontext())

@@ -395,6 +395,7 @@ def test_a_checkpoint_is_due_after_so_many_minutes_and_at_the_end(run):
     run.tell("on_step_end")
     assert run.asked() == (False, True)
     Path(run.args.output_dir, "checkpoint-3").mkdir()
+    Path(run.args.output_dir, "checkpoint-3", "trainer_state.json").write_text('{"best_global_step": 3}')
     run.tell("on_save")
     assert Path(run.args.output_dir, "checkpoint-3", "complete").is_file()
     run.control.should_save = False
@@ -579,13 +580,14 @@ def test_a_run_resumes_from_the_newest_whole_checkpoint(tmp_path):
     assert newest_checkpoint(tmp_path) == (None, [])
     for step in (8, 9, 10, 100, 20):
         (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     for step in (8, 9, 10):
         mark_complete(str(tmp_path / f"checkpoint-{step}"))
         mark_complete(tmp_path / f"checkpoint-{step}")
     (tmp_path / "torn-checkpoint-5").mkdir()
     checkpoint, torn = newest_checkpoint(tmp_path)
     assert checkpoint == tmp_path / "checkpoint-10"
-    assert torn == [tmp_path / "torn-checkpoint-20", tmp_path / "torn-checkpoint-100"]
+    assert [aside.path.name for aside in torn] == ["torn-checkpoint-20", "torn-checkpoint-100"]
     names = {"checkpoint-8", "checkpoint-9", "checkpoint-10", "torn-checkpoint-20", "torn-checkpoint-100"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert newest_checkpoint(tmp_path) == (checkpoint, [])
