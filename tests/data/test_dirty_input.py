@@ -23,11 +23,18 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize("kind", ["csv", "csv_gb18030", "json_lines", "json", "csv_gz", "json_lines_gz", "config"])
+KINDS = ["csv", "csv_gb18030", "json_lines", "json", "parquet", "csv_gz", "json_lines_gz", "config"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_damage_ends_in_an_exception_or_loses_a_row(kind):
     found = dirty_input.examine(kind, range(60))
     assert found["defects"] == []
     assert sum(found["outcomes"].values()) == 60
+
+
+def test_a_column_name_that_is_no_text_is_damage():
+    assert dirty_input.examine("parquet", [975])["defects"] == []
 
 
 def test_damage_is_a_function_of_the_seed_and_leaves_most_rows_intact():

@@ -14,7 +14,8 @@ BATCH = 2000
 """Rows that are in memory at once."""
 MAPS = "lossy"
 """Maps come as dicts, as in every other format; of a key that stands twice the last value counts."""
-DAMAGE = (OSError, pa.ArrowException)
+DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""What pyarrow raises for damaged files; the last one for names of columns."""
 
 
 def open_parquet(part: Part, wanted: Wanted) -> TableFile:
@@ -22,9 +23,9 @@ def open_parquet(part: Part, wanted: Wanted) -> TableFile:
     file = part.spooled()
     try:
         table = pq.ParquetFile(file)
+        columns = table.schema_arrow.names
     except DAMAGE as error:
-        raise UserError("D106", f"{part.name}: not a Parquet file ({error}); fetch it again") from error
-    columns = table.schema_arrow.names
+        raise UserError("D106", f"{part.name}: not a Parquet file ({_said(error)}); fetch it again") from error
     chosen = _chosen(part, columns, wanted)
     batches = table.iter_batches(batch_size=BATCH, columns=None if wanted is None else chosen)
     return TableFile(part.name, "parquet", None, columns, _rows(part, batches), part.packing())
@@ -40,7 +41,7 @@ def open_arrow(part: Part, wanted: Wanted) -> TableFile:
         columns = reader.schema.names
     except DAMAGE as error:
         raise UserError(
-            "D106", f"{part.name}: not an Arrow file ({error}); fetch it again, or save it again"
+            "D106", f"{part.name}: not an Arrow file ({_said(error)}); fetch it again, or save it again"
         ) from error
     chosen = _chosen(part, columns, wanted)
     batches = (reader.get_batch(place) for place in range(reader.num_record_batches)) if is_file else iter(reader)
@@ -65,7 +66,7 @@ def _rows(part: Part, batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, A
         try:
             batch = next(batches, None)
         except DAMAGE as error:
-            raise UserError("D106", f"{part.name}: damaged inside ({error}); fetch it again") from error
+            raise UserError("D106", f"{part.name}: damaged inside ({_said(error)}); fetch it again") from error
         if batch is None:
             return
         try:
@@ -79,3 +80,8 @@ def _row(batch: pa.RecordBatch, index: int) -> dict[str, Any] | Broken:
         return batch.slice(index, 1).to_pylist(maps_as_pydicts=MAPS)[0]
     except UnicodeDecodeError as error:
         return Broken("bad_text", str(error), error.object.decode("utf-8", "backslashreplace"))
+
+
+def _said(error: Exception) -> str:
+    """Return what a library says, in one line."""
+    return " ".join(str(error).split())
