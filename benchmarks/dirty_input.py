@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from circumstances import circumstances, load_average
 from medscale.base.config import resolve
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import write_json
@@ -34,6 +35,7 @@ from medscale.data.judging import Judge
 from medscale.fetch.manifest import write_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("pyarrow", "pyyaml")
 COLUMNS = Columns(("title", "ask"), "answer", "department")
 JUDGE = Judge(Rules((4, 500), (10, 2000)), near=True)
 ROWS = [
@@ -207,16 +209,19 @@ def examine(kind: str, seeds: range) -> dict:
 def main() -> None:
     args = parse_arguments()
     seeds = range(args.count) if args.seed is None else range(args.seed, args.seed + 1)
-    result = {kind: examine(kind, seeds) for kind in args.kind}
+    result = {"schema_version": 1, **circumstances(PACKAGES), "kinds": {}}
+    for kind in args.kind:
+        result["kinds"][kind] = examine(kind, seeds)
+    result["load_average_after"] = load_average()
     if args.output:
         write_json(args.output, result)
-    for kind, found in result.items():
+    for kind, found in result["kinds"].items():
         print(kind, found["inputs"], found["outcomes"], f"{len(found['defects'])} defects")
         kinds = Counter(defect["problem"].split(":")[0] for defect in found["defects"])
         for problem, count in kinds.most_common():
             example = next(defect for defect in found["defects"] if defect["problem"].startswith(problem))
             print(f"    {count} x seed {example['seed']}: {example['problem']}")
-    if any(found["defects"] for found in result.values()):
+    if any(found["defects"] for found in result["kinds"].values()):
         raise UserError(
             "X107",
             "some damaged files ended otherwise than in rows that add up or one clear message; see them "

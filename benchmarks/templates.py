@@ -14,12 +14,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from circumstances import circumstances, load_average, told
 from cleaning import SCRIPTS, timed
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_json
 from medscale.fetch.manifest import write_manifest
 
 ITEMS = ["收缩压", "舒张压", "空腹血糖", "总胆固醇", "甘油三酯", "血红蛋白", "血小板", "尿酸", "肌酐", "心率"]
+PACKAGES = ("pyarrow", "numpy")
 COLUMNS = {"question": ["ask"], "answer": "answer", "department": None}
 
 
@@ -80,17 +82,21 @@ def measure(rows: int, templates: int, cores: int) -> dict:
 
 def main() -> None:
     args = parse_arguments()
-    result: dict = {"templates": args.templates, "cores": args.cores, "runs": []}
+    result: dict = {"schema_version": 1, **circumstances(PACKAGES)}
+    result |= {"templates": args.templates, "cores": args.cores, "runs": []}
     for rows in sorted(args.rows):
         run = measure(rows, args.templates, args.cores)
         result["runs"].append(run)
+        result["load_average_after"] = load_average()
         if args.output:
             write_json(args.output, result)
         compared = run["near_duplicate_pairs_compared"]
         print(
             f"{rows:,} rows: clean {run['clean']['seconds']} s, {run['clean']['peak_gib']} GiB, kept {run['kept']:,}, "
-            f"{compared:,} pairs compared, {compared / rows:.1f} a row; split {run['split']}"
+            f"{compared:,} pairs compared, {compared / rows:.1f} a row; split {run['split']}",
+            flush=True,
         )
+    print(told(result))
 
 
 def parse_arguments() -> argparse.Namespace:

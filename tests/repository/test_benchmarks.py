@@ -124,3 +124,14 @@ def test_killed_studies_end_as_the_one_without_a_kill(tmp_path):
     assert result["troubles"] == []
     assert sum(result["next_calls"].values()) == result["kills"]
     assert result["next_calls"].keys() <= {"killed at work", "killed at its start", "finished"}
+
+
+@pytest.mark.slow
+def test_rows_of_templates_are_compared_with_a_bounded_number_of_others(tmp_path):
+    result = run("templates", tmp_path, "--rows", "1000", "2000", "--templates", "2")
+    runs = result["runs"]
+    assert [found["rows"] for found in runs] == [1000, 2000]
+    for found in runs:
+        assert found["kept"] + sum(found["dropped"].values()) == found["rows"]
+        assert found["near_duplicate_pairs_compared"] < 400 * found["rows"]
+        assert "refused" in found["split"] or found["families"]["count"] > 0
