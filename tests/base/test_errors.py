@@ -17,7 +17,7 @@ from medscale.base.digest import with_imports
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.base.parallel import ordered_map
-from medscale.base.scarcity import advice
+from medscale.base.scarcity import disk_advice
 from places import ROOT, SCRIPTS
 
 
@@ -119,4 +119,4 @@ def test_what_the_set_up_imports_is_understood_by_an_older_python():
 @pytest.mark.parametrize("name", [7, "/not/here/at/all.json", b"/not/here", "", None])
 def test_a_full_disk_is_told_whatever_file_it_names(name):
     error = OSError(28, "No space left on device", name)
-    assert "GiB free in /" in advice(error)
+    assert "GiB free in /" in disk_advice(error)

@@ -54,7 +54,11 @@ CONFIG = {
     "model": {"source": "huggingface", "revision": HOSTILE, "path": HOSTILE},
     "data": {
         **{"source": "huggingface", "file": HOSTILE, "revision": HOSTILE, "path": HOSTILE},
-        "columns": {"question": [HOSTILE, "b"], "answer": HOSTILE, "department": HOSTILE},
+        "columns": {
+            **{"question": [HOSTILE, "b"], "answer": HOSTILE, "department": HOSTILE},
+            **{"history": HOSTILE, "system": HOSTILE, "conversation": HOSTILE},
+        },
+        **{"csv": {"delimiter": "'"}, "json": {"rows_key": HOSTILE}, "ignore": [HOSTILE]},
     },
     "chat": {"system_prompt": HOSTILE},
     "lora": {"target_modules": [HOSTILE]},
@@ -70,7 +74,7 @@ CONFIG = {
 
 def test_every_free_text_of_the_schema_is_tried():
     tried = {f"{section}.{key}" for section, values in CONFIG.items() for key in values}
-    tried |= {f"data.columns.{key}" for key in CONFIG["data"]["columns"]}
+    tried |= {f"data.{part}.{key}" for part in ("columns", "csv", "json") for key in CONFIG["data"][part]}
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     assert set(free_texts(schema)) - set(NO_SHELL) <= tried
 

@@ -102,7 +102,7 @@ def test_gpu_jobs_did_not_overlap(finished):
 
 def test_jobs_import_what_they_use(finished):
     jobs = noted(finished.imports)
-    assert {job for job, _ in jobs} == set(USES)
+    assert {job for job, _ in jobs} == set(USES) - {"backup"}  # which runs on request
     assert [(job, imported - USES[job]) for job, imported in jobs if imported - USES[job]] == []
 
 
@@ -194,12 +194,21 @@ def test_a_failed_retrain_leaves_no_old_result_standing(tmp_path, finished):
     assert copy.plan(target) == {}
 
     copy.configure(lora={"target_modules": ["nonsense"]})
+    refused = copy.run(target, "--cores", "2", "--resources", "gpu=1", check=False)
+    assert refused.returncode == 1
+    assert "lora.target_modules: " in refused.stdout
+    assert "no linear layer called nonsense" in refused.stdout
+    assert (copy.folder / target).is_file()
+
+    copy.configure(lora={"r": 3})
+    copy.edit(
+        "workflow/scripts/finetune.py", "def main() -> None:\n", 'def main() -> None:\n    raise SystemExit("no")\n'
+    )
     failed = copy.run(target, "--cores", "2", "--resources", "gpu=1", check=False)
     assert failed.returncode == 1
-    assert "lora.target_modules = ['nonsense']" in failed.stdout
-    assert "Traceback" not in failed.stdout
     assert copy.plan(target)["finetune"] == 1
 
+    copy.restore()
     copy.configure()
     assert copy.plan(target) != {}
     copy.run(target, "--cores", "2", "--resources", "gpu=1")

@@ -131,8 +131,8 @@ def targets_of(config: dict) -> list[str | list[str]]:
     for run in runs_of(config):
         wanted = settings_for(config, run)["lora"]["target_modules"]
         (trained,) = files_of(config["paths"]["results"], [run.name], "training.json")
-        before = read_json(trained)["settings"]["lora"]["target_modules"] if Path(trained).is_file() else None
-        named += [] if wanted == before else [wanted]
+        before = read_json(trained).get("settings", {}).get("lora", {}) if Path(trained).is_file() else {}
+        named += [] if wanted == before.get("target_modules") else [wanted]
     return [value for place, value in enumerate(named) if value not in named[:place]]
 
 

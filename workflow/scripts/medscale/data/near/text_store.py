@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import os
 import tempfile
+import weakref
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import overload
@@ -26,6 +27,7 @@ class TextStore(Sequence[str]):
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the store)
+        weakref.finalize(self, self._file.close)
         self._ends = array("q", [0])
 
     def extend(self, texts: Iterable[str]) -> None:
