@@ -97,6 +97,7 @@ def test_what_only_trained_rows_depend_on(changed):
 @pytest.mark.parametrize(
     "changed",
     [
+        {"cleaning": {"max_dropped_share": 0.2}},
         {"training": {"micro_batch": 2}},
         {"paths": {"results": "elsewhere", "resources": "/mnt"}},
         {"study": {"sizes": [100, 150, 200]}},
