@@ -203,12 +203,12 @@ def _fresh(condition: Condition, kind: str, variant: int, seed: int) -> DemoRow:
     """Make the question and answer of one slot; its story is the variant's own, so no two slots give one question."""
     rng = Random(f"{seed}/{condition.name}/{kind}/{variant}")
     stories = Random(f"{seed}/{condition.name}/{kind}").sample(phrasings.STORIES, len(phrasings.STORIES))
-    title, ask = _question(condition, kind, stories[variant], rng)
-    row = {"department": condition.department, "title": title, "ask": ask, "answer": _answer(condition, kind, rng)}
+    title, ask = make_question(condition, kind, stories[variant], rng)
+    row = {"department": condition.department, "title": title, "ask": ask, "answer": make_answer(condition, kind, rng)}
     return DemoRow(row, condition.name, kind)
 
 
-def _question(condition: Condition, kind: str, story: str, rng: Random) -> tuple[str, str]:
+def make_question(condition: Condition, kind: str, story: str, rng: Random) -> tuple[str, str]:
     """Return a short title and a longer description: who, since when, what, the story, the question."""
     age = rng.randint(*condition.ages)
     intros, persona = _persona(condition, age, rng)
@@ -256,7 +256,7 @@ def _for_age(table: Sequence[tuple], age: int) -> tuple:
     return next(line[1:] for line in table if age <= line[0])
 
 
-def _answer(condition: Condition, kind: str, rng: Random) -> str:
+def make_answer(condition: Condition, kind: str, rng: Random) -> str:
     """Return an answer of `ANSWER_CHARS`: mostly set by condition and kind, some wording, order and facts vary."""
     facts = {field: list(getattr(condition, field)) for field in FACT_COUNTS}
     topics = phrasings.KINDS[kind]

@@ -1,0 +1,187 @@
+"""The base model that the demo ships: a small Qwen2 pre-trained once on texts about conditions that do not exist.
+
+Texts are made while it trains, a pool at a time, and none twice. Matrices are optimised by Muon (Jordan et al. 2024),
+in float32: torch's own orthogonalises in bfloat16, for which most CPUs have no unit. A training that was stopped goes
+on from its last checkpoint, as if it had not been.
+"""
+
+import csv
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+
+from medscale.base.files import atomic_path
+from medscale.data.demo.fiction import Document, Fiction
+from medscale.model.chat import IGNORED, Chat
+from medscale.model.tiny import new_model, train_tokenizer
+
+POOL = 16  # batches whose texts are made and sorted by length together
+TOKENIZER_TEXTS = 12_000
+HELD_OUT = 96  # texts of each kind on which it is measured
+WHOLE_SHARE = 0.15  # of the dialogues, those whose question is learned too
+WARM_UP, COOL_DOWN = 60, 0.3  # steps; share of the steps
+BETAS, MOMENTUM, WEIGHT_DECAY = (0.9, 0.95), 0.95, 0.05
+COLUMNS = ("step", "tokens", "seconds", "learning_rate", "loss", "loss_met_again", "loss_met_once")
+SYSTEM_PROMPT = "你是医生。"
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update of a matrix is made orthogonal by five Newton-Schulz steps, scaled as Adam's would be."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter], lr: float):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Do one step of every matrix."""
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 1 - MOMENTUM)
+                update = matrix.grad.lerp(momentum, MOMENTUM)
+                tall = update.shape[0] > update.shape[1]
+                update = update.T if tall else update
+                update = update / (update.norm() + 1e-7)
+                for _ in range(5):
+                    gram = update @ update.T
+                    update = 3.4445 * update + (2.0315 * (gram @ gram) - 4.7750 * gram) @ update
+                update = update.T if tall else update
+                matrix.mul_(1 - group["lr"] * WEIGHT_DECAY)
+                matrix.add_(update, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+
+
+class Texts:
+    """Batches of token ids and labels, a function of the seed and the number of the pool."""
+
+    def __init__(self, fiction: Fiction, tokenizer: PreTrainedTokenizerFast, batch: int, seed: int):
+        self.fiction, self.tokenizer, self.batch, self.seed = fiction, tokenizer, batch, seed
+        self.chat = Chat(tokenizer, SYSTEM_PROMPT)
+
+    def pool(self, number: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the batches of one pool."""
+        rng = Random(f"pool/{self.seed}/{number}")
+        rows = [
+            self.row(document, whole=rng.random() < WHOLE_SHARE)
+            for document in self.fiction.documents(self.batch * POOL, f"{self.seed}/{number}")
+        ]
+        rows.sort(key=lambda row: len(row[0]))
+        batches = [rows[start : start + self.batch] for start in range(0, len(rows), self.batch)]
+        rng.shuffle(batches)
+        yield from map(self.tensors, batches)
+
+    def row(self, document: Document, whole: bool) -> tuple[list[int], list[int]]:
+        """Return ids and labels of one text: of a dialogue the answer is learned, of prose everything."""
+        if not document.question:
+            ids = self.tokenizer.encode(f"<|endoftext|>{document.answer}<|endoftext|>")
+            return ids, ids
+        prompt, answer = self.chat.prompt_ids(document.question), self.chat.answer_ids(document.answer)
+        return prompt + answer, (prompt if whole else [IGNORED] * len(prompt)) + answer
+
+    def tensors(self, rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return rows as two tensors (rows, longest); what follows a text is seen by none of its tokens."""
+        width = max(len(ids) for ids, _ in rows)
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows])
+        labels = torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in rows])
+        return ids, labels
+
+    def held_out(self, again: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return dialogues that no pool holds, about conditions that are met again, or about ones met only here."""
+        rng = Random(f"held out/{self.seed}")
+        rows = []
+        while len(rows) < HELD_OUT:
+            condition = rng.choice(self.fiction.residents) if again else self.fiction.condition(rng)
+            rows.append(self.row(self.fiction.dialogue(condition, rng), whole=False))
+        return [self.tensors(rows[start : start + 32]) for start in range(0, HELD_OUT, 32)]
+
+
+def answer_loss(model: Qwen2ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean loss of the labelled tokens; the others never meet the head."""
+    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
+    learned = labels[:, 1:] != IGNORED
+    return cross_entropy(model.lm_head(hidden[learned]), labels[:, 1:][learned])
+
+
+@torch.no_grad()
+def mean_loss(model: Qwen2ForCausalLM, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+    """Return the mean of the batches' losses."""
+    return sum(answer_loss(model, *batch).item() for batch in batches) / len(batches)
+
+
+def share_of_peak(step: int, steps: int) -> float:
+    """Return the learning rate as a share of its peak: a rise, a level, and a fall at the end."""
+    return min(1.0, (step + 1) / WARM_UP, max(0.01, (steps - step) / (COOL_DOWN * steps)))
+
+
+def pretrain(fiction: Fiction, settings: dict[str, Any], folder: Path, work: Path) -> None:
+    """Pre-train, and write tokenizer, weights in half precision, and the log into ``folder``.
+
+    Args:
+        fiction: makes the texts.
+        settings: vocab_size, hidden_size, layers (see `tiny.new_model`), steps, batch, seed, muon and adam (peak
+            learning rates of the matrices, and of embeddings and norms), checkpoint_steps (a multiple of `POOL`).
+        folder: of the model.
+        work: of the checkpoint and the tokenizer while it trains.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    kept = work / "tokenizer"
+    if not kept.is_dir():
+        documents = fiction.documents(TOKENIZER_TEXTS, f"tokenizer/{settings['seed']}")
+        texts = [text for document in documents for text in document if text]
+        train_tokenizer(texts, settings["vocab_size"]).save_pretrained(kept)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(kept)
+    model = new_model(tokenizer, settings, settings["seed"])
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    optimizers = [
+        Muon(matrices, settings["muon"]),
+        torch.optim.AdamW(others, settings["adam"], betas=BETAS, weight_decay=0.0),
+    ]
+    texts = Texts(fiction, tokenizer, settings["batch"], settings["seed"])
+    state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0, "log": []}
+    if (work / "checkpoint.pt").is_file():
+        saved = torch.load(work / "checkpoint.pt", weights_only=True)
+        model.load_state_dict(saved.pop("model"))
+        for optimizer, values in zip(optimizers, saved.pop("optimizers"), strict=True):
+            optimizer.load_state_dict(values)
+        state = saved
+    again, once = texts.held_out(again=True), texts.held_out(again=False)
+    losses: list[float] = []
+    before, begun = state["seconds"], time.monotonic()
+    while state["step"] < settings["steps"]:
+        for ids, labels in texts.pool(state["step"] // POOL):
+            share = share_of_peak(state["step"], settings["steps"])
+            for optimizer, name in zip(optimizers, ("muon", "adam"), strict=True):
+                for group in optimizer.param_groups:
+                    group["lr"] = settings[name] * share
+            loss = answer_loss(model, ids, labels)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.item())
+            state["step"] += 1
+            state["tokens"] += ids.numel()
+        if state["step"] % settings["checkpoint_steps"] == 0 or state["step"] >= settings["steps"]:
+            state["seconds"] = before + time.monotonic() - begun
+            row = [state["step"], state["tokens"], round(state["seconds"]), round(settings["muon"] * share, 6)]
+            measured = (sum(losses) / len(losses), mean_loss(model, again), mean_loss(model, once))
+            losses = []
+            state["log"].append([*row, *(round(loss, 4) for loss in measured)])
+            print(dict(zip(COLUMNS, state["log"][-1], strict=True)), flush=True)
+            with atomic_path(work / "checkpoint.pt") as temporary:
+                torch.save(
+                    {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], **state},
+                    temporary,
+                )
+    tokenizer.save_pretrained(folder)
+    model.eval().to(torch.float16).save_pretrained(folder)
+    with atomic_path(folder / "pretraining.csv") as temporary, open(temporary, "w", encoding="utf-8") as handle:
+        csv.writer(handle, lineterminator="\n").writerows([COLUMNS, *state["log"]])
