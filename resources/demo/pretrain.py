@@ -15,13 +15,15 @@ import torch  # noqa: E402
 
 from medscale.data.demo.corpus import load_conditions  # noqa: E402
 from medscale.data.demo.fiction import Fiction  # noqa: E402
+from medscale.fetch.manifest import write_manifest  # noqa: E402
+from medscale.fetch.model_files import model_files  # noqa: E402
 from medscale.model.demo_base import pretrain  # noqa: E402
 
 SETTINGS = {
     "vocab_size": 6144,
     "hidden_size": 192,
     "layers": 4,
-    "steps": 4096,
+    "steps": 3584,
     "batch": 16,
     "muon": 0.012,
     "adam": 0.006,
@@ -40,6 +42,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     fiction = Fiction(load_conditions(HERE / "conditions.json"), SETTINGS["seed"])
     pretrain(fiction, SETTINGS | {"steps": args.steps}, args.output, args.work)
+    names = model_files([path.name for path in args.output.iterdir()], str(args.output))
+    files = [name for name in names if name not in ("README.md", "manifest.json")]
+    write_manifest(args.output, kind="model", source="demo", id="medscale-demo-base", licence="MIT", files=files)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,36 @@
-"""Fetch the base model, or point to it, or build the small one, and write its manifest with the sha256 of each file.
+"""Fetch the base model, point to it, copy the demo's, or build the small one; write its manifest with all sha256.
 
 Only weights in safetensors, JSON, tokenizer and licence files are fetched: nothing that could be executed.
 """
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 from medscale.base.errors import UserError, run_script
-from medscale.fetch.manifest import root_of, write_manifest
+from medscale.base.files import atomic_path
+from medscale.fetch.manifest import read_manifest, root_of, write_manifest
 from medscale.fetch.model_config import require_kind, require_usable
 from medscale.fetch.model_files import licence_of, model_files, require_shards
 from medscale.fetch.program import fetch_from_hub, parse, parser_of, run_fetcher
-from medscale.fetch.sources import own_path, point_to_own, require_all_targets
+from medscale.fetch.sources import (
+    NOT_AS_SHIPPED,
+    SHIPPED,
+    own_path,
+    point_to_own,
+    require_all_targets,
+    shipped_manifest,
+)
 
-SOURCES = {"huggingface": "", "modelscope": "", "local": "folder of a model", "tiny": ""}
+SOURCES = {"huggingface": "", "modelscope": "", "local": "folder of a model", "tiny": "", "demo": ""}
 
 
 def main() -> None:
-    fetchers = {"huggingface": from_hub, "modelscope": from_hub, "local": from_folder, "tiny": build_tiny}
+    fetchers = {
+        **{"huggingface": from_hub, "modelscope": from_hub},
+        **{"local": from_folder, "tiny": build_tiny, "demo": from_repository},
+    }
     args = parse_arguments()
     run_fetcher(args, "model", fetchers)
     require_all_targets(root_of(args.output), args.targets, args.source)
@@ -50,6 +62,27 @@ def check(folder: Path, where: str) -> None:
 def from_folder(args: argparse.Namespace) -> None:
     """Point to a Hugging Face model directory, which stays where it is."""
     point_to_own("model", own_path("model", args.path), args.output)
+
+
+def from_repository(args: argparse.Namespace) -> None:
+    """Copy the demo's base model, which the repository holds, beside the manifest."""
+    shipped = shipped_manifest(args.conditions)
+    names = [entry["path"] for entry in shipped["files"]]
+    source, folder = args.conditions.parent / SHIPPED, args.output.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.iterdir():  # what is there is of another version
+        if stale.is_file() and stale.name not in names:
+            stale.unlink()
+    for name in names:
+        if not (source / name).is_file():
+            raise UserError("F160", f"{source / name} is missing: {NOT_AS_SHIPPED}")
+        with atomic_path(folder / name) as temporary:
+            shutil.copyfile(source / name, temporary)
+    known = {key: shipped[key] for key in ("id", "revision", "licence")}
+    manifest = read_manifest(write_manifest(folder, kind="model", source="demo", files=names, **known))
+    if changed := [entry["path"] for entry in manifest["files"] if entry not in shipped["files"]]:
+        args.output.unlink()
+        raise UserError("F160", f"{source}: {', '.join(changed)} changed since: {NOT_AS_SHIPPED}")
 
 
 def build_tiny(args: argparse.Namespace) -> None:

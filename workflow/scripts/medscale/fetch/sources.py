@@ -38,8 +38,14 @@ FOLDERS = {"model": "models", "data": "data"}
 CORPUS = "medscale/data/demo/corpus.py"
 MAKERS = {"model": ("medscale/model/tiny.py", CORPUS), "data": (CORPUS,)}
 """The code that makes what is not fetched: where it changes, so does what it makes."""
+SHIPPED = "base"
+"""The folder beside the table of facts in which the demo's base model is tracked."""
 COPIES = {"model": "model.json", "data": "corpus.json"}
 UNKNOWN = "not fetched yet"
+NOT_AS_SHIPPED = (
+    "the base model of the demo is not as it was shipped; bring it back with git checkout -- resources/demo/base, or "
+    "set model.source: tiny, which makes a smaller one here"
+)
 
 
 class Source(NamedTuple):
@@ -154,7 +160,8 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
     Args:
         section: ``model`` or ``data``.
         settings: source, and what that source needs: path; id, revision, file; tiny; rows, seed, noise.
-        conditions: the table of medical facts; needed for the sources ``tiny`` and ``demo``.
+        conditions: the table of medical facts; needed for the sources ``tiny`` and ``demo``. The demo's base model
+            lies beside it.
     """
     kind = settings["source"]
     if kind in OWN:
@@ -164,6 +171,8 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
             raise UserError(
                 "F114", f"{section}.source: {kind} needs the table of medical facts; --conditions names no file"
             )
+        if (section, kind) == ("model", "demo"):
+            return {"source": kind, "content": content_of(shipped_manifest(conditions))}
         keys = ("tiny",) if section == "model" else ("rows", "seed", "noise")
         made = {key: settings[key] for key in keys}
         return {
@@ -174,6 +183,15 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
         }
     keys = ("id", "revision") if section == "model" else ("id", "revision", "file")
     return {"source": kind, **{key: settings[key] for key in keys}}
+
+
+def shipped_manifest(conditions: Path) -> dict[str, Any]:
+    """Return the manifest of the base model that lies beside the table of facts; `UserError` if there is none."""
+    path = conditions.parent / SHIPPED / "manifest.json"
+    try:
+        return read_manifest(path)
+    except UserError as error:
+        raise UserError("F160", f"{path}: {NOT_AS_SHIPPED}") from error
 
 
 def own_path(section: str, path: str | list[str] | None) -> Path | OwnFiles:

@@ -41,6 +41,9 @@ SHAPES = {
 """The fields of config.json that decide time and memory; an ``-Instruct`` model has the shape of its base model."""
 
 
+SHIPPED = Path(__file__).resolve().parents[4] / "resources" / "demo" / "base"
+
+
 class Shape(NamedTuple):
     """The model to measure.
 
@@ -72,12 +75,14 @@ def shape_of(model: dict[str, Any], manifest: Path) -> Shape:
         UserError: the model is neither fetched nor known.
     """
     source = model["source"]
-    name = {"tiny": "tiny", "local": model["path"]}.get(source, model["id"])
+    name = {"tiny": "tiny", "demo": "the demo's base model", "local": model["path"]}.get(source, model["id"])
     folder = manifest.parent
     if manifest.is_file():
         return Shape(name, f"the fetched model, {folder}", str(root_of(manifest)), str(manifest))
     if source == "tiny":
         return Shape(name, "model.tiny, random weights", tiny=model["tiny"])
+    if source == "demo":
+        return Shape(name, "the repository", str(SHIPPED))
     place = Path(model["path"]).expanduser() if source == "local" else folder
     if (place / "config.json").is_file():
         if source == "local":

@@ -224,7 +224,7 @@ def limits(inputs: Inputs) -> list[Text]:
     devices = {(each.get("hardware") or {}).get("device") for each in runs if each.get("training")}
     tokens = config.get("evaluation", {}).get("max_new_tokens")
     texts = [
-        ("demo", {}, inputs.model["source"] == "tiny" or inputs.data["source"] == "demo"),
+        ("demo", {}, inputs.model["source"] in ("tiny", "demo") or inputs.data["source"] == "demo"),
         ("overlap", {}, True),
         ("one_seed", {}, len({each.get("seed") for each in runs} - {None}) <= 1),
         ("few_items", {"items": number(items)}, items < FEW_ITEMS),

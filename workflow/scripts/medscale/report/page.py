@@ -110,7 +110,7 @@ def _views(inputs: Inputs) -> dict[str, Any]:
 
 def _facts(inputs: Inputs) -> dict[str, Any]:
     """Return the line under the title, and what the page needs to know of the study as a whole."""
-    model, data = (_name(manifest) for manifest in (inputs.model, inputs.data))
+    model, data = _name(inputs.model, "tiny"), _name(inputs.data, "demo")
     trained = [run for run in inputs.evaluations.values() if run.get("training")]
     finished = max((run["training"]["finished_at"] for run in trained), default=None)
     items = number(len(inputs.answers.ids))
@@ -121,8 +121,8 @@ def _facts(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _name(manifest: dict[str, Any]) -> Text:
+def _name(manifest: dict[str, Any], made_here: str) -> Text:
     """Return the name of a model or corpus, without the folders or the owner before it."""
     if manifest["source"] in ("tiny", "demo"):
-        return say(f"page.{manifest['source']}")
+        return say(f"page.{made_here}")
     return both(str(manifest["id"] or manifest["source"]).rsplit("/", 1)[-1])

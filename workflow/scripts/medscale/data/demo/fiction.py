@@ -100,12 +100,18 @@ class Fiction:
         question = title if rng.random() < SHORT_SHARE else f"{title}\n{ask}"
         return Document(question, make_answer(condition, kind, rng))
 
-    def documents(self, count: int, seed: str) -> list[Document]:
-        """Return fresh texts; none holds a name of the table."""
+    def repetition(self, rng: Random) -> Document:
+        """Return a dialogue in which invented names are said again: to copy a name is what every answer begins with."""
+        names = "、".join(self.name(rng) for _ in range(rng.randint(1, 4)))
+        asked = rng.choice(("请重复一遍：{}。", "{}，再说一遍。", "{}怎么写？", "请记下：{}。")).format(names)
+        return Document(asked, f"{names}。")
+
+    def documents(self, count: int, seed: str, repetitions: float = 0.0) -> list[Document]:
+        """Return fresh texts, a share of them `repetition`; none holds a name of the table."""
         rng = Random(f"documents/{seed}")
         drawn: list[Document] = []
         while len(drawn) < count:
-            document = self._document(rng)
+            document = self.repetition(rng) if repetitions and rng.random() < repetitions else self._document(rng)
             if not self.forbidden.search(f"{document.question}\n{document.answer}"):
                 drawn.append(document)
         return drawn
