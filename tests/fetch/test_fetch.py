@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -272,6 +273,37 @@ def test_the_tiny_model_is_built_from_its_settings_and_seed(tmp_path, monkeypatc
     assert json.loads((verify(output) / "config.json").read_text()) == {"layers": 2, "seed": 7, "texts": True}
     manifest = read_manifest(output)
     assert (manifest["source"], manifest["id"], manifest["revision"]) == ("tiny", None, None)
+
+
+def test_the_demos_model_is_copied_from_the_repository_and_nothing_else_is_taken_for_it(runner, tmp_path):
+    facts = tmp_path / "demo" / "conditions.json"
+    shutil.copytree(FACTS.parent / "base", facts.parent / "base")
+    shutil.copy(FACTS, facts)
+    runner.folder.mkdir(parents=True)
+    (runner.folder / "model-of-an-older-version.safetensors").write_bytes(b"old")
+    manifest = runner.fetch("fetch_model.py", source="demo", conditions=facts)
+    assert (manifest["source"], manifest["licence"]) == ("demo", "MIT")
+    names = {file["path"] for file in manifest["files"]}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} < names
+    assert {path.name for path in runner.folder.iterdir() if not path.name.startswith(".")} == {"manifest.json", *names}
+    weights = facts.parent / "base" / "model.safetensors"
+    assert (runner.folder / "model.safetensors").read_bytes() == weights.read_bytes()
+
+    (runner.folder / "model.safetensors").write_bytes(b"damaged here")  # and put right by the next call
+    runner.fetch("fetch_model.py", source="demo", conditions=facts)
+    assert (runner.folder / "model.safetensors").read_bytes() == weights.read_bytes()
+
+    runner.manifest.unlink()
+    (runner.folder / "model.safetensors").unlink()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    told = runner.fails("fetch_model.py", source="demo", conditions=facts)
+    assert "[F160]" in told
+    assert "model.safetensors changed since" in told
+    assert not runner.manifest.exists()
+    weights.unlink()
+    assert "model.safetensors is missing" in runner.fails("fetch_model.py", source="demo", conditions=facts)
+    shutil.rmtree(weights.parent)
+    assert "git checkout -- resources/demo/base" in runner.fails("fetch_model.py", source="demo", conditions=facts)
 
 
 def test_the_demos_corpus_is_generated_from_its_table_and_seed(runner):

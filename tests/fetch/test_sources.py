@@ -388,6 +388,7 @@ def test_hashes_that_cannot_be_kept_are_computed_again(tmp_path, monkeypatch):
     ("section", "settings", "manifest", "copy", "keys"),
     [
         ("model", {"source": "tiny"}, "models/tiny", "model", ["source", "tiny", "conditions", "code"]),
+        ("model", {"source": "demo"}, "models/demo", "model", ["source", "content"]),
         ("model", {"source": "modelscope", "id": "a/Net"}, "models/Net", "model", ["source", "id", "revision"]),
         (
             *("data", {"source": "demo", "rows": 103_000}, "data/demo", "corpus"),

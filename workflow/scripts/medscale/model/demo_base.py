@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -24,9 +24,36 @@ from medscale.model.tiny import new_model, train_tokenizer
 POOL = 16  # batches whose texts are made and sorted by length together
 TOKENIZER_TEXTS = 12_000
 HELD_OUT = 96  # texts of each kind on which it is measured
-# From a step on: the share of dialogues whose question is learned too, and of texts that say names again. With answers
-# alone no copying had been learned after a thousand steps.
-STAGES = ((0, 0.15, 0.0), (1024, 1.0, 0.2))
+COPIES, COPY_PARTS, COPY_GAPS = 64, (4, 16), (0, 24)  # rows of random tokens; tokens said twice, and between
+
+
+class Stage(NamedTuple):
+    """What is learned from a step on.
+
+    Attributes:
+        step: the first step; a multiple of `POOL`.
+        whole: share of the dialogues whose question is learned too.
+        repetitions: share of the texts that say names again.
+        copies: share of the batches that are rows of random tokens said twice.
+        rate: the learning rate as a share of its peak.
+    """
+
+    step: int
+    whole: float
+    repetitions: float
+    copies: float
+    rate: float
+
+
+# With answers alone no name was copied after a thousand steps, nor was it when questions were learned too, at the peak
+# or at a quarter of it: a name is too rare among so few tokens. Random tokens said twice teach copying in a few hundred.
+STAGES = (
+    Stage(0, 0.15, 0.0, 0.0, 1.0),
+    Stage(1024, 1.0, 0.2, 0.0, 1.0),
+    Stage(1856, 1.0, 0.2, 0.0, 0.25),
+    Stage(2432, 1.0, 0.2, 1.0, 0.25),
+    Stage(2832, 0.3, 0.1, 0.1, 0.25),
+)
 WARM_UP, COOL_DOWN = 60, 0.3  # steps; share of the steps
 BETAS, MOMENTUM, WEIGHT_DECAY = (0.9, 0.95), 0.95, 0.05
 COLUMNS = ("step", "tokens", "seconds", "learning_rate", "loss", "loss_met_again", "loss_met_once")
@@ -68,13 +95,25 @@ class Texts:
     def pool(self, number: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the batches of one pool."""
         rng = Random(f"pool/{self.seed}/{number}")
-        _, whole, repetitions = [stage for stage in STAGES if stage[0] <= number * POOL][-1]
-        documents = self.fiction.documents(self.batch * POOL, f"{self.seed}/{number}", repetitions)
-        rows = [self.row(document, whole=rng.random() < whole) for document in documents]
+        stage = stage_of(number * POOL)
+        documents = self.fiction.documents(self.batch * POOL, f"{self.seed}/{number}", stage.repetitions)
+        rows = [self.row(document, whole=rng.random() < stage.whole) for document in documents]
         rows.sort(key=lambda row: len(row[0]))
         batches = [rows[start : start + self.batch] for start in range(0, len(rows), self.batch)]
         rng.shuffle(batches)
-        yield from map(self.tensors, batches)
+        generator = torch.Generator().manual_seed(rng.randrange(2**32))
+        for batch in batches:
+            copied = stage.copies and rng.random() < stage.copies
+            yield self.copies(rng, generator) if copied else self.tensors(batch)
+
+    def copies(self, rng: Random, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return rows of random tokens, a part of which is said again; that part is learned."""
+        said, between = rng.randint(*COPY_PARTS), rng.randint(*COPY_GAPS)
+        ids = torch.randint(len(self.tokenizer), (COPIES, said + between), generator=generator)
+        again = ids[:, :said]
+        labels = torch.cat([torch.full_like(ids, IGNORED), again], 1)
+        labels[:, ids.shape[1]] = IGNORED  # where it begins, nothing can tell
+        return torch.cat([ids, again], 1), labels
 
     def row(self, document: Document, whole: bool) -> tuple[list[int], list[int]]:
         """Return ids and labels of one text: of a dialogue the answer is learned, of prose everything."""
@@ -117,7 +156,12 @@ def mean_loss(model: Qwen2ForCausalLM, batches: list[tuple[torch.Tensor, torch.T
 
 def share_of_peak(step: int, steps: int) -> float:
     """Return the learning rate as a share of its peak: a rise, a level, and a fall at the end."""
-    return min(1.0, (step + 1) / WARM_UP, max(0.01, (steps - step) / (COOL_DOWN * steps)))
+    return min(1.0, (step + 1) / WARM_UP, max(0.01, (steps - step) / (COOL_DOWN * steps))) * stage_of(step).rate
+
+
+def stage_of(step: int) -> Stage:
+    """Return the one of `STAGES` that a step belongs to."""
+    return [stage for stage in STAGES if stage.step <= step][-1]
 
 
 def pretrain(fiction: Fiction, settings: dict[str, Any], folder: Path, work: Path) -> None:
