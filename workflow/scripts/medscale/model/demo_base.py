@@ -46,7 +46,7 @@ class Stage(NamedTuple):
 
 
 # With answers alone no name was copied after a thousand steps, nor was it when questions were learned too, at the peak
-# or at a quarter of it: a name is too rare among so few tokens. Random tokens said twice teach copying in a few hundred.
+# or at a quarter of it: a name is too rare among so few tokens. Random tokens said twice are not.
 STAGES = (
     Stage(0, 0.15, 0.0, 0.0, 1.0),
     Stage(1024, 1.0, 0.2, 0.0, 1.0),
