@@ -23,10 +23,9 @@ SETTINGS = {
     "vocab_size": 6144,
     "hidden_size": 192,
     "layers": 4,
-    "steps": 3584,
+    "steps": 5120,
     "batch": 16,
-    "muon": 0.012,
-    "adam": 0.006,
+    "learning_rate": 0.0025,
     "checkpoint_steps": 64,
     "seed": 7,
 }

@@ -1,8 +1,7 @@
 """The base model that the demo ships: a small Qwen2 pre-trained once on texts about conditions that do not exist.
 
-Texts are made while it trains, a pool at a time, and none twice. Matrices are optimised by Muon (Jordan et al. 2024),
-in float32: torch's own orthogonalises in bfloat16, for which most CPUs have no unit. A training that was stopped goes
-on from its last checkpoint, as if it had not been.
+Texts are made while it trains, a pool at a time, and none twice. A training that was stopped goes on from its last
+checkpoint, as if it had not been.
 """
 
 import csv
@@ -35,54 +34,21 @@ class Stage(NamedTuple):
         whole: share of the dialogues whose question is learned too.
         repetitions: share of the texts that say names again.
         copies: share of the batches that are rows of random tokens said twice.
-        rate: the learning rate as a share of its peak.
     """
 
     step: int
     whole: float
     repetitions: float
     copies: float
-    rate: float
 
 
-# With answers alone no name was copied after a thousand steps, nor was it when questions were learned too, at the peak
-# or at a quarter of it: a name is too rare among so few tokens. Random tokens said twice are not.
-STAGES = (
-    Stage(0, 0.15, 0.0, 0.0, 1.0),
-    Stage(1024, 1.0, 0.2, 0.0, 1.0),
-    Stage(1856, 1.0, 0.2, 0.0, 0.25),
-    Stage(2432, 1.0, 0.2, 1.0, 0.25),
-    Stage(2832, 0.3, 0.1, 0.1, 0.25),
-)
-WARM_UP, COOL_DOWN = 60, 0.3  # steps; share of the steps
-BETAS, MOMENTUM, WEIGHT_DECAY = (0.9, 0.95), 0.95, 0.05
+# To say the name that was asked about is the hardest for so small a model in so little time: from dialogues alone it
+# was not learned in 2,400 steps. Random tokens that are said twice teach it, if nothing else was learned before.
+STAGES = (Stage(0, 0.0, 0.0, 1.0), Stage(1088, 0.3, 0.1, 0.1))
+WARM_UP, COOL_DOWN = 40, 0.4  # steps; share of the steps
+BETAS, WEIGHT_DECAY = (0.9, 0.95), 0.02
 COLUMNS = ("step", "tokens", "seconds", "learning_rate", "loss", "loss_met_again", "loss_met_once")
 SYSTEM_PROMPT = "你是医生。"
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum whose update of a matrix is made orthogonal by five Newton-Schulz steps, scaled as Adam's would be."""
-
-    def __init__(self, parameters: list[torch.nn.Parameter], lr: float):
-        super().__init__(parameters, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Do one step of every matrix."""
-        for group in self.param_groups:
-            for matrix in group["params"]:
-                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
-                momentum.lerp_(matrix.grad, 1 - MOMENTUM)
-                update = matrix.grad.lerp(momentum, MOMENTUM)
-                tall = update.shape[0] > update.shape[1]
-                update = update.T if tall else update
-                update = update / (update.norm() + 1e-7)
-                for _ in range(5):
-                    gram = update @ update.T
-                    update = 3.4445 * update + (2.0315 * (gram @ gram) - 4.7750 * gram) @ update
-                update = update.T if tall else update
-                matrix.mul_(1 - group["lr"] * WEIGHT_DECAY)
-                matrix.add_(update, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
 
 
 class Texts:
@@ -156,7 +122,7 @@ def mean_loss(model: Qwen2ForCausalLM, batches: list[tuple[torch.Tensor, torch.T
 
 def share_of_peak(step: int, steps: int) -> float:
     """Return the learning rate as a share of its peak: a rise, a level, and a fall at the end."""
-    return min(1.0, (step + 1) / WARM_UP, max(0.01, (steps - step) / (COOL_DOWN * steps))) * stage_of(step).rate
+    return min(1.0, (step + 1) / WARM_UP, max(0.01, (steps - step) / (COOL_DOWN * steps)))
 
 
 def stage_of(step: int) -> Stage:
@@ -169,8 +135,8 @@ def pretrain(fiction: Fiction, settings: dict[str, Any], folder: Path, work: Pat
 
     Args:
         fiction: makes the texts.
-        settings: vocab_size, hidden_size, layers (see `tiny.new_model`), steps, batch, seed, muon and adam (peak
-            learning rates of the matrices, and of embeddings and norms), checkpoint_steps (a multiple of `POOL`).
+        settings: vocab_size, hidden_size, layers (see `tiny.new_model`), steps, batch (texts), seed,
+            learning_rate (its peak), checkpoint_steps (a multiple of `POOL`).
         folder: of the model.
         work: of the checkpoint and the tokenizer while it trains.
     """
@@ -182,50 +148,38 @@ def pretrain(fiction: Fiction, settings: dict[str, Any], folder: Path, work: Pat
         train_tokenizer(texts, settings["vocab_size"]).save_pretrained(kept)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(kept)
     model = new_model(tokenizer, settings, settings["seed"])
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    optimizers = [
-        Muon(matrices, settings["muon"]),
-        torch.optim.AdamW(others, settings["adam"], betas=BETAS, weight_decay=0.0),
-    ]
+    optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], betas=BETAS, weight_decay=WEIGHT_DECAY)
     texts = Texts(fiction, tokenizer, settings["batch"], settings["seed"])
     state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0, "log": []}
     if (work / "checkpoint.pt").is_file():
         saved = torch.load(work / "checkpoint.pt", weights_only=True)
         model.load_state_dict(saved.pop("model"))
-        for optimizer, values in zip(optimizers, saved.pop("optimizers"), strict=True):
-            optimizer.load_state_dict(values)
+        optimizer.load_state_dict(saved.pop("optimizer"))
         state = saved
     again, once = texts.held_out(again=True), texts.held_out(again=False)
     losses: list[float] = []
     before, begun = state["seconds"], time.monotonic()
     while state["step"] < settings["steps"]:
         for ids, labels in texts.pool(state["step"] // POOL):
-            share = share_of_peak(state["step"], settings["steps"])
-            for optimizer, name in zip(optimizers, ("muon", "adam"), strict=True):
-                for group in optimizer.param_groups:
-                    group["lr"] = settings[name] * share
+            for group in optimizer.param_groups:
+                group["lr"] = settings["learning_rate"] * share_of_peak(state["step"], settings["steps"])
             loss = answer_loss(model, ids, labels)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             losses.append(loss.item())
             state["step"] += 1
             state["tokens"] += ids.numel()
         if state["step"] % settings["checkpoint_steps"] == 0 or state["step"] >= settings["steps"]:
             state["seconds"] = before + time.monotonic() - begun
-            row = [state["step"], state["tokens"], round(state["seconds"]), round(settings["muon"] * share, 6)]
+            row = [state["step"], state["tokens"], round(state["seconds"]), round(optimizer.param_groups[0]["lr"], 6)]
             measured = (sum(losses) / len(losses), mean_loss(model, again), mean_loss(model, once))
             losses = []
             state["log"].append([*row, *(round(loss, 4) for loss in measured)])
             print(dict(zip(COLUMNS, state["log"][-1], strict=True)), flush=True)
             with atomic_path(work / "checkpoint.pt") as temporary:
-                torch.save(
-                    {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], **state},
-                    temporary,
-                )
+                torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), **state}, temporary)
     tokenizer.save_pretrained(folder)
     model.eval().to(torch.float16).save_pretrained(folder)
     with atomic_path(folder / "pretraining.csv") as temporary, open(temporary, "w", encoding="utf-8") as handle:
