@@ -18,6 +18,7 @@ from medscale.base.identity import planned_fingerprint
 from medscale.base.settings import as_json, option
 from medscale.base.study import files_of, floors_of, runs_of, size_label, sizes_of, wildcard_patterns
 from medscale.fetch import sources
+from medscale.train.trackers.asked import require_installed
 
 CONDITIONS = BASE / "resources" / "demo" / "conditions.json"
 if workflow.is_main_process:
@@ -28,6 +29,8 @@ try:
     CONFIG = take_credentials(resolve(config))
     SOURCES = {section: sources.source_of(CONFIG, section, CONDITIONS) for section in ("model", "data")}
     BERTSCORE = sources.folder_content(CONFIG, settings.bertscore_model(CONFIG))
+    if workflow.is_main_process and not workflow.deployment_settings.deployment_method:  # else a job's Python is another
+        require_installed(settings.trackers(CONFIG))
     if workflow.is_main_process:
         sources.follow(*SOURCES.values())
 except UserError as error:

@@ -75,6 +75,12 @@ def finetune(tiny_model, inputs):
                 **{"validation": inputs / "validation.parquet", "test": inputs / "test.jsonl"},
                 **{"adapter": run / "adapter", "training": run / "training.json"},
                 **{"train_log": run / "train_log.csv", "tensorboard": run / "tensorboard"},
+                **{
+                    "report_to": ["tensorboard"],
+                    "offline": False,
+                    "project": "medscale",
+                    "trackers": folder / "trackers",
+                },
             )
         )
 

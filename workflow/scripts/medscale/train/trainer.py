@@ -379,7 +379,7 @@ def validation_places(lengths: list[int], count: int) -> list[int]:
 
 
 def trainer_arguments(
-    folder: Path, training: dict[str, Any], rows: int, precision: str, seed: int
+    folder: Path, training: dict[str, Any], rows: int, precision: str, seed: int, tensorboard: bool = True
 ) -> TrainingArguments:
     """Return the Trainer's arguments for a run.
 
@@ -389,6 +389,7 @@ def trainer_arguments(
         rows: training rows.
         precision: bf16, fp16 or fp32.
         seed: seed of the run.
+        tensorboard: whether TensorBoard files are written.
     """
     steps = planned_steps(rows, training)
     interval = max(1, round(steps * training["eval_interval"]))
@@ -428,7 +429,7 @@ def trainer_arguments(
         remove_unused_columns=True,
         dataloader_num_workers=0,
         disable_tqdm=True,
-        report_to=["tensorboard"],
+        report_to=["tensorboard"] if tensorboard else [],
         seed=seed,
         data_seed=seed,
     )
