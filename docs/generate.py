@@ -1,5 +1,5 @@
-"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms, and
-the troubleshooting pages.
+"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms, the
+troubleshooting pages and the gallery.
 
     make docs
 
@@ -20,6 +20,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path[:0] = [str(SCRIPTS), str(ROOT / "docs")]
+import gallery  # noqa: E402
 from medscale.base.digest import local_imports  # noqa: E402
 from medscale.base.rooms import ROOMS  # noqa: E402
 from messages import pages  # noqa: E402
@@ -64,6 +65,7 @@ def main() -> None:
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(ROOT))
+    gallery.main()
 
 
 def generated() -> dict[Path, str]:
@@ -79,6 +81,7 @@ def generated() -> dict[Path, str]:
     text = re.sub(r"(```text\n).*?(```)", lambda found: f"{found[1]}{rooms()}{found[2]}", text, flags=re.DOTALL)
     text = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture_of_rooms()}\2", text, flags=re.DOTALL)
     files[contributing] = text
+    files[ROOT / "docs" / "gallery.md"] = gallery.page()
     return files | pages()
 
 

@@ -29,7 +29,9 @@ try:
     CONFIG = take_credentials(resolve(config))
     SOURCES = {section: sources.source_of(CONFIG, section, CONDITIONS) for section in ("model", "data")}
     BERTSCORE = sources.folder_content(CONFIG, settings.bertscore_model(CONFIG))
-    if workflow.is_main_process and not workflow.deployment_settings.deployment_method:  # else a job's Python is another
+    if (
+        workflow.is_main_process and not workflow.deployment_settings.deployment_method
+    ):  # else a job's Python is another
         require_installed(settings.trackers(CONFIG))
     if workflow.is_main_process:
         sources.follow(*SOURCES.values())

@@ -29,8 +29,8 @@ SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "finetune.py"
 CLIENTS = ("swanlab", "wandb", "mlflow")
 THERE = [name for name in CLIENTS if find_spec(name)]
 TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0planted"
-RUN = Run("lora_16", "lora", 16, "16", 42)
-ROWS = 16
+RUN = Run("lora_8", "lora", 8, "8", 42)
+ROWS = 8
 
 
 def needs(name):
@@ -54,7 +54,7 @@ class Trained:
                 "training": {
                     "epochs": 3,
                     "effective_batch": 4,
-                    "eval_interval": 0.25,
+                    "eval_interval": 0.5,
                     "report_to": ["tensorboard", *clients],
                 },
             }
@@ -66,7 +66,7 @@ class Trained:
         samples = [chat.sample(f"第{i}问：{text[:6]}", text[: 8 + i], 128) for i, text in enumerate(TEXTS[:ROWS])]
         table = pa.table({"input_ids": [s.input_ids for s in samples], "labels": [s.labels for s in samples]})
         pq.write_table(table, data / "train.parquet")
-        pq.write_table(table.slice(0, 4), data / "validation.parquet")
+        pq.write_table(table.slice(0, 2), data / "validation.parquet")
         report = {"rows_sha256": "0", "prompts_too_long": [], "max_length": 128, "answers_truncated": 0}
         write_json(data / "report.json", report)
         (data / "test.jsonl").write_text("{}\n", encoding="utf-8")
@@ -108,7 +108,7 @@ replace = os.replace
 
 def replace_and_die(source, target, **more):
     replace(source, target, **more)
-    if str(target).endswith("checkpoint-6/complete"):
+    if str(target).endswith("checkpoint-3/complete"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 os.replace = replace_and_die
@@ -117,7 +117,7 @@ os.replace = replace_and_die
 
 @pytest.fixture(scope="module")
 def trained(tiny_model, tmp_path_factory):
-    """Killed at step 6 while no server could be reached, and gone on with in a world without credentials."""
+    """Killed at step 3 while no server could be reached, and gone on with in a world without credentials."""
     folder = tmp_path_factory.mktemp("tracked")
     study = Trained(tiny_model, folder, THERE)
     (folder / "kill").mkdir()
@@ -133,9 +133,186 @@ def trained(tiny_model, tmp_path_factory):
     return study
 
 
-def test_x(trained):
-    print(trained.printed)
-    print(trained.record["events"])
-    for p in trained.folder.rglob("*"):
-        if p.is_file() and "checkpoints" not in str(p):
-            print(p.relative_to(trained.folder), p.stat().st_size)
+def history(study: Trained, name: str) -> dict[int, float]:
+    """Return the training losses by step, as the tracker's own files hold them; those of a step twice must be equal."""
+    found: dict[int, float] = {}
+    for step, value in READERS[name](study.results / "trackers" / name, study):
+        assert found.setdefault(step, value) == pytest.approx(value, rel=1e-6)
+    return found
+
+
+def of_tensorboard(folder: Path, study: Trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for path in (study.results / RUN.name / "tensorboard").rglob("events.out.tfevents.*"):
+        events = EventAccumulator(str(path)).Reload()
+        yield from ((one.step, one.value) for one in events.Scalars("train/loss"))
+
+
+def of_mlflow(folder: Path, study: Trained):
+    client, (run,) = mlflow_runs(folder)
+    yield from ((one.step, one.value) for one in client.get_metric_history(run.info.run_id, "train/loss"))
+
+
+def mlflow_runs(folder: Path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("medscale-study")
+    return client, client.search_runs([experiment.experiment_id])
+
+
+def of_wandb(folder: Path, study: Trained):
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for content in records(folder, "*.wandb", Record):
+        if content.WhichOneof("record_type") == "history":
+            values = {item.key or "/".join(item.nested_key): item.value_json for item in content.history.item}
+            if "train/loss" in values:
+                yield int(values["_step"]), float(values["train/loss"])
+
+
+def of_swanlab(folder: Path, study: Trained):
+    from swanlab.proto.swanlab.record.v1.record_pb2 import Record
+
+    for content in records(folder, "*.swanlab", Record):
+        if content.HasField("scalar") and content.scalar.key == "train/loss":
+            yield content.scalar.step, content.scalar.value.number
+
+
+READERS = {"tensorboard": of_tensorboard, "mlflow": of_mlflow, "wandb": of_wandb, "swanlab": of_swanlab}
+
+
+def records(folder: Path, pattern: str, kind: type):
+    """Yield the records of a client's files: LevelDB's log format, with a header of seven bytes before it."""
+    for path in sorted(folder.rglob(pattern)):
+        data, place, whole = path.read_bytes(), 7, b""
+        while place < len(data):
+            left = 32768 - place % 32768
+            if left < 7:
+                place += left
+                continue
+            length, part = struct.unpack("<HB", data[place + 4 : place + 7])
+            whole += data[place + 7 : place + 7 + length]
+            place += 7 + length
+            if part in (1, 4):  # whole, or the last part
+                yield kind.FromString(whole)
+                whole = b""
+
+
+@pytest.mark.parametrize("name", ["tensorboard", *(pytest.param(name, marks=needs(name)) for name in CLIENTS)])
+def test_a_tracker_shows_every_loss_of_the_log(trained, name):
+    losses = trained.losses("loss")
+    assert len(losses) == 6
+    assert history(trained, name) == pytest.approx(losses, rel=1e-5)
+
+
+@needs("mlflow")
+def test_a_training_that_is_gone_on_with_is_one_run_at_mlflow(trained):
+    client, runs = mlflow_runs(trained.results / "trackers" / "mlflow")
+    (run,) = runs
+    fingerprint = trained.record["provenance"]["fingerprint"]
+    assert (run.info.run_name, run.info.status) == (RUN.name, "FINISHED")
+    assert run.data.tags == {"medscale.fingerprint": fingerprint, "mlflow.runName": RUN.name}, "nothing of the machine"
+    assert run.data.params["training.learning_rate"] == str(trained.config["training"]["learning_rate"])
+    assert run.data.params["lora.r"] == str(trained.config["lora"]["r"])
+    facts = trained.record["training"]
+    assert run.data.metrics["final/seconds"] == facts["seconds"]
+    assert run.data.metrics["final/peak_memory_gib.train_allocated"] == facts["peak_memory_gib"]["train_allocated"]
+    assert run.data.metrics["final/best_validation_loss"] == pytest.approx(facts["best_validation_loss"])
+    assert client.get_metric_history(run.info.run_id, "eval/loss")[-1].step == 6
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("wandb", "swanlab")])
+def test_what_will_be_sent_later_is_one_run(trained, name):
+    """Such clients begin a folder a call; what makes them one run is the number in its name."""
+    folders = [path for path in (trained.results / "trackers" / name).rglob("*run-*") if path.is_dir()]
+    assert len(folders) == 2
+    assert {path.name.rpartition("-")[2] for path in folders} == {trained.record["provenance"]["fingerprint"]}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in CLIENTS])
+def test_a_server_that_is_not_there_stops_nothing_and_is_told_once(trained, name):
+    told = [event for event in trained.record["events"] if event["message"].startswith(f"{name}: ")]
+    assert [event["kind"] for event in told] == ["warning"]
+    assert "it could not be reached" in told[0]["message"]
+    assert told[0]["action"] == "its files stay here, to be sent later"
+
+
+def test_no_token_stands_in_any_file_or_in_what_is_printed(trained):
+    assert TOKEN not in trained.printed
+    files = [path for path in trained.folder.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+
+
+def test_nothing_is_written_outside_of_the_study(trained):
+    assert list(trained.here.iterdir()) == []
+    assert [path for path in trained.home.rglob("*") if path.is_file()] == []
+    assert {path.name for path in trained.results.iterdir()} <= {"data", RUN.name, "trackers"}
+
+
+class Broken:
+    """A client that fails where it is told to."""
+
+    where = "start"
+
+    def __init__(self, told, online):
+        self.fail("start")
+
+    def log(self, values, step):
+        self.fail("log")
+
+    def finish(self, summary, whole):
+        self.fail("finish")
+
+    def fail(self, where):
+        if where == self.where:
+            raise SystemExit(f"no more, says {TOKEN}\nand more")
+
+
+@pytest.mark.parametrize("where", ["start", "log", "finish"])
+def test_whatever_a_client_raises_is_told_once_and_without_secrets(where, tmp_path, monkeypatch):
+    monkeypatch.setattr(Broken, "where", where)
+    monkeypatch.setenv("SWANLAB_API_KEY", TOKEN)
+    module = type(sys)("medscale.train.trackers.swanlab_run")
+    module.Run = Broken
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    events = EventLog(tmp_path / "events.jsonl")
+    tracking = Tracking(["swanlab"], True, Told("lora_8", "medscale", "0", {}, tmp_path / "trackers"), events)
+    state = type("State", (), {"global_step": 1})
+    for _ in range(3):
+        tracking.on_log(None, state, None, {"loss": 1.0})
+    tracking.finish(whole=True)
+    (event,) = events.all()
+    assert event["message"].endswith("(SystemExit: no more, says ***)")
+
+
+def test_a_tracker_that_is_asked_for_and_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(asked, "find_spec", lambda name: None if name == "wandb" else name)
+    asked.require_installed(["tensorboard", "mlflow"])
+    with pytest.raises(UserError, match=r"wandb: not installed.*pip install -r requirements-trackers.lock") as raised:
+        asked.require_installed(["tensorboard", "wandb"])
+    assert raised.value.code == "T108"
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "offline", "sends"),
+    [
+        ("wandb", {}, False, False),
+        ("wandb", {"WANDB_API_KEY": "k"}, False, True),
+        ("wandb", {"WANDB_API_KEY": "k"}, True, False),
+        ("wandb", {"WANDB_API_KEY": "k", "WANDB_MODE": "offline"}, False, False),
+        ("swanlab", {"SWANLAB_API_KEY": "k"}, False, True),
+        ("swanlab", {"SWANLAB_API_KEY": "k", "SWANLAB_MODE": "local"}, False, False),
+        ("mlflow", {"MLFLOW_TRACKING_TOKEN": "k"}, False, False),
+        ("mlflow", {"MLFLOW_TRACKING_URI": "https://here"}, False, True),
+        ("mlflow", {"MLFLOW_TRACKING_URI": "https://here"}, True, False),
+    ],
+)
+def test_a_tracker_sends_where_it_has_a_credential_and_may(name, environment, offline, sends, monkeypatch):
+    for variable in (*asked.SECRETS, *asked.CREDENTIAL.values(), *asked.MODE.values()):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert asked.may_send(name, offline) is sends

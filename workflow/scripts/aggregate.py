@@ -21,6 +21,7 @@ from medscale.report.plots.losses import plot_losses
 from medscale.report.plots.pareto import plot_pareto
 from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
 from medscale.report.plots.scaling import plot_scaling
+from medscale.report.plots.style import drawn
 from medscale.report.summary import METRICS, summary_table, table_text, write_table
 from medscale.report.training_log import read_log
 
@@ -49,11 +50,12 @@ def main() -> None:
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
     write_json(folder / "recommendation.json", recommendation)
-    plot_data_scale(table, folder / "data_scale_comparison.png")
-    plot_method_comparison(table, folder / "method_comparison.png")
-    plot_losses(logs, table, folder / "loss_curves.png")
-    plot_scaling(fit, folder / "scaling.png")
-    plot_pareto(recommendation, folder / "pareto.png")
+    with drawn(**args.plots):
+        plot_data_scale(table, folder / "data_scale_comparison.png")
+        plot_method_comparison(table, folder / "method_comparison.png")
+        plot_losses(logs, table, folder / "loss_curves.png")
+        plot_scaling(fit, folder / "scaling.png")
+        plot_pareto(recommendation, folder / "pareto.png")
     print(table_text(table), recommendation["sentence"]["en"], sep="\n\n")
     for warning in recommendation["warnings"]:
         print(f"warning: {warning['en']}")
@@ -122,6 +124,7 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument(
             f"--{section}", type=json.loads, required=True, help="that section of the configuration (JSON)"
         )
+    parser.add_argument("--plots", type=json.loads, default={}, help="that section of the configuration (JSON)")
     parser.add_argument("--output-folder", type=Path, required=True, help="folder for the tables and plots")
     return parser.parse_args()
 
