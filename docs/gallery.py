@@ -65,8 +65,8 @@ snakemake --config plots='{language: zh, vector: [svg, pdf]}' --cores 4 --resour
 ```
 
 A change of these keys draws the pictures anew and trains nothing. PNG is always written; SVG keeps text as outlines and
-looks the same everywhere, PDF keeps text that can be searched. Chinese is drawn with a font of your machine, or with the
-one that `pip install --no-deps mplfonts` brings; without either it is an error that says so, never boxes.
+looks the same everywhere, PDF keeps text that can be searched. Chinese is drawn with a font of your machine, or with
+the one that `pip install --no-deps mplfonts` brings; without either it is an error that says so, never boxes.
 
 改这些键只会重画图片，不会重新训练。PNG 总会写出；SVG 的文字为轮廓，到哪里都一样；PDF 的文字可搜索。
 中文使用本机字体，或 `pip install --no-deps mplfonts` 自带的字体；两者都没有时会明确报错，绝不会画成方块。

@@ -7,6 +7,7 @@ writes is seen. Then it is killed, as it were, and gone on with.
 import csv
 import json
 import os
+import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -18,12 +19,16 @@ import pytest
 
 from conftest import TEXTS
 from medscale.base.config import resolve
+from medscale.base.errors import UserError
+from medscale.base.events import EventLog
 from medscale.base.files import write_json
 from medscale.base.settings import tracker_options, training_settings
 from medscale.base.study import Run
 from medscale.fetch.manifest import content_of, read_manifest
 from medscale.model.chat import Chat
 from medscale.model.tokenizer import load_tokenizer
+from medscale.train.trackers import asked
+from medscale.train.trackers.callback import Told, Tracking
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "finetune.py"
 CLIENTS = ("swanlab", "wandb", "mlflow")

@@ -160,6 +160,16 @@ def test_another_micro_batch_retrains_nothing(study):
     assert study.plan() == {}
 
 
+def test_another_place_for_the_losses_retrains_nothing(study):
+    study.configure(training={"offline": True, "report_to": []})
+    assert study.plan() == {}
+
+
+def test_another_language_of_the_pictures_draws_them_and_computes_nothing_else(study):
+    study.configure(plots={"language": "zh", "vector": ["svg"]})
+    assert study.plan() == {"aggregate": 1, "record": 4, "report": 1}
+
+
 def test_vllm_answers_anew_for_what_it_can_run(study):
     """Which is the base model and the two LoRA runs, not the two of QLoRA."""
     study.configure(evaluation={"engine": "vllm"})
