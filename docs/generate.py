@@ -59,6 +59,18 @@ ENVIRONMENTS = {
     ],
 }
 
+OPTIONAL = {
+    "train": """\
+      # Trackers, for training.report_to; leave protobuf out where SwanLab is not among them:
+      # - alembic
+      # - mlflow-skinny
+      # - protobuf<7
+      # - swanlab
+      # - wandb
+"""
+}
+"""Lines behind the packages of an environment, by its name: what a user may put in."""
+
 
 def main() -> None:
     for path, text in generated().items():
@@ -72,7 +84,7 @@ def generated() -> dict[Path, str]:
     """Return the text of every generated file."""
     files = {ROOT / "config" / "README.md": config_reference()}
     for name, packages in ENVIRONMENTS.items():
-        files[ROOT / "envs" / f"{name}.yaml"] = environment(packages)
+        files[ROOT / "envs" / f"{name}.yaml"] = environment(packages) + OPTIONAL.get(name, "")
     for readme in (ROOT / "README.md", ROOT / "README.zh-CN.md"):
         text = readme.read_text(encoding="utf-8")
         files[readme] = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture()}\2", text, flags=re.DOTALL)

@@ -1,4 +1,5 @@
-"""Write requirements.lock and requirements-dev.lock: the newest versions that the ranges in pyproject.toml allow.
+"""Write requirements.lock, requirements-dev.lock and requirements-trackers.lock: the newest versions that the ranges in
+pyproject.toml allow.
 
 The versions are what pip installs into an empty environment. torch is pinned by hand, because its newest release brings
 gigabytes of CUDA libraries; pip adds the CUDA libraries that torch itself asks for where there is a GPU build.
@@ -13,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PINNED = ["torch==2.13.0"]
+LOOSE = "protobuf"
+"""What trackers may take in another version than the rest: SwanLab's client needs one before 7."""
 HEADER = "# Written by `make lock` from pyproject.toml; do not edit.\n"
 
 
@@ -23,8 +26,18 @@ def main() -> None:
         python = Path(folder) / "bin" / "python"
         base = install_and_freeze(python, PINNED + project["dependencies"])
         full = install_and_freeze(python, [*base, *project["optional-dependencies"]["dev"]])
+        trackers = beside(Path(folder) / "trackers", full, project["optional-dependencies"]["trackers"])
     write("requirements.lock", base)
     write("requirements-dev.lock", [pin for pin in full if pin not in base])
+    write("requirements-trackers.lock", [pin for pin in trackers if pin not in base])
+
+
+def beside(folder: Path, pins: list[str], wanted: list[str]) -> list[str]:
+    """Return the versions of requirements in an environment of their own that go with ``pins``, but for `LOOSE`."""
+    venv.create(folder, with_pip=True)
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(pin for pin in pins if not pin.startswith(f"{LOOSE}==")), encoding="utf-8")
+    return install_and_freeze(folder / "bin" / "python", ["-c", str(constraints), *wanted])
 
 
 def install_and_freeze(python: Path, wanted: list[str]) -> list[str]:
