@@ -4,13 +4,13 @@ Where the machine has none, the package mplfonts brings one: Noto Sans CJK SC, u
 not imported; only its file is read.
 """
 
-import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from matplotlib import font_manager
+from matplotlib import font_manager, rcParams
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from medscale.base.errors import UserError
@@ -53,27 +53,27 @@ def require_chinese() -> str:
 
 
 def missing(text: str, families: Iterable[str]) -> set[str]:
-    """Return the characters of a text that none of these families has."""
+    """Return the characters of a text that none of these families has, those that are not seen included."""
     known: set[int] = set().union(*(_characters(name) for name in families))
-    return {char for char in text if ord(char) not in known and unicodedata.category(char)[0] not in "ZC"}
+    return {char for char in text if ord(char) not in known and char != "\n"}
 
 
-def let_all_be_drawn(texts: Iterable[Text], families: list[str]) -> set[str]:
+def let_all_be_drawn(figure: Figure) -> None:
     """Give texts a font more where they need one, and put ``?`` for what no font has: there are never boxes.
 
-    Returns:
-        Characters that were replaced.
+    To be called before the figure is drawn or laid out; what was replaced is told, with the figure's label.
     """
+    families = rcParams["font.family"]
     replaced: set[str] = set()
-    for text in texts:
-        if not missing(text.get_text(), families):
-            continue
-        more = [*families, *filter(None, [chinese_font()])]
-        text.set_fontfamily(more)
-        lacking = missing(text.get_text(), more)
-        replaced |= lacking
-        text.set_text(text.get_text().translate({ord(char): "?" for char in lacking}))
-    return replaced
+    for text in figure.findobj(Text):
+        if missing(text.get_text(), families):
+            more = [*families, *filter(None, [chinese_font()])]
+            text.set_fontfamily(more)
+            lacking = missing(text.get_text(), more)
+            replaced |= lacking
+            text.set_text(text.get_text().translate({ord(char): "?" for char in lacking}))
+    if replaced:
+        print(f"warning: {figure.get_label()}: no font here has {' '.join(sorted(replaced))}, drawn as ?; {ADVICE}")
 
 
 def _found_since() -> set[str]:

@@ -9,6 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
+from medscale.report.plots.fonts import let_all_be_drawn
+
 MOST = 4
 """Lines of a panel that are named at their ends; of more, a legend tells."""
 SIZE = 9.5
@@ -32,6 +34,7 @@ def label_ends(figure: Figure, panels: Sequence[tuple[Axes, Sequence[End]]]) -> 
     A fine line leads to an end that its name does not stand beside. To be called when all else has been drawn.
     """
     written = [(axis, ends, [_write(axis, end) for end in ends]) for axis, ends in panels]
+    let_all_be_drawn(figure)
     figure.draw_without_rendering()  # from here on places are known
     for axis, ends, labels in written:
         if not labels:

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from matplotlib.transforms import Bbox
 
 from medscale.base.study import size_label
+from medscale.report.plots.fonts import let_all_be_drawn
 from medscale.report.plots.quality import metric_title, metric_unit
 from medscale.report.plots.scaling import base_line
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, note
@@ -62,6 +63,7 @@ def plot_pareto(recommendation: Mapping[str, Any], path: str | os.PathLike) -> N
         if not measured:
             axes[0].set_yticks([])
         legend_below(figure, _handles(tuned, any(lines), recommendation, styles), columns=4)
+        let_all_be_drawn(figure)
         figure.draw_without_rendering()  # from here on places are known, and labels can keep clear of each other
         for axis, points in zip(axes, shown, strict=True):
             _label(figure, axis, points[points["x"].notna()], recommendation)

@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,10 @@ from matplotlib.patches import Patch
 from medscale.report.plots.labels import MOST, End, label_ends
 from medscale.report.plots.quality import metric_title, metric_unit
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, note
-from medscale.report.plots.words import DRAWN, sentence, word
+from medscale.report.plots.words import sentence, word
 
 BAND = 0.16
-WRAP = {"en": 76, "zh": 40}  # characters of a line; a Chinese one is twice as wide
+WRAP = 76  # characters of a line; a Chinese one counts twice
 
 
 def plot_scaling(fit: Mapping[str, Any], path: str | os.PathLike) -> None:
@@ -186,12 +187,21 @@ def _caption(axis: Axes, fits: Mapping[str, Any], styles: Mapping[str, Style]) -
         lines = [reasons.pop()]
     else:
         lines = [word("colon", head=styles[method].title, text=_found(one)) for method, one in fits.items()]
-    width = WRAP[DRAWN.get().language]
-    text = "\n".join(part for line in lines for whole in line.split("\n") for part in textwrap.wrap(whole, width))
+    text = "\n".join(part for line in lines for whole in line.split("\n") for part in _wrapped(whole))
     axis.annotate(
         text, (0.5, 0), (0, -44), xycoords="axes fraction", textcoords="offset points", ha="center", va="top",
         fontsize=9, color=GREY, parse_math=False,
     )  # fmt: skip
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return the lines of a text that is `WRAP` letters wide at most.
+
+    >>> _wrapped("数" * 40) == ["数" * 38, "数" * 2]
+    True
+    """
+    letters = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    return textwrap.wrap(text, WRAP * len(text) // letters) if text else []
 
 
 def _found(one: Mapping[str, Any]) -> str:

@@ -13,11 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
-from matplotlib.text import Text
 
 from medscale.base.files import atomic_path
 from medscale.report.evaluations import METHODS
-from medscale.report.plots.fonts import ADVICE, LATIN, let_all_be_drawn, require_chinese
+from medscale.report.plots.fonts import LATIN, let_all_be_drawn, require_chinese
 from medscale.report.plots.words import DRAWN, Drawn
 
 METHOD_TITLES = {"lora": "LoRA", "qlora": "QLoRA"}
@@ -96,14 +95,12 @@ def new_figure(path: str | os.PathLike, size: tuple[float, float]) -> Iterator[F
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(LOOK | FILES)
-        families = [require_chinese(), LATIN] if now.language == "zh" else [LATIN]
-        mpl.rcParams["font.family"] = families
-        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+        mpl.rcParams["font.family"] = [require_chinese(), LATIN] if now.language == "zh" else [LATIN]
+        figure = Figure(figsize=size, dpi=DPI, layout="constrained", label=Path(path).name)
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # inches around each panel
         FigureCanvasAgg(figure)
         yield figure
-        if replaced := let_all_be_drawn(figure.findobj(Text), families):
-            print(f"warning: {Path(path).name}: no font here has {' '.join(sorted(replaced))}, drawn as ?; {ADVICE}")
+        let_all_be_drawn(figure)
         for kind in ("png", *now.vector):
             with atomic_path(Path(path).with_suffix(f".{kind}")) as temporary:
                 figure.savefig(temporary, format=kind, metadata=UNDATED[kind])
