@@ -19,6 +19,7 @@ import pytest
 
 from conftest import TEXTS
 from medscale.base.config import resolve
+from medscale.base.digest import with_imports
 from medscale.base.errors import UserError
 from medscale.base.events import EventLog
 from medscale.base.files import write_json
@@ -291,6 +292,16 @@ def test_whatever_a_client_raises_is_told_once_and_without_secrets(where, tmp_pa
     tracking.finish(whole=True)
     (event,) = events.all()
     assert event["message"].endswith("(SystemExit: no more, says ***)")
+
+
+def test_what_only_shows_a_training_is_no_part_of_its_code():
+    """A better file of a tracker must make no finished training stale."""
+    files = {path.name for path in with_imports(SCRIPT)}
+    assert "callback.py" in files
+    assert not files & {f"{name}_run.py" for name in CLIENTS}
+    assert {path.name for path in (SCRIPT.parent / "medscale/train/trackers").glob("*_run.py")} == {
+        f"{name}_run.py" for name in CLIENTS
+    }
 
 
 def test_a_tracker_that_is_asked_for_and_not_there_is_an_error(monkeypatch):

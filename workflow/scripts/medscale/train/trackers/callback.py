@@ -68,7 +68,6 @@ class Tracking(TrainerCallback):
         self.trackers: dict[str, Tracker] = {}
         for name in names:
             own = told._replace(folder=told.folder / name)
-            own.folder.mkdir(parents=True, exist_ok=True)
             online = may_send(name, offline)
             if online and self._started(name, own, online=True, otherwise="its files stay here, to be sent later"):
                 continue
@@ -76,6 +75,7 @@ class Tracking(TrainerCallback):
 
     def _started(self, name: str, told: Told, online: bool, otherwise: str) -> bool:
         def start() -> None:
+            told.folder.mkdir(parents=True, exist_ok=True)
             module = importlib.import_module(f"{__package__}.{name}_run")
             self.trackers[name] = module.Run(told, online)
 
