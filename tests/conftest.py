@@ -5,13 +5,7 @@ import warnings
 import pytest
 from matplotlib.figure import Figure
 
-TEXTS = [
-    "高血压患者应低盐饮食，按时服药，定期测量血压。",
-    "糖尿病的常见症状是多饮、多尿、多食和体重下降。",
-    "感冒多由病毒引起，注意休息，多喝温水，发热时及时就医。",
-    "胃炎患者应规律进餐，少吃辛辣食物，必要时做胃镜检查。",
-    "儿童腹泻要及时补液，观察精神和尿量，出现脱水应到医院。",
-] * 8
+from sentences import TEXTS
 
 
 @pytest.fixture(scope="session")
