@@ -14,10 +14,12 @@ help:           ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and network
+	@python workflow/scripts/check_config.py config/demo.yaml
 	snakemake $(DEMO)
 	@cat logs/results/demo/aggregate.log
 
 plan: $(VENV)/.installed   ## what the study will take here, or on a card that is not here: make plan CARD=t4
+	@python workflow/scripts/check_config.py $(CONFIG)
 	snakemake plan --configfile $(CONFIG) --cores 2 --resources gpu=1 $(if $(CARD),--config plan='{cards: [$(CARD)]}')
 
 test: $(VENV)/.installed-dev   ## every test, the files of them side by side in two processes

@@ -47,6 +47,19 @@ def test_the_same_follow_up_in_another_dialogue_is_no_duplicate_but_the_same_dia
     assert [row["detail"] for row in result.rejected] == ["of r0000004", "of r0000005"]
 
 
+def test_dialogues_that_are_not_questions_and_answers_in_turn_are_dropped_and_counted_by_name(tmp_path):
+    twice = share(*topic(1))[:1] + share(*topic(2))
+    tool = [*share(*topic(3)), {"from": "function_call", "value": "{}"}, {"from": "observation", "value": "{}"}]
+    records = [{"conversations": turns} for turns in (share(*topic(0)), twice, tool, share(*topic(4)), twice)]
+    result = Cleaned(tmp_path, records, "--max-dropped-share", "null")
+    assert result.texts() == [topic(0), topic(4)]
+    assert result.report["dropped"] == {"two_user_turns": 2, "tool_turn": 1}
+    assert result.report["read"] == 5 == result.report["kept"] + sum(result.report["dropped"].values())
+    assert [(row["id"], row["reason"]) for row in result.rejected] == [
+        *[("r0000002", "two_user_turns"), ("r0000003", "tool_turn"), ("r0000005", "two_user_turns")]
+    ]
+
+
 def test_one_question_with_other_histories_is_no_duplicate(tmp_path):
     records = [
         {"instruction": FOLLOW_UP[0], "input": "", "output": FOLLOW_UP[1], "history": [topic(n)]} for n in range(5)
