@@ -1,11 +1,26 @@
-"""The workflow's package on the import path, as Python puts it there for a script; and a model that takes no time."""
+"""A model that takes no time, files in the order of how long they take, and one thread where processes are many."""
 
+import os
 import warnings
 
 import pytest
 from matplotlib.figure import Figure
 
 from sentences import TEXTS
+from slowest import SLOWEST
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Threads of one worker that wait for those of another cost more than they give for models so small. Jobs of the
+    # workflow are told by Snakemake how many they have.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin first, then others with slow tests: with a file a process, a long one at the end
+    would have one process work and the others wait."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("workflow")}
+    places = {f"test_{name}.py": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: (places.get(item.path.name, len(places)), item.path not in slow))
 
 
 @pytest.fixture(scope="session")
