@@ -14,14 +14,16 @@ help:           ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and network
+	@python workflow/scripts/check_config.py config/demo.yaml
 	snakemake $(DEMO)
 	@cat logs/results/demo/aggregate.log
 
 plan: $(VENV)/.installed   ## what the study will take here, or on a card that is not here: make plan CARD=t4
+	@python workflow/scripts/check_config.py $(CONFIG)
 	snakemake plan --configfile $(CONFIG) --cores 2 --resources gpu=1 $(if $(CARD),--config plan='{cards: [$(CARD)]}')
 
 test: $(VENV)/.installed-dev   ## every test, the files of them side by side in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.installed-dev   ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not workflow and not slow"
@@ -49,7 +51,7 @@ lock:           ## newest versions that the ranges in pyproject.toml allow, into
 audit:          ## known vulnerabilities of the locked packages; pip-audit gets an environment of its own
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install -q 'pip-audit>=2.10'; } \
 	  || { echo "pip-audit is not installed here; elsewhere: pipx run pip-audit $(AUDITED)" >&2; exit 1; }
-	$(AUDIT)/bin/pip-audit $(AUDITED)
+	@$(PYTHON) docs/audit.py $(AUDIT)/bin/pip-audit $(AUDITED)
 
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) envs/install.py --venv $(VENV)

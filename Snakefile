@@ -5,18 +5,15 @@
 #   snakemake plan --cores 4 --resources gpu=1                               what it will take, measured in minutes
 #   snakemake backup --cores 1                                              what is finished, to backup.path
 #   make demo                                                               the same in minutes, without GPU
-import os
-
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-# A study's own folder (--directory) may hold a config/config.yaml; where it holds none, the repository's is read.
-OWN, SHIPPED = "config/config.yaml", f"{workflow.current_basedir}/config/config.yaml"
+include: "rules/configuration.smk"
 
 
-configfile: OWN if os.path.exists(OWN) else SHIPPED
+configfile: CONFIGURATION
 
 
 report: "workflow/report/workflow.rst"

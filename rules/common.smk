@@ -1,18 +1,11 @@
 # The names that the rules use. Each is bound to a function of the resolved configuration in workflow/scripts/medscale,
 # where its tests are. Every call of snakemake pays for what is imported here: never torch, never pandas.
-import sys
-from pathlib import Path
-
-BASE = Path(str(workflow.current_basedir)).parent
-sys.path.insert(0, str(BASE / "workflow" / "scripts"))
-from snakemake.exceptions import WorkflowError
 from medscale.base import settings
 from medscale.base.config import resolve
 from medscale.base.credentials import take_credentials
 from medscale.base.digest import code_digest as code
 from medscale.base.digest import folder_digest
 from medscale.base.environment import prepare_environment, require_utf8
-from medscale.base.errors import UserError
 from medscale.base.holders import hold_folder
 from medscale.base.identity import planned_fingerprint
 from medscale.base.settings import as_json, option
@@ -20,6 +13,7 @@ from medscale.base.study import files_of, floors_of, runs_of, size_label, sizes_
 from medscale.fetch import sources
 from medscale.train.trackers.asked import require_installed
 
+BASE = Path(str(workflow.current_basedir)).parent
 CONDITIONS = BASE / "resources" / "demo" / "conditions.json"
 if workflow.is_main_process:
     require_utf8(workflow.rundir)

@@ -59,6 +59,7 @@ def test_what_every_row_with_a_model_depends_on(changed):
         {"csv": {"delimiter": ";"}},
         {"csv": {"quote_escape": "double"}},
         {"csv": {"header": 2}},
+        {"csv": {"multiline": True}},
         {"json": {"rows_key": "data"}},
     ],
     ids=str,

@@ -19,6 +19,7 @@ TRAINING = MODEL | ARROW | {"peft", "datasets", "tensorboard"}
 
 USES = {
     "backup": set(),
+    "check_config": set(),
     "fetch_data": set(),
     "fetch_model": MODEL,
     "clean": ARROW,

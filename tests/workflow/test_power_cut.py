@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import clean
-from conftest import TEXTS
 from medscale.base.checked_lines import CheckedLines
 from medscale.base.files import sha256_file, write_json, write_jsonl
 from medscale.evaluate import run as prediction
@@ -22,6 +21,7 @@ from medscale.model.tokenizer import load_tokenizer
 from medscale.train import run as training
 from medscale.train.checkpoints import MARK, damage
 from power_cut import Cut, Disk
+from sentences import TEXTS
 
 SETTINGS = {
     "training": {

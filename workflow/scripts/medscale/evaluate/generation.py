@@ -1,6 +1,7 @@
 """Greedy answers and the likelihood of the references, many rows at once."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from tqdm import tqdm
 
 from medscale.base.errors import UserError
 from medscale.base.events import event
+from medscale.data.questions import Question
 from medscale.evaluate.answer_queue import AnswerQueue
 from medscale.evaluate.decoding import Decoder
 from medscale.evaluate.kept_answers import Shelf
@@ -48,13 +50,13 @@ class Scored(NamedTuple):
 def generate(
     model: torch.nn.Module,
     chat: Chat,
-    questions: list[str],
+    questions: Sequence[str | Question],
     max_new_tokens: int,
     batch_size: int,
     label: str,
     kept: Shelf | None = None,
 ) -> Generation:
-    """Return the greedy answer to each question.
+    """Return the greedy answer to each question: a text alone, or one with the turns and the system text before it.
 
     The longest prompts come first, ``batch_size`` of them at once, or more of shorter ones; see `AnswerQueue`. An
     answer that has ended makes room for the next question, so that none waits for the longest of its batch. Where the
@@ -132,7 +134,11 @@ def empty_answers(answers: list[Answer]) -> list[dict]:
 
 
 def likelihoods(
-    model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]], max_length: int, kept: Shelf | None = None
+    model: torch.nn.Module,
+    chat: Chat,
+    pairs: Sequence[tuple[str | Question, str]],
+    max_length: int,
+    kept: Shelf | None = None,
 ) -> Scored:
     """Return the likelihood of each reference answer under the model, in the order of the pairs.
 
