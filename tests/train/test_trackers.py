@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import TEXTS
+from sentences import TEXTS
 from medscale.base.config import resolve
 from medscale.base.digest import with_imports
 from medscale.base.errors import UserError
