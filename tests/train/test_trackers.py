@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentences import TEXTS
 from medscale.base.config import resolve
 from medscale.base.digest import with_imports
 from medscale.base.errors import UserError
@@ -30,6 +29,7 @@ from medscale.model.chat import Chat
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train.trackers import asked
 from medscale.train.trackers.callback import Told, Tracking
+from sentences import TEXTS
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "finetune.py"
 CLIENTS = ("swanlab", "wandb", "mlflow")
