@@ -210,7 +210,10 @@ def records(folder: Path, pattern: str, kind: type):
 def test_a_tracker_shows_every_loss_of_the_log(trained, name):
     losses = trained.losses("loss")
     assert len(losses) == 6
-    assert history(trained, name) == pytest.approx(losses, rel=1e-5)
+    found = history(trained, name)
+    assert found == pytest.approx({step: losses[step] for step in found}, rel=1e-5)
+    # A client that writes beside the training loses in a kill what it had not written yet: some of the first three.
+    assert found.keys() >= ({4, 5, 6} if name in ("wandb", "swanlab") else losses.keys())
 
 
 @needs("mlflow")
