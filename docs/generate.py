@@ -1,5 +1,5 @@
-"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms, and
-the troubleshooting pages.
+"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms,
+the troubleshooting pages and the notebooks.
 
     make docs
 
@@ -23,6 +23,7 @@ sys.path[:0] = [str(SCRIPTS), str(ROOT / "docs")]
 from medscale.base.digest import local_imports  # noqa: E402
 from medscale.base.rooms import ROOMS  # noqa: E402
 from messages import pages  # noqa: E402
+from notebook_files import notebooks  # noqa: E402
 
 ENVIRONMENTS = {
     "fetch": [
@@ -79,7 +80,7 @@ def generated() -> dict[Path, str]:
     text = re.sub(r"(```text\n).*?(```)", lambda found: f"{found[1]}{rooms()}{found[2]}", text, flags=re.DOTALL)
     text = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture_of_rooms()}\2", text, flags=re.DOTALL)
     files[contributing] = text
-    return files | pages()
+    return files | pages() | notebooks()
 
 
 def rooms() -> str:
