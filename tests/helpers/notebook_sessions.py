@@ -91,7 +91,7 @@ class Session:
     def client(self):
         from nbclient import NotebookClient
 
-        return NotebookClient(self.notebook, timeout=300, kernel_name="python3")
+        return NotebookClient(self.notebook, timeout=1800, kernel_name="python3")
 
     @property
     def environment(self) -> dict[str, str]:
