@@ -17,6 +17,8 @@ from pathlib import Path
 from places import ROOT
 
 PLACES = ("/opt/medscale", "/study")
+# Build arguments as somebody with an older driver gives them; nothing is asked of an index.
+ARGUMENTS = {"TORCH_INDEX": "https://index.example/cu126", "PIP_NO_INDEX": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @dataclass
@@ -124,7 +126,7 @@ class Image:
 
     def shell(self, text: str, workdir: str, *arguments: str) -> str:
         own = {name: os.path.expandvars(self.mapped(value)) for name, value in self.recipe.environment.items()}
-        environment = os.environ | own | {"PIP_NO_INDEX": "1", "CUDA_VISIBLE_DEVICES": ""}
+        environment = os.environ | own | ARGUMENTS
         folder = Path(self.mapped(workdir)) if workdir != "/" else self.folder
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(

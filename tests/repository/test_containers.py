@@ -74,6 +74,18 @@ def test_both_recipes_have_the_same_files_and_the_same_base(context, tmp_path):
     assert bases[0] == bases[1]
 
 
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_lines_of_the_readme_are_those_of_the_recipes(readme):
+    heads = "".join(path.read_text(encoding="utf-8") for path in RECIPES.values())
+    lines = re.findall(r"^(?:docker|apptainer) .*$", (ROOT / readme).read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        assert f"#   {line}\n" in heads
+        assert not re.search(r"-f (\S+)", line) or (ROOT / re.search(r"-f (\S+)", line)[1]).is_file()
+        for place in re.findall(r"\S+\.def", line):
+            assert (ROOT / place).is_file()
+
+
 def test_the_image_runs_as_nobody_in_particular():
     text = RECIPES["docker"].read_text(encoding="utf-8")
     assert text.index("USER 1000:1000") < text.index("ENTRYPOINT")
