@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from medscale.base.config import resolve
+from medscale.base.study import runs_of
 from notebook_files import FOLDER, LANGUAGES, notebooks
 from places import ROOT
 
@@ -66,6 +67,17 @@ def without_words(tree: ast.AST) -> ast.AST:
 def test_a_form_field_is_offered_where_there_are_forms():
     assert "@param" in codes("colab.en")[0]
     assert "@param" not in "".join(codes("kaggle.en"))
+
+
+@pytest.mark.parametrize(("demo", "file"), [(True, "demo.yaml"), (False, "config.yaml")])
+def test_the_run_to_begin_with_is_one_of_the_study(demo, file):
+    config = yaml.safe_load((ROOT / "config" / file).read_text(encoding="utf-8"))
+    for name in NAMES:
+        tree = ast.parse(codes(name)[0].replace("DEMO = False", f"DEMO = {demo}"))
+        values: dict = {}
+        exec(compile(tree, name, "exec"), values)
+        assert values["DEMO"] is demo
+        assert values["FIRST"] in {run.name for run in runs_of(resolve(config))}
 
 
 @pytest.mark.parametrize("name", NAMES)
