@@ -7,6 +7,7 @@ own, and no restart is needed. This file imports Python's own library and, to sh
 import html
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -80,12 +81,12 @@ class Study:
         """The folder of the comparison."""
         return self.folder / self.results / "summary"
 
-    def command(self, *targets: str, **sections: dict) -> list[str]:
-        """Return a call of Snakemake; ``sections`` of the configuration replace single values of it."""
+    def command(self, *targets: str, directory: Path | None = None, **sections: dict) -> list[str]:
+        """Return a call of Snakemake, for the study or another folder; ``sections`` replace values of the settings."""
         sections = {"paths": {"results": self.results, "resources": str(self.resources)}} | sections
         return [
             *(sys.executable, "-m", "snakemake", *targets),
-            *("-s", str(CHECKOUT / "Snakefile"), "--directory", str(self.folder)),
+            *("-s", str(CHECKOUT / "Snakefile"), "--directory", str(directory or self.folder)),
             *("--cores", str(len(os.sched_getaffinity(0))), "--resources", f"gpu={max(1, cards())}"),
             *("--configfile", str(self.configuration)),
             *("--config", *(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sections.items())),
@@ -96,6 +97,7 @@ class Study:
 
         Raises `NotebookError` if something failed. The same call goes on where it ended.
         """
+        check(self._fetch_again(*targets))
         status = self._call(*targets)
         if self.backup:
             self.back_up(self.backup)
@@ -154,6 +156,21 @@ class Study:
             return
         page = html.escape(path.read_text(encoding="utf-8"))
         display(HTML(f'<iframe srcdoc="{page}" style="width: 100%; height: {height}px; border: 0"></iframe>'))
+
+    def _fetch_again(self, *targets: str) -> int | None:
+        """Fetch what an earlier session's disk had, if it is needed still, and return the exit status of that.
+
+        Not as a part of the study, for then Snakemake would plan anew all that was made of it, answers included. A
+        small study elsewhere fetches into the same resources, and this one finds the bytes that it was made with.
+        """
+        made = f"{self.results}/data/model.json", f"{self.results}/data/corpus.json"
+        if not (self.folder / made[0]).is_file():
+            return 0
+        call = self.command(*targets, "--dry-run")
+        planned = subprocess.run(call, capture_output=True, encoding="utf-8", errors="replace")
+        rules = re.findall(r"^fetch_(model|data) ", planned.stdout + planned.stderr, re.MULTILINE)
+        wanted = [name for rule, name in zip(("model", "data"), made, strict=True) if rule in rules]
+        return stream(self.command(*wanted, directory=self.resources.parent / "fetched")) if wanted else 0
 
     def _call(self, *targets: str) -> int | None:
         """Call Snakemake for so long as the session has time left, and return its exit status; None if time was up."""

@@ -27,16 +27,17 @@ def session():
 @pytest.fixture
 def calls(session, monkeypatch):
     """The targets of each call of Snakemake, instead of calling it; ``status`` is what calls return, by target."""
-    called = []
+    called, commands = [], []
 
     def stream(command, seconds=None):
         target = command[3]
+        commands.append(command)
         called.append((target, seconds))
         return stream.status.get(target, 0)
 
     stream.status = {}
     monkeypatch.setattr(session, "stream", stream)
-    return SimpleNamespace(made=called, status=stream.status)
+    return SimpleNamespace(made=called, commands=commands, status=stream.status)
 
 
 def test_a_call_names_the_study_and_every_card(session, monkeypatch, tmp_path):
@@ -90,6 +91,31 @@ def test_every_call_ends_with_a_backup_and_a_failure_is_told_after_it(session, c
     calls.status["backup"] = 1
     with pytest.raises(session.NotebookError, match=r"\[N102\]$"):
         study.back_up(tmp_path / "backup")
+
+
+@pytest.mark.parametrize("due", [["fetch_model"], ["fetch_data", "fetch_model"], []])
+def test_what_the_last_sessions_disk_had_is_fetched_beside_the_study(session, calls, monkeypatch, tmp_path, due):
+    """As a part of the study it would make all runs stale."""
+    study = session.Study(tmp_path / "study", tmp_path / "disk" / "resources")
+    table = "job    count\n-----\n" + "".join(f"{rule}    1\n" for rule in [*due, "finetune"])
+    told = []
+    planned = lambda command, **_: told.append(command) or SimpleNamespace(stdout="", stderr=table)  # noqa: E731
+    study.run()
+    assert calls.made == [("-s", None)], "a new study fetches by itself"
+    monkeypatch.setattr(session.subprocess, "run", planned)
+    monkeypatch.setattr(session, "cards", lambda: 0)
+    (tmp_path / "study" / "results" / "data").mkdir(parents=True)
+    (tmp_path / "study" / "results" / "data" / "model.json").write_text("{}")
+    study.one("lora_16")
+    (asked,) = told
+    assert "--dry-run" in asked
+    expected = ["results/lora_16/eval.json"]
+    if due:
+        expected.insert(0, "results/data/model.json")
+        assert str(tmp_path / "disk" / "fetched") in calls.commands[1]
+        assert ("results/data/corpus.json" in calls.commands[1]) == ("fetch_data" in due)
+    assert [target for target, _ in calls.made[1:]] == expected
+    assert str(tmp_path / "study") in calls.commands[-1]
 
 
 def test_a_plan_backs_nothing_up(session, calls, tmp_path):
