@@ -1,5 +1,5 @@
 """Write what follows from other parts: the reference of the configuration, envs/*.yaml, the README's picture,
-CONTRIBUTING's rooms, the troubleshooting pages, the contents of the guides, and the gallery.
+CONTRIBUTING's rooms, the troubleshooting pages, the contents of the guides, the notebooks, and the gallery.
 
     make docs
 
@@ -22,6 +22,7 @@ import gallery  # noqa: E402
 from medscale.base.digest import local_imports  # noqa: E402
 from medscale.base.rooms import ROOMS  # noqa: E402
 from messages import pages  # noqa: E402
+from notebook_files import notebooks  # noqa: E402
 
 ENVIRONMENTS = {
     "fetch": [
@@ -93,7 +94,7 @@ def generated() -> dict[Path, str]:
     text = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture_of_rooms()}\2", text, flags=re.DOTALL)
     files[contributing] = text
     files[ROOT / "docs" / "gallery.md"] = gallery.page()
-    return files | pages()
+    return files | pages() | notebooks()
 
 
 def rooms() -> str:
