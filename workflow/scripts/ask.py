@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from medscale.ask.device import leased
+from medscale.ask.foreground import foreground
 from medscale.ask.study import open_study
 from medscale.ask.texts import LANGUAGES, text, users_language
 from medscale.base.environment import prepare_environment
@@ -20,12 +21,13 @@ def main() -> None:
     args = parse_arguments()
     prepare_environment()
     study = open_study(args.configfile, args.directory)
+    args.run = args.run or study.first_choice(args.page)
     study.asked(args.run)  # before seconds go by
     if args.page:
         from medscale.ask.page import require_gradio
 
         require_gradio()
-    with leased(args.wait):
+    with foreground(), leased(args.wait):
         import torch  # when one card is left to see
 
         from medscale.ask.asker import Asker
@@ -47,7 +49,8 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="name of a trained run, such as qlora_100k, or base for the base model alone")
+    named = "a trained run, such as qlora_100k, or base for the base model alone; the page takes one if none is named"
+    parser.add_argument("run", nargs="?", help=named)
     parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="as for snakemake")
     parser.add_argument("--directory", metavar="FOLDER", help="folder of the study (default: the current one)")
     parser.add_argument("--page", action="store_true", help="a page for the browser in place of the terminal")

@@ -33,12 +33,13 @@ QUIET = {
 """What keeps Gradio from telling others of its use."""
 FONTS = ("system-ui", "-apple-system", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 CSS = "#disclaimer {border-left: 4px solid #d97706; padding: 0.4rem 0.8rem;} footer {display: none !important;}"
-NO_TEXT: dict[str, Any] = {"render_markdown": False, "sanitize_html": True, "latex_delimiters": []}
+ROLES = ("user", "assistant")
+TEXT: dict[str, Any] = {"render_markdown": False, "sanitize_html": True, "latex_delimiters": []}
 """An answer is text: nothing in it is a tag, a link or a formula."""
 
 
 def require_gradio() -> None:
-    """Let Gradio, when it is imported, tell nobody.
+    """Let Gradio, when it is imported, tell nobody of its use.
 
     Raises:
         UserError: it is not installed.
@@ -121,7 +122,7 @@ class Page:
                 new = gr.Button(words("new_button"), elem_id="new", scale=1)
             with gr.Row():
                 chats = [
-                    gr.Chatbot(label=words(f"{side}_answers"), elem_id=f"{side}-answers", buttons=["copy"], **NO_TEXT)
+                    gr.Chatbot(label=words(f"{side}_answers"), elem_id=f"{side}-answers", buttons=["copy"], **TEXT)
                     for side in ("base", "run")
                 ]
             told = {"label": words("question_label"), "placeholder": words("question_placeholder")}
@@ -193,7 +194,7 @@ class Page:
                 if self.asker.run.name != run:
                     gr.Info(html.escape(text("loading", language, run=run)))
                     self.asker.switch(run)
-                sides = tuple(map(Side._make, sides)) or tuple(self.asker.sides())
+                sides = sides or tuple(self.asker.sides())
                 words, reference = question, gr.skip()
                 if example is not None and not sides[0].turns and question == self.rows[example]["question"]:
                     words = self.asker.test_question(self.rows[example])
@@ -245,9 +246,8 @@ class Page:
         shown = []
         for side, answer in zip(sides, answers, strict=True):
             said = [*side.turns, (question, answer.text)]
-            roles = ("user", "assistant")
             shown.append(
-                [{"role": role, "content": part} for turn in said for role, part in zip(roles, turn, strict=True)]
+                [{"role": role, "content": part} for turn in said for role, part in zip(ROLES, turn, strict=True)]
             )
         return [*shown, []][:2]
 

@@ -97,15 +97,24 @@ class Study:
             *(trained["precision"], trained["max_length"]),
         )
 
+    def first_choice(self, page: bool) -> str:
+        """Return the run that a page begins with where none is named; a terminal wants it named.
+
+        Raises:
+            UserError: nothing can be asked, or one of several must be named.
+        """
+        finished = self.finished()
+        if page and finished:
+            return finished[-1]
+        raise UserError("K113", f"which run? Name it: make ask RUN=…; {self._listed(finished)}")
+
     def examples(self, count: int) -> list[dict[str, Any]]:
         """Return the first rows of the test set; none where it was not made yet."""
         path = self.results / "data" / "test.jsonl"
         return list(islice(read_jsonl(path), count)) if path.is_file() else []
 
     def _not_there(self, name: str) -> UserError:
-        finished = self.finished()
-        shown = ", ".join(finished[:LONGEST_LIST]) + (", …" if len(finished) > LONGEST_LIST else "")
-        there = f"finished: {shown}" if finished else f"none is finished in {self.results}"
+        there = self._listed(self.finished())
         planned = [run.name for run in runs_of(self.config)]
         if name in planned:
             return UserError("K101", f"{name} is not trained yet; {there}. To make it: snakemake {self._target(name)}")
@@ -114,6 +123,11 @@ class Study:
             f"RUN = {name}: no such run in this study; {there}. It has {', '.join(planned[:LONGEST_LIST])}"
             f"{', …' if len(planned) > LONGEST_LIST else ''} and {BASE}; another study is named by CONFIG=…",
         )
+
+    def _listed(self, finished: list[str]) -> str:
+        if not finished:
+            return f"none is finished in {self.results}"
+        return f"finished: {', '.join(finished[:LONGEST_LIST])}" + (", …" if len(finished) > LONGEST_LIST else "")
 
     def _target(self, name: str) -> str:
         return f"{self.results / name}/adapter --cores 2 --resources gpu=1{self.called}"

@@ -10,7 +10,10 @@ TEXTS = {
         "These are research models. They make mistakes, and nothing they say is medical advice. See a doctor.",
         "以下回答来自研究用模型，可能有错，不构成医疗建议。身体不适请及时就医。",
     ),
-    "hint": ("/help lists the commands; Ctrl+C stops an answer, Ctrl+D ends", "/help 查看命令；Ctrl+C 停止回答，Ctrl+D 退出"),
+    "hint": (
+        "/help lists the commands; Ctrl+C stops an answer, Ctrl+D ends",
+        "/help 查看命令；Ctrl+C 停止回答，Ctrl+D 退出",
+    ),
     "loading": ("Loading {run} …", "正在加载 {run} …"),
     "asked": ("question", "问"),
     "base": ("base model", "基座模型"),
@@ -22,7 +25,10 @@ TEXTS = {
     "empty": ("(an empty answer)", "（空回答）"),
     "reference": ("reference answer", "参考答案"),
     "new": ("A new conversation.", "已开始新对话。"),
-    "greedy": ("Sampling is off: the likeliest token each time, as in the study.", "采样已关闭：每步取概率最大的 token，与研究一致。"),
+    "greedy": (
+        "Sampling is off: the likeliest token each time, as in the study.",
+        "采样已关闭：每步取概率最大的 token，与研究一致。",
+    ),
     "sampled": ("Sampling at temperature {t}.", "已开启采样，温度 {t}。"),
     "help": (
         "/new            begin a new conversation\n"
