@@ -1,7 +1,7 @@
 """Ask a run of a study and its base model, in a terminal or on a page of this machine; nothing is medical advice.
 
 python workflow/scripts/ask.py qlora_100k
-echo 高血压患者饮食要注意什么？ | python workflow/scripts/ask.py qlora_1000 --configfile config/demo.yaml
+echo 高血压患者饮食要注意什么？ | python workflow/scripts/ask.py qlora_1k --configfile config/demo.yaml
 python workflow/scripts/ask.py qlora_100k --page
 """
 
@@ -29,11 +29,13 @@ def main() -> None:
         require_gradio()
     with foreground(), leased(args.wait):
         import torch  # when one card is left to see
+        from transformers.utils.logging import disable_progress_bar
 
         from medscale.ask.asker import Asker
         from medscale.ask.sampling import Sampling
 
         torch.set_num_threads(args.threads)
+        disable_progress_bar()
         sampling, asker = Sampling(args.temperature, args.top_p, args.seed), Asker(study)
         print(text("loading", args.language, run=args.run), file=sys.stderr, flush=True)
         asker.switch(args.run)

@@ -62,6 +62,11 @@ class Look:
         else:
             self.console.print(Text(words, style=style))
 
+    def quote(self, head: str, words: str) -> None:
+        """Print what somebody else said, among the answers: a question or a reference answer."""
+        self.console.print(Text(head, style="bold"))
+        self._write(harmless(words) + "\n")
+
     def _columns(self, answers: Sequence[Growing], height: int | None, stopped: bool = False) -> Table:
         grid = Table.grid(expand=True)
         width = self.console.width // len(answers)

@@ -118,9 +118,9 @@ class Terminal:
         else:
             row = rows[int(number) - 1]
             self.begin()
-            self.look.say(f"{text('asked', self.language)}> {row['question']}", "")
+            self.look.quote(f"[{text('asked', self.language)}]", row["question"])
             self.ask(self.asker.test_question(row))
-            self.look.say(f"[{text('reference', self.language)}] {row['answer']}", "green")
+            self.look.quote(f"[{text('reference', self.language)}]", row["answer"])
 
     def heat(self, number: str) -> None:
         """Set the temperature of sampling."""
