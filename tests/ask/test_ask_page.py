@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 from contextlib import contextmanager
 
@@ -95,9 +94,6 @@ def test_it_is_served_on_this_machine_alone(words):
     assert address.startswith("http://127.0.0.1:")
     listening = [c.laddr.ip for c in psutil.Process(process.pid).net_connections() if c.status == "LISTEN"]
     assert listening == ["127.0.0.1"]
-    port = int(address.rstrip("/").rsplit(":", 1)[1])
-    with socket.socket() as other, pytest.raises(ConnectionRefusedError):
-        other.connect((socket.gethostbyname(socket.gethostname()), port))
 
 
 @pytest.mark.parametrize(("locale", "said"), [("en-US", "medical advice"), ("zh-CN", "不构成医疗建议")])

@@ -52,7 +52,7 @@ def test_a_conversation_in_a_terminal(asked_study):
         terminal.type(f"{QUESTIONS[0]}\r")
         terminal.wait_for(r"╭─ base model ─+╮╭─ lora_100 ─+╮")
         terminal.type("\x03")
-        assert re.search(r"tokens · stopped", terminal.wait_for("question> "))
+        assert re.search(r"tokens: \d+ · stopped", terminal.wait_for("question> "))
         terminal.type("\x03")
         terminal.wait_for("question> ")
         terminal.type("/run\r")

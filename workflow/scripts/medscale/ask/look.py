@@ -71,7 +71,7 @@ class Look:
         grid = Table.grid(expand=True)
         width = self.console.width // len(answers)
         for _ in answers:
-            grid.add_column(ratio=1)
+            grid.add_column(ratio=1, overflow="fold")
         panels = []
         for answer in answers:
             body = Text(harmless(answer.text) or ("" if not answer.ended else text("empty", self.language)))

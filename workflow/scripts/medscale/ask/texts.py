@@ -18,7 +18,7 @@ TEXTS = {
     "asked": ("question", "问"),
     "base": ("base model", "基座模型"),
     "base_four_bits": ("base model in 4 bits", "基座模型（4 比特）"),
-    "tokens": ("{n} tokens", "{n} 个 token"),
+    "tokens": ("tokens: {n}", "{n} 个 token"),
     "cut": ("cut at {n} tokens", "写满 {n} 个 token，被截断"),
     "stopped": ("stopped", "已停止"),
     "left_out": ("without the {n} oldest turns, for which there was no room", "放不下，略去最早的 {n} 轮对话"),
