@@ -6,11 +6,12 @@ python workflow/scripts/ask.py qlora_100k --page
 """
 
 import argparse
+import signal
 import sys
 
 from medscale.ask.device import leased
 from medscale.ask.foreground import foreground
-from medscale.ask.study import open_study
+from medscale.ask.study import Study, open_study
 from medscale.ask.texts import LANGUAGES, text, users_language
 from medscale.base.environment import prepare_environment
 from medscale.base.errors import run_script
@@ -27,26 +28,36 @@ def main() -> None:
         from medscale.ask.page import require_gradio
 
         require_gradio()
-    with foreground(), leased(args.wait):
-        import torch  # when one card is left to see
-        from transformers.utils.logging import disable_progress_bar
+    try:
+        with foreground(), leased(args.wait):
+            talk(args, study)
+    except KeyboardInterrupt:  # while a model was loaded; what stops an answer stays where answers grow
+        print(file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
-        from medscale.ask.asker import Asker
-        from medscale.ask.sampling import Sampling
 
-        torch.set_num_threads(args.threads)
-        disable_progress_bar()
-        sampling, asker = Sampling(args.temperature, args.top_p, args.seed), Asker(study)
-        print(text("loading", args.language, run=args.run), file=sys.stderr, flush=True)
-        asker.switch(args.run)
-        if args.page:
-            from medscale.ask.page import serve
+def talk(args: argparse.Namespace, study: Study) -> None:
+    """Load the model, and ask it until the user ends."""
+    import torch  # when one card is left to see
+    from transformers.utils.logging import disable_progress_bar
 
-            serve(asker, sampling, args.max_new_tokens, args.port)
-        else:
-            from medscale.ask.terminal import Terminal
+    from medscale.ask.asker import Asker
+    from medscale.ask.sampling import Sampling
 
-            Terminal(asker, sampling, args.max_new_tokens, args.language).talk()
+    torch.set_num_threads(args.threads)
+    disable_progress_bar()
+    sampling, asker = Sampling(args.temperature, args.top_p, args.seed), Asker(study)
+    print(text("loading", args.language, run=args.run), file=sys.stderr, flush=True)
+    asker.switch(args.run)
+    if args.page:
+        from medscale.ask.page import serve
+
+        serve(asker, sampling, args.max_new_tokens, args.port)
+    else:
+        from medscale.ask.terminal import Terminal
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads the answers may have read enough, as `head` has
+        Terminal(asker, sampling, args.max_new_tokens, args.language).talk()
 
 
 def parse_arguments() -> argparse.Namespace:
