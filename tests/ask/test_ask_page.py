@@ -107,6 +107,7 @@ def test_it_speaks_the_browsers_language_and_warns(browser, words, locale, said)
 def test_answers_are_text_and_do_nothing(browser, words):
     with visited(browser, words[0]) as tab:
         tab.locator("#examples").get_by_text("头痛").click()
+        tab.wait_for_function("() => document.querySelector('#question textarea').value.startsWith('头痛')")
         tab.locator("#ask").click()
         for side in ("base", "run"):
             tab.locator(f"#{side}-answers .bot").get_by_text("多喝水").wait_for()

@@ -15,7 +15,7 @@ from asked_study import edit_json
 from medscale.ask.adapters import WEIGHTS, require_memory
 from medscale.ask.asker import Asker
 from medscale.ask.device import require_free
-from medscale.ask.page import require_gradio
+from medscale.ask.quiet_gradio import require_gradio
 from medscale.ask.study import open_study
 from medscale.base import cards
 from medscale.base.cards import lock_file

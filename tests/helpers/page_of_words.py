@@ -8,7 +8,7 @@ from types import SimpleNamespace
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow" / "scripts"))
 
 from medscale.ask.asker import Side
-from medscale.ask.page import require_gradio, serve
+from medscale.ask.quiet_gradio import require_gradio
 from medscale.ask.sampling import Sampling
 from medscale.ask.study import BASE
 
@@ -60,4 +60,6 @@ class Words:
 
 if __name__ == "__main__":
     require_gradio()
+    from medscale.ask.page import serve
+
     serve(Words(), Sampling(), None, None)

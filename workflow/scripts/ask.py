@@ -25,7 +25,7 @@ def main() -> None:
     args.run = args.run or study.first_choice(args.page)
     study.asked(args.run)  # before seconds go by
     if args.page:
-        from medscale.ask.page import require_gradio
+        from medscale.ask.quiet_gradio import require_gradio
 
         require_gradio()
     try:

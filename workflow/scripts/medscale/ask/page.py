@@ -1,59 +1,36 @@
 """A page of this machine on which runs are asked: a picker, a question, two answers that grow side by side."""
 
 import html
-import importlib.util
-import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import gradio as gr
 
 from medscale.ask.asker import Asker, Growing, Side
+from medscale.ask.quiet_gradio import HERE
 from medscale.ask.sampling import Sampling
 from medscale.ask.study import BASE
 from medscale.ask.terminal import HOTTEST, after_answer
 from medscale.ask.texts import LANGUAGES, TEXTS, text
 from medscale.base.errors import UserError
 
-if TYPE_CHECKING:
-    import gradio
-
-HERE = "127.0.0.1"
 EXAMPLES = 8
 LONGEST = 1024
 """Tokens that the slider of the longest answer reaches to."""
 OFTEN = 0.05
 """Seconds between two looks at answers that grow."""
 PAUSE = 0.2
-QUIET = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "GRADIO_NODE_SERVER_NAME": HERE,
-}
-"""What keeps Gradio from telling others of its use."""
 FONTS = ("system-ui", "-apple-system", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
-CSS = "#disclaimer {border-left: 4px solid #d97706; padding: 0.4rem 0.8rem;} footer {display: none !important;}"
+CSS = """
+#title {font-size: 1.4rem; font-weight: 600;}
+#disclaimer {border-left: 4px solid #d97706; padding: 0.4rem 0.8rem;}
+footer {display: none !important;}
+"""
 ROLES = ("user", "assistant")
 TEXT: dict[str, Any] = {"render_markdown": False, "sanitize_html": True, "latex_delimiters": []}
 """An answer is text: nothing in it is a tag, a link or a formula."""
-
-
-def require_gradio() -> None:
-    """Let Gradio, when it is imported, tell nobody of its use.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    os.environ |= QUIET
-    # Gradio asks its own server whether it runs, and a proxy would not find it.
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), HERE, "localhost"]))
-    if importlib.util.find_spec("gradio") is None:
-        raise UserError(
-            "K111",
-            "the page needs Gradio, which is not installed in this environment; `make ask PAGE=1 RUN=…` makes one that "
-            "has it, or ask in the terminal, without --page",
-        )
 
 
 def serve(asker: Asker, sampling: Sampling, max_new_tokens: int | None, port: int | None) -> None:
@@ -62,8 +39,6 @@ def serve(asker: Asker, sampling: Sampling, max_new_tokens: int | None, port: in
     Raises:
         UserError: the port is not free.
     """
-    import gradio
-
     app, words = Page(asker, sampling, max_new_tokens).blocks()
     try:
         _, address, _ = app.launch(
@@ -80,7 +55,7 @@ def serve(asker: Asker, sampling: Sampling, max_new_tokens: int | None, port: in
             footer_links=[],
             i18n=words,
             css=CSS,
-            theme=gradio.themes.Default(font=FONTS, font_mono=("ui-monospace", "monospace")),
+            theme=gr.themes.Default(font=FONTS, font_mono=("ui-monospace", "monospace")),
         )
     except OSError as error:
         raise UserError("K112", f"--port: {error}; name another one, or leave it out") from error
@@ -110,8 +85,6 @@ class Page:
 
     def blocks(self) -> tuple[Any, Any]:
         """Return the page, and its texts in the languages of a browser."""
-        import gradio as gr
-
         words = gr.I18n(**{code: {key: each[n] for key, each in TEXTS.items()} for n, code in enumerate(LANGUAGES)})
         with gr.Blocks(title="MedScale", analytics_enabled=False) as app:
             gr.Markdown(words("title"), elem_id="title")
@@ -182,11 +155,9 @@ class Page:
         top_p: float,
         seed: int,
         longest: int,
-        request: "gradio.Request",
+        request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Yield both conversations while the answers grow, who said what, the emptied question, and the reference."""
-        import gradio as gr
-
         language, stopped = language_of(request), threading.Event()
         self._stops[request.session_hash] = stopped
         try:
@@ -213,15 +184,13 @@ class Page:
         finally:
             self._stops.pop(request.session_hash, None)
 
-    def stop(self, request: "gradio.Request") -> None:
+    def stop(self, request: gr.Request) -> None:
         """Let the answers of this browser's tab grow no more."""
         if stopped := self._stops.get(request.session_hash):
             stopped.set()
 
     def begin(self) -> tuple[Any, ...]:
         """Return empty conversations: nothing was said, no question of the test set is chosen."""
-        import gradio as gr
-
         return [], [], (), None, gr.update(value="", visible=False)
 
     def choose(self, place: int) -> tuple[Any, ...]:
@@ -252,6 +221,6 @@ class Page:
         return [*shown, []][:2]
 
 
-def language_of(request: "gradio.Request") -> str:
+def language_of(request: gr.Request) -> str:
     """Return ``zh`` for a browser that asks for Chinese before all else, else ``en``."""
     return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
