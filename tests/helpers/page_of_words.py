@@ -14,7 +14,7 @@ from medscale.ask.study import BASE
 
 HOSTILE = (
     "<script>window.broken = 1</script><img src=x onerror='window.broken = 1'><b>粗</b> **bold** "
-    "[link](javascript:alert(1)) $x^2$ &lt; 多喝水"
+    "[link](javascript:alert(1)) $x^2$ &lt;\n次行 多喝水"
 )
 ENDLESS = "说个没完"
 

@@ -24,13 +24,13 @@ OFTEN = 0.05
 PAUSE = 0.2
 FONTS = ("system-ui", "-apple-system", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 CSS = """
-#title {font-size: 1.4rem; font-weight: 600;}
+#title p {font-size: 1.4rem; font-weight: 600;}
 #disclaimer {border-left: 4px solid #d97706; padding: 0.4rem 0.8rem;}
 footer {display: none !important;}
 """
 ROLES = ("user", "assistant")
 TEXT: dict[str, Any] = {"render_markdown": False, "sanitize_html": True, "latex_delimiters": []}
-"""An answer is text: nothing in it is a tag, a link or a formula."""
+"""An answer is no Markdown, and has no formulas; tags would be sanitised and shown as such, so they are escaped."""
 
 
 def serve(asker: Asker, sampling: Sampling, max_new_tokens: int | None, port: int | None) -> None:
@@ -95,7 +95,7 @@ class Page:
                 new = gr.Button(words("new_button"), elem_id="new", scale=1)
             with gr.Row():
                 chats = [
-                    gr.Chatbot(label=words(f"{side}_answers"), elem_id=f"{side}-answers", buttons=["copy"], **TEXT)
+                    gr.Chatbot(label=words(f"{side}_answers"), elem_id=f"{side}-answers", buttons=[], **TEXT)
                     for side in ("base", "run")
                 ]
             told = {"label": words("question_label"), "placeholder": words("question_placeholder")}
@@ -139,7 +139,7 @@ class Page:
             quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
             stop.click(self.stop, None, None, **quick)
             fresh = [*chats, sides, example, reference]
-            for event in (new.click, run.input):
+            for event in (new.click, run.input, *(chat.clear for chat in chats)):
                 event(self.begin, None, fresh, cancels=[asked], **quick)
             if self.rows:
                 shown.click(self.choose, shown, [question, *fresh], cancels=[asked], **quick)
@@ -214,11 +214,18 @@ class Page:
         """Return the messages of the base model and of the run; none of the run where the base is asked alone."""
         shown = []
         for side, answer in zip(sides, answers, strict=True):
-            said = [*side.turns, (question, answer.text)]
-            shown.append(
-                [{"role": role, "content": part} for turn in said for role, part in zip(ROLES, turn, strict=True)]
-            )
+            parts = [part for turn in (*side.turns, (question, answer.text)) for part in turn]
+            shown.append([{"role": ROLES[n % 2], "content": escaped(part)} for n, part in enumerate(parts)])
         return [*shown, []][:2]
+
+
+def escaped(words: str) -> str:
+    """Return a text as HTML that shows it as it is: an image in an answer would be fetched from where it says.
+
+    >>> escaped("<b>1 & 2</b>")
+    '&lt;b&gt;1 &amp; 2&lt;/b&gt;'
+    """
+    return html.escape(words, quote=False)
 
 
 def language_of(request: gr.Request) -> str:
