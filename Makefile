@@ -8,7 +8,7 @@ AUDITED := --no-deps --disable-pip -r requirements.lock -r requirements-dev.lock
 DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo plan test test-fast mutants lint format lock audit docs clean help
+.PHONY: demo plan ask test test-fast mutants lint format lock audit docs clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,6 +21,10 @@ demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and networ
 plan: $(VENV)/.installed   ## what the study will take here, or on a card that is not here: make plan CARD=t4
 	@python workflow/scripts/check_config.py $(CONFIG)
 	snakemake plan --configfile $(CONFIG) --cores 2 --resources gpu=1 $(if $(CARD),--config plan='{cards: [$(CARD)]}')
+
+ask: $(if $(PAGE),.venv-ask,$(VENV))/.installed   ## ask a trained run: make ask RUN=qlora_100k [CONFIG=config/demo.yaml] [PAGE=1] [WAIT=1]
+	@$(if $(PAGE),.venv-ask,$(VENV))/bin/python workflow/scripts/ask.py $(RUN) $(if $(PAGE),--page) $(if $(WAIT),--wait) \
+	  $(if $(filter-out config/config.yaml,$(CONFIG)),--configfile $(CONFIG)) $(ASK)
 
 test: $(VENV)/.installed-dev   ## every test, the files of them side by side in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -52,6 +56,8 @@ audit:          ## known vulnerabilities of the locked packages; pip-audit gets 
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install -q 'pip-audit>=2.10'; } \
 	  || { echo "pip-audit is not installed here; elsewhere: pipx run pip-audit $(AUDITED)" >&2; exit 1; }
 	@$(PYTHON) docs/audit.py $(AUDIT)/bin/pip-audit $(AUDITED)
+	@$(PYTHON) docs/audit.py $(AUDIT)/bin/pip-audit --no-deps --disable-pip -r requirements-ask.lock
+	@$(PYTHON) docs/audit.py $(AUDIT)/bin/pip-audit --no-deps --disable-pip -r requirements-trackers.lock
 
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) envs/install.py --venv $(VENV)
@@ -59,6 +65,10 @@ $(VENV)/.installed: requirements.lock
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@$(PYTHON) envs/install.py --venv $(VENV) --dev
+	@touch $@
+
+.venv-ask/.installed: $(VENV)/.installed requirements-ask.lock
+	@$(BIN)/python envs/install.py --ask
 	@touch $@
 
 clean:          ## results of the demo and its logs; fetched models and data stay

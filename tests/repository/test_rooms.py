@@ -42,6 +42,7 @@ MODELS = {
         "evaluate/run",
         "evaluate/simulation",
     ),
+    *("ask/adapters", "ask/asker", "ask/sampling", "ask/look", "ask/terminal", "ask/page"),
     *("plan/random_model", "plan/training", "plan/prediction", "plan/forecast", "plan/computed"),
 }
 
