@@ -6,7 +6,7 @@ from pathlib import Path
 BASE = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(BASE / "workflow" / "scripts"))
 from snakemake.exceptions import WorkflowError
-from medscale.base import settings
+from medscale.base import export_settings, settings
 from medscale.base.config import resolve
 from medscale.base.credentials import take_credentials
 from medscale.base.digest import code_digest as code
