@@ -116,17 +116,22 @@ def test_the_translation_makes_the_prompt_of_the_study(tokenizer, template, syst
 TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
 
 
-@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
-@settings(max_examples=30)
+@pytest.fixture(scope="module", params=TEMPLATES.values(), ids=TEMPLATES)
+def translated(request, tokenizer):
+    """A template that is shipped, and its translation."""
+    shipped = shipped_template(chat_of(tokenizer, request.param))
+    return shipped, pieces_of(tokenizer, shipped).go()
+
+
+@settings(max_examples=20, deadline=None)
 @given(texts=st.lists(TEXT, min_size=1, max_size=5).filter(lambda texts: len(texts) % 2), system=st.none() | TEXT)
-def test_every_conversation_is_the_same_in_both_languages(tokenizer, template, texts, system):
-    chat = chat_of(tokenizer, template)
+def test_every_conversation_is_the_same_in_both_languages(tokenizer, translated, texts, system):
+    shipped, in_go = translated
     messages = [{"role": "system", "content": system}] if system else []
     messages += [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
-    shipped = shipped_template(chat)
     options = {"chat_template": shipped, "add_generation_prompt": True, "tokenize": False}
     expected = tokenizer.apply_chat_template(messages, **options)
-    assert go(pieces_of(tokenizer, shipped).go(), messages) == expected
+    assert go(in_go, messages) == expected
 
 
 def test_the_shipped_template_needs_no_switch_and_thinks_not(tokenizer):

@@ -42,6 +42,7 @@ MODELS = {
         "evaluate/run",
         "evaluate/simulation",
     ),
+    *("export/making", "export/measuring", "export/part", "export/llama_engine"),
     *("plan/random_model", "plan/training", "plan/prediction", "plan/forecast", "plan/computed"),
 }
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +45,11 @@ def find_converter(configured: str | None) -> Path | None:
         return Path(checkout).expanduser() / NAMES[0]
     places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return next((Path(found) for name in NAMES if (found := shutil.which(name, path=places))), None)
+
+
+def measurable() -> bool:
+    """Return whether llama-cpp-python is there, which answers from a GGUF file."""
+    return find_spec("llama_cpp") is not None
 
 
 def how_to_get(export: str) -> str:

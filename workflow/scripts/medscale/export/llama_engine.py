@@ -2,7 +2,6 @@
 
 import os
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,7 @@ from tqdm import tqdm
 from medscale.evaluate.generation import Answer, Likelihood
 from medscale.model.chat import Chat
 
-PACKAGE = "llama_cpp"
 ROOM = 4096  # tokens of the longest conversation that is measured
-
-
-def installed() -> bool:
-    """Return whether llama-cpp-python is there."""
-    return find_spec(PACKAGE) is not None
 
 
 class LlamaModel:

@@ -20,7 +20,7 @@ from medscale.evaluate.scoring import read_predictions
 from medscale.export.bundle import write_bundle
 from medscale.export.children import run_part
 from medscale.export.fidelity import compare, warning_of
-from medscale.export.gguf import Outcome, convert, find_converter, how_to_get
+from medscale.export.gguf import Outcome, convert, find_converter, how_to_get, measurable
 from medscale.export.sizes import room_needed
 from medscale.export.work import Work
 from medscale.fetch.manifest import content_of, read_manifest, verify
@@ -28,8 +28,7 @@ from medscale.fetch.manifest import content_of, read_manifest, verify
 FOLDER = "exporting"
 INTO = {"nearest": ("base", "dequantized"), "both": ("base", "dequantized")}
 GGUF_KINDS = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
-MARGIN = 2**20
-COUNTED = ("items", "nll_items", "prompts_identical")
+MARGIN = 2**20  # bytes for the texts
 
 
 def run(args: argparse.Namespace) -> None:
@@ -167,12 +166,13 @@ def gguf(work: Work, converter: Path | None, merged: Path) -> dict[str, Any]:
         outcome = converted(work, converter, merged)
     if outcome.path is None:
         return {"made": False, "measured": False, "reason": outcome.reason, "folder": None, "warning": None}
-    if work.settings["export"]["measure_gguf"]:
-        from medscale.export.llama_engine import installed
-
-        if installed():
-            return measured(work, "gguf", outcome.path)
-    reason = "llama-cpp-python is not installed" if work.settings["export"]["measure_gguf"] else "export.measure_gguf"
+    if work.settings["export"]["measure_gguf"] and measurable():
+        return measured(work, "gguf", outcome.path)
+    reason = (
+        "llama-cpp-python is not installed"
+        if work.settings["export"]["measure_gguf"]
+        else "export.measure_gguf is false"
+    )
     unmeasured = f"made, but not measured ({reason}): nobody knows whether it is still what the run was"
     warning = {"en": unmeasured, "zh": f"已生成，但没有重新测量（{reason}）：不能断定它仍是该次运行测得的模型"}
     return {"made": True, "measured": False, "reason": unmeasured, "folder": work.folder / "gguf", "warning": warning}
