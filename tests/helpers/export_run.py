@@ -1,4 +1,4 @@
-"""A run to export: an adapter of the tiny model that changes its answers, its predictions, and the files beside them."""
+"""A run to export: an adapter that changes the tiny model's answers, its predictions, the files beside them."""
 
 from pathlib import Path
 

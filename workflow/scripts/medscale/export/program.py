@@ -166,13 +166,10 @@ def gguf(work: Work, converter: Path | None, merged: Path) -> dict[str, Any]:
         outcome = converted(work, converter, merged)
     if outcome.path is None:
         return {"made": False, "measured": False, "reason": outcome.reason, "folder": None, "warning": None}
-    if work.settings["export"]["measure_gguf"] and measurable():
+    wanted = work.settings["export"]["measure_gguf"]
+    if wanted and measurable():
         return measured(work, "gguf", outcome.path)
-    reason = (
-        "llama-cpp-python is not installed"
-        if work.settings["export"]["measure_gguf"]
-        else "export.measure_gguf is false"
-    )
+    reason = "llama-cpp-python is not installed" if wanted else "export.measure_gguf is false"
     unmeasured = f"made, but not measured ({reason}): nobody knows whether it is still what the run was"
     warning = {"en": unmeasured, "zh": f"已生成，但没有重新测量（{reason}）：不能断定它仍是该次运行测得的模型"}
     return {"made": True, "measured": False, "reason": unmeasured, "folder": work.folder / "gguf", "warning": warning}
