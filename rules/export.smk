@@ -28,7 +28,7 @@ rule export:
     benchmark:
         f"{LOGS}/export_{{run}}.benchmark.tsv"
     conda:
-        "../envs/train.yaml"
+        "../envs/export.yaml"
     threads: 2
     resources:
         gpu=1,

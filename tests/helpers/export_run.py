@@ -116,6 +116,8 @@ def write_run(folder: Path, manifest: Path, method: str = "lora") -> list[str]:
         (synthetic.evaluation(method, 20_000) | {"n_test": len(ROWS)}, "eval.json"),
     ):
         record["run"] = name
+        if "inference" in record:
+            record["inference"] |= {"engine": "transformers 5.23.0", "precision": "fp32"}
         record["provenance"] |= {"fingerprint": "0123456789abcdef", "model_manifest_sha256": model}
         write_json(home / file, record)
     write_json(folder / "clean_report.json", {"read": 30, "kept": 28, "dropped": {"duplicate": 2}})

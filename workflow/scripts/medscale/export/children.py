@@ -46,7 +46,9 @@ def run_part(name: str, *details: str) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it as a part is gone."""
+    """End this process when the one that started it as a part is gone; called by hand, it has none."""
+    if PARENT not in os.environ:
+        return
     parent = int(os.environ[PARENT])
 
     def watch() -> None:
