@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     write_bundle(work, forms)
     remove_folder(work.folder.parent)
     for name, form in forms.items():
-        if form.get("warning"):
+        if form["made"] and form["warning"]:
             print(f"warning: {name}: {form['warning']['en']}", flush=True)
     print(f"{args.output}: {', '.join(name for name, form in forms.items() if form['made'])}", flush=True)
 
