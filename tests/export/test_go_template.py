@@ -156,7 +156,7 @@ def test_what_a_template_puts_before_an_answer_is_written_into_it(tokenizer):
     ("template", "said"),
     [
         (NUMBERED, "otherwise"),
-        (CHATML.replace("You are Qwen.", "You are {'{{'}."), "mean something else"),
+        (CHATML.replace("You are Qwen.", "You are {{."), "mean something else"),
         (CHATML.replace("You are Qwen.", 'You say """.'), "mean something else"),
         (CHATML + "{% if messages | length > 3 %}{{ raise_exception('too long') }}{% endif %}", "too long"),
         (CHATML.replace("message.content +", "message.content | upper +"), "leaves a message|otherwise"),
