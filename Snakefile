@@ -3,6 +3,7 @@
 #   snakemake --cores 4 --resources gpu=1                                    the whole study
 #   snakemake results/qlora_100k/eval.json --cores 4 --resources gpu=1      one result, and what it needs
 #   snakemake plan --cores 4 --resources gpu=1                               what it will take, measured in minutes
+#   snakemake results/qlora_100k/export --cores 4 --resources gpu=1         a run to take away, measured again
 #   snakemake backup --cores 1                                              what is finished, to backup.path
 #   make demo                                                               the same in minutes, without GPU
 from snakemake.utils import min_version
@@ -37,3 +38,4 @@ include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 include: "rules/plan.smk"
 include: "rules/backup.smk"
+include: "rules/export.smk"

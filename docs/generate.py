@@ -52,6 +52,10 @@ ENVIRONMENTS = {
         *("accelerate", "bitsandbytes", "datasets", "filelock", "jinja2", "nvidia-ml-py", "peft", "pyarrow"),
         *("safetensors", "tensorboard", "tokenizers", "torch", "tqdm", "transformers"),
     ],
+    "export": [
+        *("accelerate", "bitsandbytes", "filelock", "jieba", "jinja2", "jsonschema", "numpy", "nvidia-ml-py", "peft"),
+        *("pyarrow", "pyyaml", "rapidfuzz", "safetensors", "tokenizers", "torch", "tqdm", "transformers"),
+    ],
     "evaluate": [
         *("bm25s", "jieba", "jinja2", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "pyyaml", "rapidfuzz"),
         *("scipy", "seaborn", "tabulate"),

@@ -112,7 +112,7 @@ rule report:
         code=code("report.py"),
         script=script("report.py"),
         template=folder_digest(BASE / "workflow" / "report" / "template"),
-        config=as_typed(as_json(settings.shared_config(CONFIG))),
+        config=as_typed(as_json(settings.shared_config(export_settings.without_export(CONFIG)))),
     message:
         "Writing the report"
     shell:

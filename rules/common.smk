@@ -1,6 +1,6 @@
 # The names that the rules use. Each is bound to a function of the resolved configuration in workflow/scripts/medscale,
 # where its tests are. Every call of snakemake pays for what is imported here: never torch, never pandas.
-from medscale.base import settings
+from medscale.base import export_settings, settings
 from medscale.base.config import resolve
 from medscale.base.credentials import take_credentials
 from medscale.base.digest import code_digest as code

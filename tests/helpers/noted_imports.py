@@ -33,6 +33,7 @@ USES = {
     "predict base": MODEL,
     "predict lora": MODEL | {"peft"},
     "predict qlora": MODEL | {"peft", "bitsandbytes"},
+    "export": MODEL | ARROW | {"peft", "bitsandbytes", "jieba", "rapidfuzz", "jsonschema"},
     "score": ARROW | {"jieba", "rapidfuzz"},
     "evaluate": {"numpy", "pyarrow", "jsonschema"},
     "aggregate": ARROW | {"scipy", "jsonschema", "matplotlib", "seaborn"},

@@ -43,6 +43,7 @@ MODELS = {
         "evaluate/simulation",
     ),
     *("ask/adapters", "ask/asker", "ask/sampling", "ask/look", "ask/terminal", "ask/page"),
+    *("export/making", "export/measuring", "export/part", "export/llama_engine"),
     *("plan/random_model", "plan/training", "plan/prediction", "plan/forecast", "plan/computed"),
 }
 
