@@ -234,9 +234,9 @@ def test_a_training_that_is_gone_on_with_is_one_run_at_mlflow(trained):
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("wandb", "swanlab")])
 def test_what_will_be_sent_later_is_one_run(trained, name):
-    """Such clients begin a folder a call; what makes them one run is the number in its name."""
+    """Such clients begin a folder a call, also for one that then reaches no server; they are one run by its number."""
     folders = [path for path in (trained.results / "trackers" / name).rglob("*run-*") if path.is_dir()]
-    assert len(folders) == 2
+    assert len(folders) >= 2
     assert {path.name.rpartition("-")[2] for path in folders} == {trained.record["provenance"]["fingerprint"]}
 
 
