@@ -65,7 +65,7 @@ def _likelihoods(run: Sequence[dict], form: Sequence[dict], resamples: int, seed
         math.fsum(abs(ours - theirs)) / total,
     )
     return told | {
-        name: round(value, DIGITS) if isinstance(value, float) else value
+        name: round(value, DIGITS) + 0.0 if isinstance(value, float) else value
         for name, value in zip(names, values, strict=True)
     }
 
@@ -95,7 +95,7 @@ def _rouge_l(texts: list[tuple[str, str]]) -> np.ndarray:
 
 
 def _rounded(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else [round(end, DIGITS) for end in interval]
+    return None if interval is None else [round(end, DIGITS) + 0.0 for end in interval]  # no -0.0
 
 
 def warning_of(measured: dict[str, Any], tolerance: float, identical: float) -> dict[str, str] | None:

@@ -35,6 +35,10 @@ class LlamaModel:
         )
         self.name = f"llama-cpp-python {version('llama-cpp-python')}"
 
+    def close(self) -> None:
+        """Free the model while Python still stands; at its very end the library fails to."""
+        self.model.close()
+
     def tokenize(self, text: str) -> list[int]:
         """Return the ids that the file's own tokenizer gives a prompt."""
         return self.model.tokenize(text.encode(), add_bos=False, special=True)

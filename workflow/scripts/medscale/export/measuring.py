@@ -140,3 +140,5 @@ def measure_into(path: Path, form: Form, *details: Any) -> None:
     """Measure a form and write it, last of all, so that the file says that it is done."""
     with torch.inference_mode():
         write_json(path, measure(form, *details))
+    if form.llama:
+        form.llama.close()
