@@ -44,4 +44,4 @@ rule finetune:
         " --threads {threads} --model {params.manifest:q} --content {params.content} --train {input.train:q} --train-report {input.train_report:q}"
         " --validation {input.validation:q} --test {input.test:q} --adapter {output.adapter:q}"
         " --training {output.training:q} --train-log {output.train_log:q} --tensorboard {output.tensorboard:q}"
-        " 2>&1 | tee {log:q}"
+        ' 2>&1 | if [ -n "${{MEDSCALE_VIEW:-}}" ]; then cat > {log:q}; else tee {log:q}; fi'

@@ -17,6 +17,7 @@ from medscale.base.backup.restore_text import RESTORE
 from medscale.base.backup.study_folder import StudyFolder
 from medscale.base.errors import UserError
 from medscale.base.files import atomic_path, read_json, sha256_json, write_text
+from medscale.base.progress import Bytes, counted
 
 GIB = 2**30
 BLOCK = 2**20
@@ -48,7 +49,7 @@ def pack(
         raise UserError(
             "B156", f"{study.results}: nothing is finished yet, so there is nothing to back up; run the study first"
         )
-    found = {name: _file(study.path(name)) for name in names}
+    found = {name: _file(study.path(name)) for name in counted(names, "looking at the study", "files", len(names))}
     made_with = _made_with(study)
     both = made_with.keys() & before.study.keys()  # a backup may be older than the first fetching of one of them
     if other := " and ".join(key for key in SOURCES if key in both and made_with[key] != before.study[key]):
@@ -112,10 +113,12 @@ def _bring(study: StudyFolder, archive: Path, found: dict[str, File]) -> None:
     if missing:
         check_space(archive, needed, "backup.path", "the backup")
         print(f"bringing {len(missing)} of {len(found)} files, {needed / GIB:.3f} GiB, to {archive}", flush=True)
-    for sha256, name in missing.items():
-        with atomic_path(object_path(archive, sha256)) as temporary:
-            if copy(study.path(name), temporary, found[name].size) != sha256:
-                raise _changed(study.path(name))
+    with Bytes("bringing files", needed) as progress:
+        for sha256, name in missing.items():
+            with atomic_path(object_path(archive, sha256)) as temporary:
+                if copy(study.path(name), temporary, found[name].size) != sha256:
+                    raise _changed(study.path(name))
+            progress.update(found[name].size)
     for name, file in found.items():
         path = study.path(name)
         if study.grows(name) and path.is_file() and path.stat().st_size >= file.size:
