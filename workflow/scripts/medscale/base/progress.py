@@ -66,7 +66,7 @@ class Line(NamedTuple):
         parts = [f"{self.what}: {self.done:,}{of} {self.unit}"]
         parts += [
             f"{value:,.0f} {name}" if name.endswith("/s") else f"{name} {value:.3f}"
-            for name, value in self.values.items()
+            for name, value in sorted(self.values.items(), key=lambda item: item[0].endswith("/s"))
         ]
         if self.rate is not None:
             parts.append(f"{_figures(self.rate)}/s")

@@ -84,7 +84,7 @@ def ending(call: Call, tongue: str | None = None) -> str:
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
         warnings = [word("warning", tongue, warning[tongue]) for warning in found["warnings"]]
-        parts.append("\n".join([f"{word('answer', tongue)}: {found['sentence'][tongue]}", *warnings]))
+        parts.append("\n".join([word("answer", tongue, found["sentence"][tongue]), *warnings]))
     parts.append(word("report", tongue, page_of(call).absolute()))
     return "\n" + "\n\n".join(filter(None, parts))
 

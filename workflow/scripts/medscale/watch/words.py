@@ -33,7 +33,7 @@ WORDS = {
         "{}: nothing has been made yet. Begin with: snakemake --cores 4 --resources gpu=1",
         "{}：还没有任何结果。先运行：snakemake --cores 4 --resources gpu=1",
     ),
-    "answer": ("Answer", "结论"),
+    "answer": ("Answer: {}", "结论：{}"),
     "warning": ("warning: {}", "提醒：{}"),
     "report": ("Report: {}", "报告：{}"),
     "jobs": ("{} of {} jobs done", "{} / {} 个任务已完成"),
