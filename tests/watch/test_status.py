@@ -124,7 +124,7 @@ def test_a_running_training_shows_step_loss_speed_and_what_is_left(folder):
 def test_while_it_validates_the_steps_are_shown(folder):
     folder.data()
     folder.snakemake()
-    folder.log("finetune_lora_16", STEPS + "validation: 300 of 1,000 rows, 50/s, about 14 s left\n")
+    folder.log("finetune_lora_16", STEPS + "validation: 300 of 1,000 batches, 50/s, about 14 s left\n")
     assert folder.step("finetune_lora_16").told.line.unit == "steps"
 
 

@@ -123,6 +123,7 @@ class StudyTrainer(Trainer):
 
     losses: torch.Tensor | float = 0.0  # the sum since `Supervisor` looked at it
     progress: Progress | None = None  # from the first step on
+    validated: Progress | None = None
 
     def __init__(
         self,
@@ -200,15 +201,17 @@ class StudyTrainer(Trainer):
         steps = math.ceil(len(rows) / effective)
         return EpochOrder(lengths, effective, self.args.seed, lambda: self.state.global_step // steps)
 
-    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
+    def evaluation_loop(
+        self, dataloader: DataLoader, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> EvalLoopOutput:
         """Give the loss as nats per answer token, as training does.
 
         The Trainer's own is a mean over batches' means, which depends on the micro-batch, and with it would the choice
         of the best checkpoint.
         """
         self._nll, self._tokens = 0.0, 0
-        with Progress("validation", len(self.eval_dataset), "rows", shown=rank() == 0) as self._validated:
-            output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        with Progress("validation", len(dataloader), "batches", shown=rank() == 0) as self.validated:
+            output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         output.metrics[f"{metric_key_prefix}_loss"] = total(self._nll) / total(self._tokens)
         return output
 
@@ -222,7 +225,8 @@ class StudyTrainer(Trainer):
             loss, _, _ = super().prediction_step(model, part, *args, **kwargs)
             tokens = int((part["labels"][:, 1:] != IGNORED).sum())
             self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
-            self._validated.update(len(part["labels"]) * world())  # each process has as many
+        if self.validated is not None:
+            self.validated.update(1)
         return loss, None, None
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
