@@ -90,7 +90,11 @@ def test_each_job_is_a_line_when_it_ends(make, capsys):
     job(one, 1, "predict", model="lora_16")
     tell(one, LogEvent.JOB_FINISHED, "Finished jobid: 1", job_id=1)
     said = capsys.readouterr().err
-    assert lines(said) == ["4 jobs: 1 clean, 2 predict", "predict lora_16: begins", "✓ predict lora_16: done in 0 s"]
+    assert lines(said) == [
+        "jobs: 1 clean, 2 predict (4 in all)",
+        "predict lora_16: begins",
+        "✓ predict lora_16: done in 0 s",
+    ]
 
 
 def test_what_snakemake_tells_at_every_call_is_left_to_its_log(make, capsys):

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -50,15 +50,14 @@ class Screen:
             self.live.stop()
             self.live = None
 
-    def table(self) -> Table:
+    def table(self) -> Group:
         """Return a line for each running job, below one that counts."""
         view = self.view
         table = Table.grid(padding=(0, 2))
-        table.add_row(Text(word("jobs", view.tongue, view.done, view.total), "bold"))
         for job in view.running.values():
             if job.rule != "all":
                 table.add_row(*self._row(job))
-        return table
+        return Group(Text(word("jobs", view.tongue, view.done, view.total), "bold"), table)
 
     def _row(self, job: "Job") -> list[Any]:
         told, line = job.told, job.told.line

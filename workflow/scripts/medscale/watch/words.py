@@ -38,7 +38,7 @@ WORDS = {
     "report": ("Report: {}", "报告：{}"),
     "jobs": ("{} of {} jobs done", "{} / {} 个任务已完成"),
     "nothing to do": ("Everything is there: nothing to be done.", "都已做完，无事可做。"),
-    "to do": ("{} jobs: {}", "共 {} 个任务：{}"),
+    "to do": ("jobs: {1} ({0} in all)", "任务：{1}（共 {0} 个）"),
     "took": ("{}: done in {}", "{}：完成，用时 {}"),
     "has failed": ("{}: failed: {}", "{}：失败：{}"),
     "no reason": ("its log does not say why", "日志里没有写原因"),
