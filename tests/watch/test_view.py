@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,6 +190,16 @@ def test_on_a_terminal_the_running_jobs_are_a_table(make, monkeypatch):
     one.screen.renew(aside=True)  # a job writes on the terminal itself
     assert one.screen.live is None
     assert "\x1b[?25h" in drawn.getvalue()  # the cursor is back
+
+
+def test_the_log_of_an_earlier_try_says_nothing_of_a_job_in_the_queue(make, monkeypatch):
+    log = log_of("finetune_lora_16", STEPS)
+    os.utime(log, (time.time() - 600,) * 2)
+    one = make()
+    job(one, 7, "finetune", log, tuned="lora_16")
+    assert view.state(one.running[7], "en") == "it has not begun to write"
+    log_of("finetune_lora_16", STEPS)
+    assert view.state(one.running[7], "en") == STEPS.strip()
 
 
 def test_jobs_leave_the_terminal_to_the_view(make):

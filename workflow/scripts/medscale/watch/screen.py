@@ -64,6 +64,8 @@ class Screen:
         spent = duration(time.monotonic() - job.began)
         if told.waits:
             return [job.name, Text(word("waits for", self.view.tongue, told.waits), "yellow")]
+        if not told.written and job.logs:
+            return [job.name, Text(word("queued", self.view.tongue), "dim"), spent]
         if line is None or line.done is None:
             return [job.name, "" if line is None else line.what, spent]
         bar = ProgressBar(line.total, min(line.done, line.total), width=20) if line.total else ""

@@ -58,6 +58,7 @@ CHATTER = (
 """Beginnings of what Snakemake tells at every call; all else that it says is shown."""
 
 
+SLACK = 2.0  # seconds: clocks of machines differ, and some drives keep times in steps of two
 NOTHING = "Nothing to be done"
 SAID_ALREADY = ("returned non-zero exit status", "At least one job did not complete")
 """In errors that follow from a job's, whose reason was told."""
@@ -65,18 +66,20 @@ SAID_ALREADY = ("returned non-zero exit status", "At least one job did not compl
 
 @dataclass
 class Job:
-    """A job that runs."""
+    """A job that runs, or waits in the queue of a cluster."""
 
     name: str
     rule: str
     logs: list[Path]
     began: float = field(default_factory=time.monotonic)
     said: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.time)
 
     @property
     def told(self) -> Told:
-        """What its log tells, if it has one."""
-        return next((told for log in self.logs if (told := read_log(log)) is not None), NOTHING_TOLD)
+        """What its log tells; nothing where there is none yet, or only that of an earlier try."""
+        found = (told for log in self.logs if (told := read_log(log)) is not None)
+        return next((told for told in found if told.written >= self.since - SLACK), NOTHING_TOLD)
 
 
 NOTHING_TOLD = Told()
@@ -244,5 +247,6 @@ def state(job: Job, tongue: str) -> str:
     told = job.told
     if told.waits:
         return word("waits for", tongue, told.waits)
-    spent = duration(time.monotonic() - job.began)
-    return spent if told.line is None else str(told.line)
+    if not told.written and job.logs:
+        return word("queued", tongue)
+    return duration(time.monotonic() - job.began) if told.line is None else str(told.line)

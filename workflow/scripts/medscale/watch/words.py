@@ -47,6 +47,7 @@ WORDS = {
         "{} failed; what needs it was not made. Mend the cause and call the same command again.",
         "{} 失败，依赖它的步骤没有做。排除原因后，再运行同一条命令即可。",
     ),
+    "queued": ("it has not begun to write", "还没有开始写日志"),
     "begins": ("{}: begins", "{}：开始"),
 }
 
