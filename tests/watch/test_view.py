@@ -171,14 +171,14 @@ def test_on_a_terminal_the_running_jobs_are_a_table(make, monkeypatch):
     one = make()
     monkeypatch.setattr(view, "LOOK", 3600)
     drawn = io.StringIO()
-    one.screen = Screen(one, False, Console(file=drawn, width=140, force_terminal=True))
+    one.screen = Screen("en", False, Console(file=drawn, width=140, force_terminal=True))
     job(one, 7, "finetune", log_of("finetune_lora_16", STEPS), tuned="lora_16")
     job(one, 8, "predict", log_of("predict_base", "waiting for the device: another job holds x.lock\n"), model="base")
     job(one, 9, "clean", log_of("clean", "looking for duplicates: 20 s so far\n"))
     tell(one, LogEvent.PROGRESS, done=5, total=14)
-    one.screen.renew(aside=False)
+    one._renew()
     table = Console(file=io.StringIO(), width=140, record=True)
-    table.print(one.screen.table())
+    table.print(one.screen.table(one.running.values(), one.done, one.total))
     text = table.export_text()
     assert "5 of 14 jobs done" in text
     line = next(line for line in text.splitlines() if "finetune lora_16" in line)
@@ -187,7 +187,8 @@ def test_on_a_terminal_the_running_jobs_are_a_table(make, monkeypatch):
     assert "left 13 min" in line
     assert "for another job holds x.lock" in text
     assert "looking for duplicates" in text
-    one.screen.renew(aside=True)  # a job writes on the terminal itself
+    job(one, 10, "plan")  # which writes on the terminal itself
+    one._renew()
     assert one.screen.live is None
     assert "\x1b[?25h" in drawn.getvalue()  # the cursor is back
 
@@ -197,9 +198,9 @@ def test_the_log_of_an_earlier_try_says_nothing_of_a_job_in_the_queue(make, monk
     os.utime(log, (time.time() - 600,) * 2)
     one = make()
     job(one, 7, "finetune", log, tuned="lora_16")
-    assert view.state(one.running[7], "en") == "it has not begun to write"
+    assert one.running[7].state("en") == "it has not begun to write"
     log_of("finetune_lora_16", STEPS)
-    assert view.state(one.running[7], "en") == STEPS.strip()
+    assert one.running[7].state("en") == STEPS.strip()
 
 
 def test_jobs_leave_the_terminal_to_the_view(make):

@@ -59,15 +59,18 @@ class Line(NamedTuple):
     left: float | None = None
     took: float | None = None
 
+    @property
+    def shown_values(self) -> list[str]:
+        """The values in words, speeds last."""
+        ordered = sorted(self.values.items(), key=lambda item: item[0].endswith("/s"))
+        return [f"{value:,.0f} {name}" if name.endswith("/s") else f"{name} {value:.3f}" for name, value in ordered]
+
     def __str__(self) -> str:
         if self.done is None:
             return f"{self.what}: {duration(self.took or 0.0)} so far"
         of = "" if self.total is None else f" of {self.total:,}"
         parts = [f"{self.what}: {self.done:,}{of} {self.unit}"]
-        parts += [
-            f"{value:,.0f} {name}" if name.endswith("/s") else f"{name} {value:.3f}"
-            for name, value in sorted(self.values.items(), key=lambda item: item[0].endswith("/s"))
-        ]
+        parts += self.shown_values
         if self.rate is not None:
             parts.append(f"{_figures(self.rate)}/s")
         if self.left is not None:

@@ -1,7 +1,7 @@
 """The running jobs on a terminal: a table that renews itself below what is told."""
 
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -10,35 +10,30 @@ from rich.table import Table
 from rich.text import Text
 
 from medscale.base.progress import duration
+from medscale.watch.jobs import Job
 from medscale.watch.words import word
-
-if TYPE_CHECKING:
-    from medscale.watch.view import Job, View
 
 
 class Screen:
-    """Draws on standard error, and begins with the first job.
+    """Draws on standard error, from the first job on.
 
     Parameters
     ----------
-    view : knows the jobs.
+    tongue : of the words.
     nocolor : of Snakemake's ``--nocolor``; NO_COLOR in the environment says the same.
     """
 
-    def __init__(self, view: "View", nocolor: bool, console: Console | None = None):
-        self.view = view
+    def __init__(self, tongue: str, nocolor: bool, console: Console | None = None):
+        self.tongue = tongue
         self.console = console or Console(stderr=True, highlight=False, no_color=True if nocolor else None)
         self.live: Live | None = None
 
-    def renew(self, aside: bool) -> None:
-        """Draw the table anew; take it away where a job writes on the terminal itself, or none runs."""
-        if aside or not self.view.running:
-            self.end()
-            return
+    def renew(self, jobs: Iterable[Job], done: int, total: int) -> None:
+        """Draw the table anew."""
         if self.live is None:
             self.live = Live(console=self.console, auto_refresh=False, transient=True, vertical_overflow="crop")
             self.live.start()
-        self.live.update(self.table(), refresh=True)
+        self.live.update(self.table(jobs, done, total), refresh=True)
 
     def above(self, text: str, style: str) -> None:
         """Write a line that stays, above the table."""
@@ -50,29 +45,20 @@ class Screen:
             self.live.stop()
             self.live = None
 
-    def table(self) -> Group:
-        """Return a line for each running job, below one that counts."""
-        view = self.view
+    def table(self, jobs: Iterable[Job], done: int, total: int) -> Group:
+        """Return a line for each job, below one that counts."""
         table = Table.grid(padding=(0, 2))
-        for job in view.running.values():
-            if job.rule != "all":
-                table.add_row(*self._row(job))
-        return Group(Text(word("jobs", view.tongue, view.done, view.total), "bold"), table)
+        for job in jobs:
+            table.add_row(*self._row(job))
+        return Group(Text(word("jobs", self.tongue, done, total), "bold"), table)
 
-    def _row(self, job: "Job") -> list[Any]:
+    def _row(self, job: Job) -> list[Any]:
         told, line = job.told, job.told.line
-        spent = duration(time.monotonic() - job.began)
-        if told.waits:
-            return [job.name, Text(word("waits for", self.view.tongue, told.waits), "yellow")]
-        if not told.written and job.logs:
-            return [job.name, Text(word("queued", self.view.tongue), "dim"), spent]
+        if told.waits or (not told.written and job.logs):
+            return [job.name, Text(job.state(self.tongue), "yellow"), job.spent]
         if line is None or line.done is None:
-            return [job.name, "" if line is None else line.what, spent]
+            return [job.name, "" if line is None else line.what, job.spent]
         bar = ProgressBar(line.total, min(line.done, line.total), width=20) if line.total else ""
         of = f" / {line.total:,}" if line.total is not None else ""
-        values = [
-            f"{value:,.0f} {name}" if name.endswith("/s") else f"{name} {value:.3f}"
-            for name, value in line.values.items()
-        ]
-        left = "" if line.left is None else f"{word('left', self.view.tongue)} {duration(line.left)}"
-        return [job.name, bar, f"{line.done:,}{of} {line.unit}", ", ".join(values), left]
+        left = "" if line.left is None else f"{word('left', self.tongue)} {duration(line.left)}"
+        return [job.name, bar, f"{line.done:,}{of} {line.unit}", ", ".join(line.shown_values), left]

@@ -12,13 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medscale.base.progress import duration
 from medscale.watch import ending
-from medscale.watch.logs import Told, read_log
+from medscale.watch.jobs import Job
 from medscale.watch.words import language, word
 
 SHOWN = "MEDSCALE_VIEW"
@@ -58,31 +56,9 @@ CHATTER = (
 """Beginnings of what Snakemake tells at every call; all else that it says is shown."""
 
 
-SLACK = 2.0  # seconds: clocks of machines differ, and some drives keep times in steps of two
 NOTHING = "Nothing to be done"
 SAID_ALREADY = ("returned non-zero exit status", "At least one job did not complete")
 """In errors that follow from a job's, whose reason was told."""
-
-
-@dataclass
-class Job:
-    """A job that runs, or waits in the queue of a cluster."""
-
-    name: str
-    rule: str
-    logs: list[Path]
-    began: float = field(default_factory=time.monotonic)
-    said: float = field(default_factory=time.monotonic)
-    since: float = field(default_factory=time.time)
-
-    @property
-    def told(self) -> Told:
-        """What its log tells; nothing where there is none yet, or only that of an earlier try."""
-        found = (told for log in self.logs if (told := read_log(log)) is not None)
-        return next((told for told in found if told.written >= self.since - SLACK), NOTHING_TOLD)
-
-
-NOTHING_TOLD = Told()
 
 
 class View:
@@ -115,7 +91,7 @@ class View:
             if sys.stderr.isatty() and not self.quiet:
                 from medscale.watch.screen import Screen
 
-                self.screen = Screen(self, settings.nocolor)
+                self.screen = Screen(self.tongue, settings.nocolor)
 
     def _own_of_snakemake(self) -> logging.Handler:
         """Return the handler that Snakemake would take: who asks what would run, or for more, wants its words."""
@@ -161,7 +137,7 @@ class View:
         job = self.running.pop(record.job_id, None)
         if job is not None and job.rule != "all":
             self.failed.pop(job.name, None)  # it worked at another try
-            self.say("✓ " + word("took", self.tongue, job.name, duration(time.monotonic() - job.began)), "green")
+            self.say("✓ " + word("took", self.tongue, job.name, job.spent), "green")
 
     def _progress(self, record: logging.LogRecord) -> None:
         self.done, self.total = record.done, record.total
@@ -216,13 +192,21 @@ class View:
         while not self.ended.wait(LOOK):
             with self.lock:
                 if self.screen is not None:
-                    self.screen.renew(any(job.rule in SPEAKING for job in self.running.values()))
+                    self._renew()
                     continue
                 now = time.monotonic()
                 for job in self.running.values():
                     if now - job.said >= LINES and job.rule not in SPEAKING:
                         job.said = now
-                        self.say(f"{job.name}: {state(job, self.tongue)}")
+                        self.say(f"{job.name}: {job.state(self.tongue)}")
+
+    def _renew(self) -> None:
+        """Draw the table anew; take it away where a job writes on the terminal itself, or none runs."""
+        jobs = [job for job in self.running.values() if job.rule != "all"]
+        if jobs and not any(job.rule in SPEAKING for job in jobs):
+            self.screen.renew(jobs, self.done, self.total)
+        else:
+            self.screen.end()
 
     def close(self) -> None:
         """End: the table of the study, the answer and the report, or what failed."""
@@ -240,13 +224,3 @@ class View:
             print("\n".join(["", *ending.failed_lines(self.failed, self.tongue)]), file=sys.stderr, flush=True)
         elif ending.reported(call) or (self.idle and ending.has_report(call)):
             print(ending.ending(call, self.tongue), flush=True)
-
-
-def state(job: Job, tongue: str) -> str:
-    """Return in words how far a job is: by its log, or else for how long it has run."""
-    told = job.told
-    if told.waits:
-        return word("waits for", tongue, told.waits)
-    if not told.written and job.logs:
-        return word("queued", tongue)
-    return duration(time.monotonic() - job.began) if told.line is None else str(told.line)
