@@ -1,5 +1,6 @@
 """A Slurm of one node on loopback, started for a test: munged, slurmctld and slurmd, with one card that is none."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -80,9 +81,12 @@ class Cluster:
 
     def queue(self) -> list[dict[str, str]]:
         """Return the jobs that wait or run: number, state, cards, comment (Snakemake's rule and wildcards)."""
-        text = _call("squeue", "--noheader", "--states", "PD,R", "--format", "%i|%T|%b|%k").stdout
-        names = ("id", "state", "cards", "comment")
-        return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
+        widths = {"JobID": 12, "State": 12, "tres-per-job": 30, "Comment": 120}
+        form = ",".join(f"{name}:{width}" for name, width in widths.items())
+        lines = _call("squeue", "--noheader", "--states", "PD,R", "--Format", form).stdout.splitlines()
+        ends = list(itertools.accumulate(widths.values(), initial=0))
+        cells = [[line[start:end].strip() for start, end in itertools.pairwise(ends)] for line in lines]
+        return [dict(zip(("id", "state", "cards", "comment"), row, strict=True)) for row in cells]
 
 
 @contextmanager
