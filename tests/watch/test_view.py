@@ -75,8 +75,8 @@ def log_of(step, text):
     return str(path)
 
 
-def error(one, number, rule, log):
-    values = {"rule_name": rule, "rule_msg": "", "jobid": number, "log": [log], "input": [], "output": ["a"]}
+def error(one, number, rule, log, told=None):
+    values = {"rule_name": rule, "rule_msg": told, "jobid": number, "log": [log], "input": [], "output": ["a"]}
     values |= {"aux": {}, "conda_env": None, "shellcmd": "x"}
     tell(one, LogEvent.JOB_ERROR, f"Error in rule {rule}", logging.ERROR, **values)
 
@@ -153,6 +153,16 @@ def test_a_job_that_worked_at_another_try_has_not_failed(make, capsys):
         "finetune lora_16: begins",
         "✓ finetune lora_16: done in 0 s",
     ]
+
+
+def test_a_job_that_its_cluster_killed_says_what_the_cluster_says(make, capsys):
+    one = make()
+    log = log_of("finetune_lora_16", STEPS)
+    job(one, 7, "finetune", log, tuned="lora_16")
+    told = "SLURM-job '9' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable. For further …"
+    error(one, 7, "finetune", log, told)
+    reason = "SLURM-job '9' failed, SLURM status is: 'TIMEOUT'"
+    assert lines(capsys.readouterr().err)[-1] == f"✗ finetune lora_16: failed: {reason} (log: {log})"
 
 
 def test_a_long_job_says_how_far_it_is_now_and_then(make, capsys, monkeypatch):

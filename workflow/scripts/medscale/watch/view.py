@@ -146,7 +146,9 @@ class View:
         job = self.running.pop(record.jobid, None)
         if job is None:  # Snakemake tells it once more at the end
             return
-        reason = job.told.error or word("no reason", self.tongue)
+        # Of a job that was killed its log says nothing, but the cluster may: "… SLURM status is: 'TIMEOUT'. Detailed …"
+        said = (record.rule_msg or "").partition(". ")[0].strip()
+        reason = job.told.error or said or word("no reason", self.tongue)
         told = (reason, ", ".join(map(str, record.log or ())))
         self.failed[job.name] = told
         where = f" ({word('log', self.tongue, told[1])})" if told[1] else ""
