@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from medscale.base.config import resolve
 from medscale.base.files import write_json
@@ -91,7 +90,7 @@ def folder(tmp_path):
 
 def shown(study, tongue="en") -> str:
     screen = io.StringIO()
-    show(study, Console(file=screen, width=200, no_color=True), tongue)
+    show(study, tongue, screen)
     return screen.getvalue()
 
 
@@ -145,7 +144,33 @@ def test_a_failed_run_says_why_in_one_line(folder):
     step = folder.step("finetune_lora_16")
     assert step.state == "failed"
     assert step.told.error.endswith("Lower training.learning_rate [T101]")
-    assert "[T101] (log: logs/results/finetune_lora_16.log)" in shown(folder.look())
+    said = shown(folder.look()).splitlines()
+    assert said[-1] == f"finetune_lora_16: failed: {step.told.error} (log: logs/results/finetune_lora_16.log)"
+    assert next(line for line in said if line.startswith("lora_16 ")).split() == [
+        "lora_16",
+        "failed",
+        "finetune",
+        "see",
+        "below",
+    ]
+
+
+def test_a_terminal_gets_frames_and_colour(folder, monkeypatch):
+    folder.data()
+    folder.done("lora_16")
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    show(folder.look(), "en", screen)
+    assert "\x1b[32mdone" in screen.getvalue()
+    assert "──" in screen.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = io.StringIO()
+    plain.isatty = lambda: True
+    show(folder.look(), "en", plain)
+    assert "\x1b[32m" not in plain.getvalue()
 
 
 def test_a_defect_of_ours_shows_the_last_line_of_its_traceback(folder):

@@ -13,7 +13,7 @@ import yaml
 from medscale.base.config import resolve
 from medscale.base.errors import UserError, run_script
 from medscale.watch.study import look
-from medscale.watch.table import as_json, console_for, show
+from medscale.watch.table import as_json, show
 from medscale.watch.words import LANGUAGES, language, word
 
 SHIPPED = Path(__file__).parents[2] / "config" / "config.yaml"
@@ -27,7 +27,7 @@ def main() -> None:
     elif not study.begun:
         print(word("nothing", args.language, args.directory / study.results))
     else:
-        show(study, console_for(), args.language)
+        show(study, args.language)
 
 
 def configuration(files: list[Path], given: list[str], directory: Path) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """The state of a study as a table for a terminal, as plain text, or as JSON."""
 
-from typing import Any
+import io
+from typing import Any, TextIO
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,25 +14,38 @@ from medscale.watch.words import word
 
 STYLES = {DONE: "green", RUNNING: "cyan", WAITING: "yellow", FAILED: "bold red", STOPPED: "magenta", NOT_BEGUN: "dim"}
 SILENT = 300.0  # seconds: a step writes a line every half minute, so that nothing for so long is told
-WIDE = 200  # columns of a file or a pipe, where no line should be broken
+WIDE = 2000  # columns of a file or a pipe, where no line should be broken
 
 
-def show(study: Study, console: Console, tongue: str) -> None:
-    """Print the tables."""
+def show(study: Study, tongue: str, stream: TextIO | None = None) -> None:
+    """Print the tables and, below them, why what failed did; in a file or a pipe plain, and no line is broken."""
+    console = Console(file=stream, highlight=False)
+    framed = console.is_terminal
+    parts = [heading(study, tongue), runs_table(study, tongue, framed), stages_table(study, tongue, framed)]
+    parts += [Text(line, "red") for line in failures(study, tongue)]
+    if framed:
+        console.print(*parts, sep="\n")
+        return
+    plain = Console(file=io.StringIO(), width=WIDE, no_color=True, highlight=False)
+    plain.print(*parts, sep="\n", soft_wrap=True)
+    print("\n".join(line.rstrip() for line in plain.file.getvalue().splitlines()), file=stream)
+
+
+def heading(study: Study, tongue: str) -> str:
+    """Return how much is done, and who works there."""
     done = sum(step.state == DONE for step in study.steps)
-    heads = [word("snakemake", tongue, holder) for holder in study.holders] or [word("no snakemake", tongue)]
-    console.print(
-        f"{study.results}: {word('count', tongue, done, len(study.steps))}; {'; '.join(heads)}", highlight=False
-    )
-    console.print(
-        Group(runs_table(study, tongue, console.is_terminal), stages_table(study, tongue, console.is_terminal))
-    )
+    who = [word("snakemake", tongue, holder) for holder in study.holders] or [word("no snakemake", tongue)]
+    return word("head", tongue, study.results, word("count", tongue, done, len(study.steps)), ", ".join(who))
 
 
-def console_for(color: bool | None = None) -> Console:
-    """Return where tables go: in colour and in the width of a terminal, plain and wide in a file or pipe."""
-    console = Console(highlight=False, no_color=True if color is False else None)
-    return console if console.is_terminal else Console(highlight=False, width=WIDE, no_color=True)
+def failures(study: Study, tongue: str) -> list[str]:
+    """Return a line for each step that failed, with its reason and its log."""
+    return [
+        f"{word('has failed', tongue, step.name, step.told.error)} "
+        f"({word('log', tongue, f'{logs_of(study.results)}/{step.name}.log')})"
+        for step in study.steps
+        if step.state == FAILED
+    ]
 
 
 def runs_table(study: Study, tongue: str, framed: bool) -> Table:
@@ -45,7 +59,7 @@ def runs_table(study: Study, tongue: str, framed: bool) -> Table:
             row.name,
             Text(said, STYLES[step.state]),
             "" if step.state == DONE else step.rule,
-            how_far(study, step, tongue),
+            how_far(step, tongue),
             duration(step.told.line.left) if _runs(step) and step.told.line and step.told.line.left is not None else "",
             sign_of_life(step, tongue),
             *outcome(row),
@@ -65,7 +79,7 @@ def stages_table(study: Study, tongue: str, framed: bool) -> Table:
         table.add_row(
             name,
             Text(word(step.state, tongue), STYLES[step.state]),
-            how_far(study, step, tongue),
+            how_far(step, tongue),
             "" if left is None else duration(left),
             sign_of_life(step, tongue),
         )
@@ -94,11 +108,10 @@ def _runs(step: Step) -> bool:
     return step.state == RUNNING
 
 
-def how_far(study: Study, step: Step, tongue: str) -> str:
-    """Return how far a step is, what it waits for, or why it failed."""
+def how_far(step: Step, tongue: str) -> str:
+    """Return how far a step is, or what it waits for."""
     if step.state == FAILED:
-        log = f"{logs_of(study.results)}/{step.name}.log"
-        return f"{step.told.error} ({word('log', tongue, log)})"
+        return word("below", tongue)
     if step.state == RUNNING:
         return "" if step.told.line is None else str(step.told.line._replace(left=None))
     if step.state == WAITING:

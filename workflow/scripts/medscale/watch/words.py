@@ -27,6 +27,8 @@ WORDS = {
     "log": ("log: {}", "日志：{}"),
     "snakemake": ("snakemake works here: {}", "snakemake 正在运行：{}"),
     "no snakemake": ("no snakemake works here", "没有 snakemake 在运行"),
+    "below": ("see below", "见下方"),
+    "head": ("{}: {}; {}", "{}：{}；{}"),
     "stages": ("other steps", "其他步骤"),
     "count": ("{} of {} steps are done", "{} / {} 步已完成"),
     "nothing": (
