@@ -224,6 +224,13 @@ def test_what_waits_for_the_card_of_a_stranger_says_what_is_known(folder):
     assert "for another job holds /tmp/medscale-0-cpu.lock" in shown(folder.look())
 
 
+def test_brackets_are_shown_as_they_are(folder):
+    folder.data()
+    folder.snakemake()
+    folder.log("predict_base", "waiting for the device: another job holds /tmp/[bold]/x.lock\n")
+    assert "/tmp/[bold]/x.lock" in shown(folder.look())
+
+
 def test_what_waits_for_a_step_names_it(folder):
     folder.put("data/model.json", "data/corpus.json")
     folder.snakemake()

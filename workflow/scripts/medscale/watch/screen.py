@@ -25,7 +25,9 @@ class Screen:
 
     def __init__(self, tongue: str, nocolor: bool, console: Console | None = None):
         self.tongue = tongue
-        self.console = console or Console(stderr=True, highlight=False, no_color=True if nocolor else None)
+        self.console = console or Console(
+            stderr=True, highlight=False, markup=False, no_color=True if nocolor else None
+        )
         self.live: Live | None = None
 
     def renew(self, jobs: Iterable[Job], done: int, total: int) -> None:

@@ -19,14 +19,14 @@ WIDE = 2000  # columns of a file or a pipe, where no line should be broken
 
 def show(study: Study, tongue: str, stream: TextIO | None = None) -> None:
     """Print the tables and, below them, why what failed did; in a file or a pipe plain, and no line is broken."""
-    console = Console(file=stream, highlight=False)
+    console = Console(file=stream, highlight=False, markup=False)
     framed = console.is_terminal
     parts = [heading(study, tongue), runs_table(study, tongue, framed), stages_table(study, tongue, framed)]
     parts += [Text(line, "red") for line in failures(study, tongue)]
     if framed:
         console.print(*parts, sep="\n")
         return
-    plain = Console(file=io.StringIO(), width=WIDE, no_color=True, highlight=False)
+    plain = Console(file=io.StringIO(), width=WIDE, no_color=True, highlight=False, markup=False)
     plain.print(*parts, sep="\n", soft_wrap=True)
     print("\n".join(line.rstrip() for line in plain.file.getvalue().splitlines()), file=stream)
 
