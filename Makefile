@@ -6,17 +6,21 @@ CONFIG ?= config/config.yaml
 AUDIT  := .audit
 AUDITED := --no-deps --disable-pip -r requirements.lock -r requirements-dev.lock
 DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=1
+# Where Snakemake finds the view of a running study, which no package installs.
+VIEW   := PYTHONPATH="$(CURDIR)/workflow/logger$${PYTHONPATH:+:$$PYTHONPATH}"
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo plan ask test test-fast mutants lint format lock audit docs clean help
+.PHONY: demo status plan ask test test-fast mutants lint format lock audit docs clean help
 
 help:           ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 demo: $(VENV)/.installed   ## the whole study in minutes, without GPU and network
 	@python workflow/scripts/check_config.py config/demo.yaml
-	snakemake $(DEMO)
-	@cat logs/results/demo/aggregate.log
+	$(VIEW) snakemake $(DEMO) --logger medscale
+
+status: $(VENV)/.installed   ## how far each run is: make status [CONFIG=my.yaml] [DIRECTORY=/mnt/drive/study]
+	@$(BIN)/python workflow/scripts/status.py --configfile $(CONFIG) $(if $(DIRECTORY),--directory $(DIRECTORY))
 
 plan: $(VENV)/.installed   ## what the study will take here, or on a card that is not here: make plan CARD=t4
 	@python workflow/scripts/check_config.py $(CONFIG)

@@ -46,6 +46,7 @@ ENVIRONMENTS = {
         "scipy",
         "tokenizers",
         "torch",
+        "tqdm",
         "transformers",
     ],
     "train": [
@@ -58,7 +59,7 @@ ENVIRONMENTS = {
     ],
     "evaluate": [
         *("bm25s", "jieba", "jinja2", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "pyyaml", "rapidfuzz"),
-        *("scipy", "seaborn", "tabulate"),
+        *("scipy", "seaborn", "tabulate", "tqdm"),
     ],
 }
 

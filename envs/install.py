@@ -57,6 +57,8 @@ def main() -> None:
     python = Path(sys.executable) if args.system else virtual_environment(args.venv)
     locks = ["requirements.lock", "requirements-dev.lock"] if args.dev else ["requirements.lock"]
     install(python, [ROOT / name for name in locks], build, args, driver is not None)
+    if not args.system:
+        show_view(args.venv)
 
 
 def card() -> tuple[str | None, tuple[int, int] | None]:
@@ -128,6 +130,12 @@ def install(python: Path, locks: list[Path], build: Build, args: argparse.Namesp
         file.write("\n".join(wanted) + "\n")
         file.flush()
         subprocess.run([*pip, "-r", file.name], check=True)
+
+
+def show_view(folder: Path) -> None:
+    """Let Snakemake find the view of a running study in a virtual environment: `snakemake --logger medscale`."""
+    for packages in folder.glob("lib/python3*/site-packages"):
+        (packages / "medscale-logger.pth").write_text(f"{ROOT / 'workflow' / 'logger'}\n", encoding="utf-8")
 
 
 def kept_torch(python: Path, has_card: bool) -> str | None:

@@ -77,7 +77,7 @@ rule aggregate:
         "python {params.script:q} --evals {input.evals:q} --training-logs {input.training_logs:q}"
         " --leak-report {input.leak_report:q} --statistics {params.statistics:q} --scaling {params.scaling:q}"
         " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q}"
-        ' --output-folder "$(dirname {output.table:q})" 2>&1 | tee {log:q}'
+        ' --output-folder "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
 rule report:

@@ -12,6 +12,7 @@ from medscale.base.settings import as_json, option
 from medscale.base.study import files_of, floors_of, runs_of, size_label, sizes_of, wildcard_patterns
 from medscale.fetch import sources
 from medscale.train.trackers.asked import require_installed
+from medscale.watch import ending
 
 BASE = Path(str(workflow.current_basedir)).parent
 CONDITIONS = BASE / "resources" / "demo" / "conditions.json"
@@ -42,6 +43,8 @@ RESULTS = CONFIG["paths"]["results"]
 DATA = f"{RESULTS}/data"
 SUMMARY = f"{RESULTS}/summary"
 LOGS = f"logs/{RESULTS.lstrip('/')}"
+if workflow.is_main_process:
+    ending.begin(RESULTS, LOGS)
 
 
 wildcard_constraints:
@@ -62,3 +65,12 @@ fingerprint = lambda name: planned_fingerprint(CONFIG, name, *(source.expected()
 # A file of every row, and a file of the run's training: nothing for the base model and the floors.
 of_every = lambda name, rows: files_of(RESULTS, rows, name)
 tuned_input = lambda name: (lambda wildcards: files_of(RESULTS, RUNS.keys() & {wildcards[0]}, name))
+
+
+# What a call says last: the table, the answer and where the report is, or what failed and why.
+onsuccess:
+    ending.tell()
+
+
+onerror:
+    ending.tell_failures()

@@ -47,4 +47,4 @@ rule finetune:
         " --validation {input.validation:q} --test {input.test:q} --adapter {output.adapter:q}"
         " --training {output.training:q} --train-log {output.train_log:q} --tensorboard {output.tensorboard:q}"
         " {params.trackers}"
-        " 2>&1 | tee {log:q}"
+        ' 2>&1 | if [ -n "${{MEDSCALE_VIEW:-}}" ]; then cat > {log:q}; else tee {log:q}; fi'

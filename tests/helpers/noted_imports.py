@@ -39,6 +39,7 @@ USES = {
     "aggregate": ARROW | {"scipy", "jsonschema", "matplotlib", "seaborn"},
     "record": {"numpy", "matplotlib"},
     "report": {"numpy", "pyarrow", "jsonschema", "jieba", "rapidfuzz"},
+    "status": {"jsonschema"},
 }
 """What a job may import of `SLOW`, by script, and by method where the method decides."""
 

@@ -153,7 +153,7 @@ def test_a_trainer_is_made_of_what_it_is_given(made):
     assert changed == [(False, model), ("loss", "base"), ("dropout", model), (False, model)]
     assert trainer.removed == [PrinterCallback]
     (supervisor,) = trainer.added
-    assert (supervisor.trainer, supervisor.save_seconds, supervisor.bar) == (trainer, 120, None)
+    assert (supervisor.trainer, supervisor.save_seconds) == (trainer, 120)
 
 
 def test_a_trainer_on_a_card_keeps_its_dropout_and_pads_to_eighths(made, monkeypatch):

@@ -1,6 +1,7 @@
 """What is logged and shown of a training, and when it is ended, saved or resumed."""
 
 import math
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 from transformers import Trainer
 
+from medscale.base import progress
 from medscale.base.errors import UserError
+from medscale.base.progress import Progress
 from medscale.train import trainer as training
 from medscale.train.checkpoints import mark_complete, newest_checkpoint
 from medscale.train.trainer import Patience, StudyTrainer, Supervisor, logged
@@ -63,56 +66,48 @@ def test_the_log_counts_on_where_an_earlier_process_ended(monkeypatch, history, 
     assert kept == [({"loss": 1.0} | expected, 7.0)]
 
 
-class Bar:
-    def __init__(self, **told):
-        self.told, self.n, self.shown, self.closed = told, told["initial"], [], False
-
-    def update(self, steps):
-        self.n += steps
-
-    def set_postfix(self, values, refresh):
-        self.shown.append((values, refresh))
-
-    def close(self):
-        self.closed = True
-
-
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     """A run under a supervisor that saves every two minutes, at the third of ten steps."""
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    monkeypatch.setattr(training, "tqdm", Bar)
+    monkeypatch.setattr(progress, "FIRST", 3600.0)
     started = []
     accelerator = SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 0.5))
-    trainer = SimpleNamespace(start_clock=lambda: started.append(True), accelerator=accelerator, losses=0.0)
+    trainer = SimpleNamespace(
+        start_clock=lambda: started.append(True), accelerator=accelerator, losses=0.0, progress=None
+    )
     args = SimpleNamespace(output_dir=str(tmp_path), fp16=False)
-    state = SimpleNamespace(global_step=3, max_steps=10, best_global_step=0)
+    state = SimpleNamespace(global_step=3, max_steps=10, best_global_step=0, num_input_tokens_seen=700)
     control = SimpleNamespace(should_evaluate=False, should_save=False, should_log=False)
     made = SimpleNamespace(clock=clock, supervisor=Supervisor(trainer, 2, 2), args=args, state=state, control=control)
     made.tell = lambda name, **more: getattr(made.supervisor, name)(args, state, control, **more)
     made.asked = lambda: (control.should_evaluate, control.should_save)
     made.started, made.accelerator, made.trainer = started, accelerator, trainer
-    return made
+    yield made
+    if trainer.progress is not None:
+        trainer.progress.end()
 
 
-def test_the_bar_shows_the_steps_of_the_whole_run(run):
+def test_progress_is_of_the_whole_run_and_the_speed_of_this_sitting(run):
     run.tell("on_train_begin")
-    bar = run.supervisor.bar
     assert run.started == [True]
-    assert bar.told == {
-        "total": 10,
-        "initial": 3,
-        "desc": "fine-tuning",
-        "unit": "step",
-        "mininterval": 2,
-        "ncols": 100,
-    }
-    run.state.global_step = 5
+    assert run.trainer.progress.line()[:4] == ("fine-tuning", 3, 10, "steps")
+    run.state.global_step, run.state.num_input_tokens_seen = 5, 1200
+    run.clock.now += 4
     run.tell("on_step_end")
-    assert bar.n == 5
+    line = run.trainer.progress.line()
+    assert (line.done, line.values) == (5, {"tokens/s": 125.0})
     run.tell("on_train_end")
-    assert bar.closed
+    assert not any(thread.name == "progress" for thread in threading.enumerate())
+
+
+def test_an_attempt_that_fails_says_no_more_of_how_far_it_is(monkeypatch):
+    trainer = bare(progress=Progress("fine-tuning", 10, "steps").start())
+    monkeypatch.setattr(Trainer, "train", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer.train()
+    assert not any(thread.name == "progress" for thread in threading.enumerate())
 
 
 def test_a_checkpoint_is_due_after_so_many_minutes_and_at_the_end(run):
@@ -165,13 +160,13 @@ def test_a_run_that_has_diverged_ends_with_advice(run, fp16, scale, logs, proble
         assert caught.value.text == problem + ADVICE
 
 
-def test_the_bar_shows_both_losses(run):
+def test_progress_tells_both_losses(run):
     run.tell("on_log", logs={"loss": 1.0})
     run.tell("on_train_begin")
     run.tell("on_log", logs={"loss": 1.23456, "grad_norm": 3.0})
     run.tell("on_log", logs={"eval_loss": 2.0})
     run.tell("on_log", logs={"train_runtime": 2.0})
-    assert run.supervisor.bar.shown == [({"loss": "1.235"}, False), ({"eval_loss": "2.000"}, False)]
+    assert run.trainer.progress.line().values == {"loss": 1.23456, "validation loss": 2.0}
 
 
 @pytest.mark.parametrize(

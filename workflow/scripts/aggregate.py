@@ -9,6 +9,7 @@ import pandas as pd
 
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_json
+from medscale.base.progress import working
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
 from medscale.compare.power import power_table
@@ -37,12 +38,14 @@ def main() -> None:
     folder = args.output_folder
 
     statistics, leak_report = args.statistics, read_json(args.leak_report)
-    resampled = resample(
-        read_all_scores(evaluations), configurations_of(ordered), METRICS, statistics["resamples"], statistics["seed"]
-    )
-    comparisons = comparison_table(resampled, ordered, statistics["alpha"], statistics["power"])
-    power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
-    fit = fitted_laws(resampled, ordered, args.scaling)
+    scores, configurations = read_all_scores(evaluations), configurations_of(ordered)
+    with working("drawing resamples of all runs"):
+        resampled = resample(scores, configurations, METRICS, statistics["resamples"], statistics["seed"])
+    with working("comparing the runs"):
+        comparisons = comparison_table(resampled, ordered, statistics["alpha"], statistics["power"])
+        power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
+    with working("fitting the scaling law"):
+        fit = fitted_laws(resampled, ordered, args.scaling)
     recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args))
 
     write_table(table, folder / "results_summary.csv")
@@ -50,7 +53,7 @@ def main() -> None:
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
     write_json(folder / "recommendation.json", recommendation)
-    with drawn(**args.plots):
+    with working("drawing the plots"), drawn(**args.plots):
         plot_data_scale(table, folder / "data_scale_comparison.png")
         plot_method_comparison(table, folder / "method_comparison.png")
         plot_losses(logs, table, folder / "loss_curves.png")

@@ -8,6 +8,7 @@ from medscale.base.arguments import add_source
 from medscale.base.cards import leased_cards
 from medscale.base.errors import UserError, run_script
 from medscale.base.imports import leave_out, needs_bitsandbytes
+from medscale.base.progress import working
 from medscale.base.torchrun import own_card, run_here, started
 from medscale.train.trackers.asked import OWN, TRACKERS, require_installed
 
@@ -29,7 +30,8 @@ def main() -> None:
             run_here(args.gpus)
         return
     with own_card() if started() else leased_cards():
-        from medscale.train.run import run  # torch is imported when one card is left to see
+        with working("importing torch", not started()):
+            from medscale.train.run import run  # torch is imported when one card is left to see
 
         run(args)
 

@@ -18,6 +18,7 @@ from medscale.base.errors import UserError
 from medscale.base.events import EventLog, now
 from medscale.base.files import atomic_folder, atomic_path, read_json, sha256_file, sha256_json, write_json, write_text
 from medscale.base.identity import trained_fingerprint
+from medscale.base.progress import working
 from medscale.base.torchrun import rank, world
 from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
 from medscale.model.hardware import EnergyMeter, MemoryMeter, device, hardware, software
@@ -162,7 +163,8 @@ def load(study: Study) -> tuple[PreTrainedModel, float]:
     study.memory.restart()
     try:
         kind = precision(settings["training"]["precision"])
-        model = load_base(root_of(args.model), args.method, settings["quantization"], kind)
+        with working("loading the base model", rank() == 0):
+            model = load_base(root_of(args.model), args.method, settings["quantization"], kind)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "T104",

@@ -17,6 +17,7 @@ from medscale.base.backup.study_folder import StudyFolder
 from medscale.base.disk import in_words, require_space
 from medscale.base.errors import UserError
 from medscale.base.files import atomic_path, read_json, sha256_json, write_text
+from medscale.base.progress import Bytes, counted
 
 BLOCK = 2**20
 CONFIGURATION = "configuration.yaml"
@@ -47,7 +48,7 @@ def pack(
         raise UserError(
             "B156", f"{study.results}: nothing is finished yet, so there is nothing to back up; run the study first"
         )
-    found = {name: _file(study.path(name)) for name in names}
+    found = {name: _file(study.path(name)) for name in counted(names, "looking at the study", "files", len(names))}
     made_with = _made_with(study)
     both = made_with.keys() & before.study.keys()  # a backup may be older than the first fetching of one of them
     if other := " and ".join(key for key in SOURCES if key in both and made_with[key] != before.study[key]):
@@ -111,10 +112,12 @@ def _bring(study: StudyFolder, archive: Path, found: dict[str, File]) -> None:
     if missing:
         require_space(archive, needed, "the backup", "let backup.path name a folder on a larger disk")
         print(f"bringing {len(missing)} of {len(found)} files, {in_words(needed)}, to {archive}", flush=True)
-    for sha256, name in missing.items():
-        with atomic_path(object_path(archive, sha256)) as temporary:
-            if copy(study.path(name), temporary, found[name].size) != sha256:
-                raise _changed(study.path(name))
+    with Bytes("bringing files", needed) as progress:
+        for sha256, name in missing.items():
+            with atomic_path(object_path(archive, sha256)) as temporary:
+                if copy(study.path(name), temporary, found[name].size) != sha256:
+                    raise _changed(study.path(name))
+            progress.update(found[name].size)
     for name, file in found.items():
         path = study.path(name)
         if study.grows(name) and path.is_file() and path.stat().st_size >= file.size:

@@ -10,6 +10,7 @@ from medscale.base.backup.study_folder import StudyFolder
 from medscale.base.disk import in_words, require_space
 from medscale.base.errors import UserError
 from medscale.base.files import atomic_path, sha256_file
+from medscale.base.progress import Bytes
 
 TOLD = 5
 
@@ -44,14 +45,15 @@ def unpack(study: StudyFolder, archive: Path, configuration: dict[str, Any]) -> 
     for name, record in index.records.items():
         if not study.path(name).exists() or study.record(name) is None:
             study.write_record(name, record)
-    for name, file in index.files.items():
-        if name in missing:
+    with Bytes("restoring files", needed) as progress:
+        for name, file in missing.items():
             with atomic_path(study.path(name)) as temporary:
                 if copy(object_path(archive, file.sha256), temporary) != file.sha256:
                     raise UserError(
                         "B155", f"{object_path(archive, file.sha256)}: changed meanwhile; run the same again"
                     )
                 os.utime(temporary, ns=(file.mtime_ns, file.mtime_ns))
+            progress.update(file.size)
     print(f"{archive}: restored; {len(index.files) - len(missing)} files were there already")
     _compare(archive, index.configuration, configuration)
 
