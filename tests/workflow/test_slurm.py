@@ -130,9 +130,10 @@ def test_each_time_it_went_on_from_its_checkpoint(study):
 
 def test_the_result_is_that_of_an_undisturbed_run(study, tmp_path):
     """The same study, whose runs are made anew by a Snakemake without a cluster, on the same data."""
-    folder = tmp_path / "repo"
-    shutil.copytree(study.folder, folder, ignore=shutil.ignore_patterns(RUN, "base", "locks", "medscale-holders"))
-    copy = Copy(folder)
+    copy = Copy(tmp_path / "repo")
+    folder, left = copy.folder, shutil.ignore_patterns(RUN, "base", "locks", "medscale-holders")
+    for part in ("results", "resources", ".snakemake"):
+        shutil.copytree(study.folder / part, folder / part, ignore=left, dirs_exist_ok=True)
     copy.configure(**STUDY)
     copy.run(*TARGETS, *RESOURCES)
     assert read_json(folder / "results" / RUN / "training.json")["training"]["resumed_from_step"] is None
