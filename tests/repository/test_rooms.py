@@ -33,6 +33,10 @@ MODELS = {
         "train/simulation",
         "train/disk",
         "train/distributed",
+        "train/trackers/callback",
+        "train/trackers/mlflow_run",
+        "train/trackers/swanlab_run",
+        "train/trackers/wandb_run",
     ),
     *(
         "evaluate/generation",
