@@ -74,3 +74,11 @@ onsuccess:
 
 onerror:
     ending.tell_failures()
+
+
+def exported(wildcards):
+    """Return the run that is meant; the base model and the floors have nothing to export."""
+    try:
+        return export_settings.exported_run(RUNS, wildcards.run)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None

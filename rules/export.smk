@@ -1,14 +1,6 @@
 # A run to take away, on request: `snakemake results/qlora_100k/export`. No part of `all`: it takes the room of the model.
 
 
-def exported(wildcards):
-    """Return the run that is meant; the base model and the floors have nothing to export."""
-    try:
-        return export_settings.exported_run(RUNS, wildcards.run)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
 rule export:
     input:
         SOURCES["model"].copy,
