@@ -2,10 +2,10 @@
 
 Where there are few pairs, all near ones are found at once and gone through in their order. Rows made from a template
 have too many pairs for that, and nearly all of them are dropped: then the first half of the rows is judged first, in
-the second half what is near a kept row of the first is dropped, and only what is left is judged by itself. The same rows
-are kept, since a dropped row takes nothing with it. A row is looked at no more once one kept row near it is found, which
-need not be the first of those: so the pairs that are compared grow with the rows, and not with the kept ones of a
-template too.
+the second half what is near a kept row of the first is dropped, and only what is left is judged by itself. The same
+rows are kept, since a dropped row takes nothing with it. A row is looked at no more once one kept row near it is
+found, which need not be the first of those: so the pairs that are compared grow with the rows, and not with the kept
+ones of a template too.
 """
 
 from collections.abc import Callable, Iterable
