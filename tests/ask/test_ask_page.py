@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from contextlib import contextmanager
 
@@ -38,7 +39,14 @@ def browser():
 def served(command, environment):
     """Yield the address that a page is served at, and its process; end it as Ctrl+C does."""
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # It is off in what a script has started in the background, such as these tests.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         said = []
@@ -50,7 +58,7 @@ def served(command, environment):
             pytest.fail("".join(said))
         yield found[1], process
     finally:
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=60)[0]
     assert process.returncode == 0, rest
 

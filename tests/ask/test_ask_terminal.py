@@ -71,9 +71,15 @@ def grown(*texts):
     """Answers that have ended."""
     names = ("base", "lora_100")
     return [
-        SimpleNamespace(side=name, text=text, ended="end", n_tokens=len(text), left_out=2)
+        SimpleNamespace(side=name, text=text, ended="end", n_tokens=len(text), left_out=2, steps=lambda: iter(()))
         for name, text in zip(names, texts, strict=False)
     ]
+
+
+def split_at(line, cells):
+    """The two parts of a line of which the first takes so many cells of the screen."""
+    place = next(n for n in range(len(line) + 1) if cell_len(line[:n]) == cells)
+    return line[:place], line[place:]
 
 
 @pytest.mark.parametrize("width", [72, 79, 120])
@@ -84,10 +90,21 @@ def test_wide_characters_wrap_within_their_column(width):
     look.console.print(look._columns(grown(left, right), None))
     lines = look.console.file.getvalue().splitlines()
     assert {cell_len(line) for line in lines} == {width}
-    columns = [line.split("││") for line in lines if line.startswith("│")]
-    assert squeezed("".join(one for one, _ in columns)) == left
-    assert squeezed("".join(other for _, other in columns)) == right
-    assert "略去最早的2轮对话" in squeezed(lines[-1])
+    halves = [split_at(line, width - width // 2) for line in lines]
+    assert squeezed("".join(half for half, _ in halves)).startswith(f"base{left}")
+    assert squeezed("".join(half for _, half in halves)).startswith(f"lora_100{right}")
+    assert "220个token" in squeezed("".join(half for half, _ in halves))
+    assert "280个token" in squeezed("".join(half for _, half in halves))
+
+
+def test_turns_that_were_left_out_are_told_in_a_line_of_their_own(capsys):
+    look = Look("en", lambda side: side)
+    look.show(grown("短", "短"))
+    out, told = capsys.readouterr()
+    assert told == "".join(
+        f"{side}: without the 2 oldest turns, for which there was no room\n" for side in ("base", "lora_100")
+    )
+    assert "oldest" not in out
 
 
 def test_what_is_taller_than_the_screen_shows_its_end():

@@ -5,12 +5,19 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
 import time
 
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])")
+
+
+def _as_a_shell_would() -> None:
+    """Take the terminal, and let Ctrl+C be heard, which is off in what a script has started in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class PseudoTerminal:
@@ -27,7 +34,7 @@ class PseudoTerminal:
             stderr=other,
             env=environment | {"TERM": "xterm", "COLUMNS": str(columns), "LINES": str(rows)},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_as_a_shell_would,
         )
         os.close(other)
 

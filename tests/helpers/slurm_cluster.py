@@ -1,5 +1,6 @@
 """A Slurm of one node on loopback, started for a test: munged, slurmctld and slurmd, with one card that is none."""
 
+import ctypes
 import itertools
 import os
 import shutil
@@ -11,12 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medscale.base.temporary import process_exists
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
 FOLDER = Path("/etc/slurm")  # where Slurm's programs look, also in a job, whose SLURM_ variables Snakemake removes
 FILES = ("slurm.conf", "gres.conf")
+MARK = "# Of a test in process "
 
 # Accounting is off, as on many a small cluster. linuxproc and task/none need no cgroups, which containers lack.
-CONFIGURATION = """
+CONFIGURATION = """{mark}
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
@@ -58,9 +62,20 @@ def missing() -> str | None:
         return f"Slurm is not installed ({', '.join(absent)} missing): apt install slurmctld slurmd slurm-client munge"
     if os.geteuid():
         return "only root can start a Slurm that runs jobs"
-    if there := [name for name in FILES if (FOLDER / name).exists()]:
+    if there := [name for name in FILES if (FOLDER / name).exists() and not _left(FOLDER / name)]:
         return f"{FOLDER} has a {there[0]}: another Slurm is set up here"
     return None
+
+
+def _left(path: Path) -> bool:
+    """Return whether a file is of a test that was killed before it could remove it."""
+    mark = path.read_text(encoding="utf-8").partition("\n")[0]
+    return mark.startswith(MARK) and not process_exists(int(mark.removeprefix(MARK)))
+
+
+def _end_with_parent() -> None:
+    """Let a daemon be ended when its test is killed (prctl, PR_SET_PDEATHSIG), for it has taken a place in /etc."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 class Cluster:
@@ -100,16 +115,18 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     key.chmod(0o400)
     host, ports = socket.gethostname().split(".")[0], _free_ports(2)
     values = {"host": host, "folder": folder, "controller": ports[0], "node": ports[1], "cores": 8}
+    values["mark"] = mark = f"{MARK}{os.getpid()}"
     FOLDER.mkdir(exist_ok=True)
     running: list[subprocess.Popen] = []
     try:
         (FOLDER / "slurm.conf").write_text(CONFIGURATION.format(**values), encoding="utf-8")
-        (FOLDER / "gres.conf").write_text(f"NodeName={host} Name=gpu File=/dev/zero\n", encoding="utf-8")
+        (FOLDER / "gres.conf").write_text(f"{mark}\nNodeName={host} Name=gpu File=/dev/zero\n", encoding="utf-8")
         munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={folder}/munge/socket"]
         munged += [f"--{name}={folder}/munge/{name}" for name in ("pid-file", "log-file", "seed-file")]
         for command in (munged, ["slurmctld", "-D", "-i"], ["slurmd", "-D", "-N", host]):
             with open(folder / f"{command[0]}.out", "wb") as out:
-                running.append(subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True))
+                options = {"start_new_session": True, "preexec_fn": _end_with_parent}
+                running.append(subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **options))
             if command is munged:
                 _wait(lambda: (folder / "munge" / "socket").exists(), folder, running)
         _wait(lambda: "idle" in _call("sinfo", "--noheader", "--format", "%t").stdout, folder, running)

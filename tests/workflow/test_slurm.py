@@ -21,12 +21,13 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing() or ""),
 ]
 RUN = "lora_16"
-TARGETS = [f"results/{RUN}/eval.json", "results/base/predictions.jsonl"]
+# The second training wants the card at the same time as the first.
+TARGETS = [f"results/{RUN}/eval.json", "results/base/predictions.jsonl", "results/qlora_16/training.json"]
 # The profile as it stands, and what its comments tell the user of a cluster without accounting; and short waits.
 PROFILE = ["--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue"]
 PROFILE += ["--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"]
 STUDY = {
-    "study": {"methods": ["lora"], "sizes": [16]},
+    "study": {"methods": ["lora", "qlora"], "sizes": [16]},
     "evaluation": {"floors": [], "max_new_tokens": 4},
     "training": {"epochs": 10, "eval_interval": 0.2},  # 20 steps, a checkpoint after each fourth
 }
@@ -45,12 +46,17 @@ class Killer:
         self.copy, self.slurm = copy, slurm
         self.cards: dict[str, str] = {}
         self.comments: dict[str, str] = {}
+        self.queued_behind: set[str] = set()
         self.killed: list[str] = []
         self.steps: list[int] = []
 
     def look(self) -> None:
         """Note the jobs of the queue, and kill the training that is to be killed now."""
-        for job in self.slurm.queue():
+        queue = self.slurm.queue()
+        with_card = [job for job in queue if "gpu" in job["cards"]]
+        if any(job["state"] == "RUNNING" for job in with_card):
+            self.queued_behind |= {job["id"] for job in with_card if job["state"] == "PENDING"}
+        for job in queue:
             self.cards[job["id"]], self.comments[job["id"]] = job["cards"], job["comment"]
             trains = job["state"] == "RUNNING" and job["comment"] == f"rule_finetune_wildcards_{RUN}"
             if trains and len(self.killed) < len(KILLS) and job["id"] not in self.killed:
@@ -102,9 +108,9 @@ def test_every_job_of_the_study_ran_on_the_cluster(study):
     completed = [number for number, job in study.jobs.items() if job["JobState"] == "COMPLETED"]
     done = [study.killer.comments[number].removeprefix("rule_").split("_wildcards_")[0] for number in completed]
     expected = {"fetch_model": 1, "fetch_data": 1, "clean": 1, "split": 1, "subset": 1, "encode": 2}
-    expected |= {"finetune": 1, "predict": 2, "score": 1, "evaluate": 1}
+    expected |= {"finetune": 2, "predict": 2, "score": 1, "evaluate": 1}
     assert {rule: done.count(rule) for rule in done} == expected
-    assert "12 of 12 steps (100%) done" in study.output
+    assert "13 of 13 steps (100%) done" in study.output
 
 
 def test_the_training_was_killed_by_its_limit_and_by_scancel_and_submitted_again(study):
@@ -116,7 +122,8 @@ def test_the_training_was_killed_by_its_limit_and_by_scancel_and_submitted_again
 def test_no_two_jobs_had_the_card_at_once(study):
     """The profile lets six run at once; Slurm has one card."""
     with_card = [job for number, job in study.jobs.items() if "gpu" in study.killer.cards[number]]
-    assert len(with_card) == 5  # three trainings, two predictions
+    assert len(with_card) == 6  # lora three times, qlora, two predictions
+    assert study.killer.queued_behind  # two wanted it at once
     spans = sorted((job["StartTime"], job["EndTime"]) for job in with_card)
     assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans)), spans
 

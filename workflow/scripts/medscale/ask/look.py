@@ -43,6 +43,13 @@ class Look:
 
     def show(self, answers: Sequence[Growing]) -> bool:
         """Let answers grow and show them; return whether Ctrl+C stopped them."""
+        stopped = self._grow(answers)
+        for answer in answers:
+            if answer.left_out:
+                self.say(f"{self.label(answer.side)}: {text('left_out', self.language, n=answer.left_out)}")
+        return stopped
+
+    def _grow(self, answers: Sequence[Growing]) -> bool:
         if self.plain or len(answers) == 1 or self.console.width < WIDE:
             return self._one_after_the_other(answers)
         stopped = False
@@ -115,6 +122,4 @@ class Look:
         parts = [text("cut" if answer.ended == "length" else "tokens", self.language, **count)]
         if stopped and not answer.ended:
             parts.append(text("stopped", self.language))
-        if answer.left_out:
-            parts.append(text("left_out", self.language, n=answer.left_out))
         return Text(" · ".join(parts), style="dim")
