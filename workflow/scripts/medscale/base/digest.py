@@ -7,8 +7,17 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2]
 PACKAGE = "medscale"
-TELLING = frozenset({SCRIPTS / PACKAGE / "base" / "progress.py"})
-"""What only tells how far a step is: no result is another one for it."""
+TELLING = frozenset(
+    SCRIPTS / PACKAGE / name
+    for name in (
+        "base/progress.py",
+        "fetch/proxies.py",
+        "fetch/secrets.py",
+        "train/trackers/asked.py",
+        "train/trackers/callback.py",
+    )
+)
+"""What only tells how far a step is, shows it elsewhere, or hides secrets in that: no result is another one for it."""
 
 
 @cache
