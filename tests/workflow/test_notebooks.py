@@ -85,7 +85,7 @@ def test_a_session_that_is_taken_away_goes_on_from_the_drive(kaggle, cloned, tmp
     second = Session("colab.en", tmp_path / "second", cloned, drive)
     second.without("plan", "all", "table", "report").run()
     assert {path: path.stat().st_mtime_ns for path in before} == before, "what is fetched again makes nothing anew"
-    assert training(study)["resumed_from_step"] > 0
+    assert training(study)["training"]["resumed_from_step"] > 0
     whole = made(kaggle.kept / "study")
     assert made(study) == {name: whole[name] for name in ("lora_16", "lora_16 metrics")}
     assert "lora_16" in second.shown("one", "text/markdown")
