@@ -65,10 +65,9 @@ ENVIRONMENTS = {
 
 OPTIONAL = {
     "train": """\
-      # Trackers, for training.report_to; leave protobuf out where SwanLab is not among them:
+      # Trackers, for training.report_to:
       # - alembic
       # - mlflow-skinny
-      # - protobuf<7
       # - swanlab
       # - wandb
 """

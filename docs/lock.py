@@ -17,8 +17,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PINNED = ["torch==2.13.0"]
-LOOSE = "protobuf"
-"""What trackers may take in another version than the rest: SwanLab's client needs one before 7."""
 HEADER = "# Written by `make lock` from pyproject.toml; do not edit.\n"
 
 
@@ -38,10 +36,10 @@ def main() -> None:
 
 
 def beside(folder: Path, pins: list[str], wanted: list[str]) -> list[str]:
-    """Return the versions of requirements in an environment of their own that go with ``pins``, but for `LOOSE`."""
+    """Return the versions of requirements in an environment of their own that go with ``pins``."""
     venv.create(folder, with_pip=True)
     constraints = folder / "constraints.txt"
-    constraints.write_text("\n".join(pin for pin in pins if not pin.startswith(f"{LOOSE}==")), encoding="utf-8")
+    constraints.write_text("\n".join(pins), encoding="utf-8")
     return install_and_freeze(folder / "bin" / "python", ["-c", str(constraints), *wanted])
 
 

@@ -17,12 +17,13 @@ from medscale.model.loading import load_base
 from medscale.model.precision import torch_dtype
 
 CARD_OF_PEFT = "README.md"
+STAMP = ".snakemake_timestamp"  # which Snakemake leaves in a folder that it has made
 
 
 def ship_adapter(adapter: Path, target: Path, chat: Chat) -> None:
     """Copy an adapter as it was trained, and put the tokenizer with the study's template beside it."""
     with atomic_folder(target) as folder:
-        shutil.copytree(adapter, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD_OF_PEFT))
+        shutil.copytree(adapter, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD_OF_PEFT, STAMP))
         save_tokenizer(chat, folder)
 
 
