@@ -48,6 +48,14 @@ def test_the_shipped_adapter_is_the_run(run, tiny_model, chat, tmp_path):
     assert found["dtype"] == ("uint8" if run[0] == "qlora" else "float32")
 
 
+def test_marks_of_the_workflow_are_not_shipped(run, chat, tmp_path):
+    (run[1] / ".snakemake_timestamp").touch()
+    ship_adapter(run[1], tmp_path / "adapter", chat)
+    names = {path.name for path in (tmp_path / "adapter").iterdir()}
+    assert "adapter_model.safetensors" in names
+    assert ".snakemake_timestamp" not in names
+
+
 def test_it_loads_with_plain_peft_and_names_its_base(run, tiny_model, chat, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     ship_adapter(run[1], tmp_path / "adapter", chat)
