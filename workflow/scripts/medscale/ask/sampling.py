@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-from transformers import DynamicCache
 
 from medscale.evaluate.decoding import Decoder
 
@@ -31,19 +30,8 @@ class SampledDecoder(Decoder):
         # On the CPU, whose generator is the same everywhere.
         self._generator = torch.Generator().manual_seed(sampling.seed)
 
-    @torch.inference_mode()
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache | None
-    ) -> torch.Tensor:
-        output = self.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return draw(output.logits[:, -1].float().cpu(), self.sampling, self._generator).to(ids.device)
+    def _chosen(self, logits: torch.Tensor) -> torch.Tensor:
+        return draw(logits.float().cpu(), self.sampling, self._generator).to(logits.device)
 
 
 def draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
