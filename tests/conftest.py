@@ -1,6 +1,7 @@
-"""A model that takes no time, files in the order of how long they take, and one thread where processes are many."""
+"""A model that takes no time, a browser, long files first, and one thread where processes are many."""
 
 import os
+import shutil
 import warnings
 
 import pytest
@@ -49,6 +50,20 @@ def wild_model(tiny_model, tmp_path_factory):
             weight.data.mul_(6)
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The Chromium of the machine; what needs it is skipped where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

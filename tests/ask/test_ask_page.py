@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 from contextlib import contextmanager
@@ -14,25 +13,16 @@ from asked_study import QUESTIONS
 from page_of_words import ENDLESS, HOSTILE
 from places import ROOT
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PYTHON = ROOT / ".venv-ask" / "bin" / "python"
 pytestmark = pytest.mark.browser
 WAIT = 120_000
 """Milliseconds that a busy machine may need; a test that passes waits for none of it."""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
+@pytest.fixture(scope="module", autouse=True)
+def gradio():
     if not PYTHON.is_file():
         pytest.skip("Gradio is not installed: make .venv-ask/.installed")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Execute a notebook as a session of Colab or Kaggle would, with folders of a test in the place of the service's."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ import yaml
 
 from killing import end_all
 from places import ROOT
-from workflow_runner import PARTS, SMALL
+from workflow_runner import PARTS, SMALL, copy_parts
 
 # One training of 40 steps with a checkpoint at each tenth: long enough to be killed in its midst.
 TINY = SMALL | {
@@ -33,13 +32,7 @@ def mount(place):
 
 def repository(folder: Path) -> Path:
     """Make a repository to clone, in which the demo is a study of seconds."""
-    for part in (*PARTS, "notebooks", "pyproject.toml", "requirements.lock"):
-        source, target = ROOT / part, folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
+    copy_parts(folder, (*PARTS, "notebooks", "pyproject.toml", "requirements.lock"))
     (folder / "config" / "demo.yaml").write_text(yaml.safe_dump(TINY, allow_unicode=True), encoding="utf-8")
     git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@example.org"]
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "The study of a test"]):
