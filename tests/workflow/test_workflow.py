@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -325,30 +324,6 @@ def test_the_study_runs_through_a_cluster_executor(tmp_path, finished):
         "--resources",
         "gpu=1",
     )
-    for run in ("lora_16", "qlora_16"):
-        there, here = (c.folder / "results" / run / "predictions.jsonl" for c in (finished, copy))
-        assert there.read_bytes() == here.read_bytes()
-
-
-@pytest.mark.slurm
-def test_the_study_runs_on_a_slurm_cluster_as_the_profile_says(tmp_path, finished):
-    """On nodes with two cores and without accounting: only what the comments of the profile say is changed."""
-    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the Slurm plugin is not installed")
-    if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
-        pytest.skip("there is no Slurm cluster here")
-    partition = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, check=True).stdout.split()[
-        0
-    ]
-    copy = Copy(tmp_path / "repo")
-    for old, new in (
-        ("slurm_partition: gpu ", f"slurm_partition: {partition} "),
-        ("# slurm-status-command: squeue", "slurm-status-command: squeue"),
-        *[(f"{rule}: 4", f"{rule}: 2") for rule in ("finetune", "predict", "score")],
-        *[("mem_mb: 32000", "mem_mb: 8000")] * 2,
-    ):
-        copy.edit("profiles/slurm/config.yaml", old, new)
-    targets = ["results/lora_16/eval.json", "results/qlora_16/eval.json"]
-    copy.run(*targets, "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3")
     for run in ("lora_16", "qlora_16"):
         there, here = (c.folder / "results" / run / "predictions.jsonl" for c in (finished, copy))
         assert there.read_bytes() == here.read_bytes()
