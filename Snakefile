@@ -3,20 +3,18 @@
 #   snakemake --cores 4 --resources gpu=1                                    the whole study
 #   snakemake results/qlora_100k/eval.json --cores 4 --resources gpu=1      one result, and what it needs
 #   snakemake plan --cores 4 --resources gpu=1                               what it will take, measured in minutes
+#   snakemake results/qlora_100k/export --cores 4 --resources gpu=1         a run to take away, measured again
 #   snakemake backup --cores 1                                              what is finished, to backup.path
 #   make demo                                                               the same in minutes, without GPU
-import os
-
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-# A study's own folder (--directory) may hold a config/config.yaml; where it holds none, the repository's is read.
-OWN, SHIPPED = "config/config.yaml", f"{workflow.current_basedir}/config/config.yaml"
+include: "rules/configuration.smk"
 
 
-configfile: OWN if os.path.exists(OWN) else SHIPPED
+configfile: CONFIGURATION
 
 
 report: "workflow/report/workflow.rst"
@@ -40,3 +38,4 @@ include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 include: "rules/plan.smk"
 include: "rules/backup.smk"
+include: "rules/export.smk"

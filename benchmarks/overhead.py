@@ -31,9 +31,9 @@ PACKAGES = ("snakemake", "torch")
 CI = """\
 model: {tiny: {vocab_size: 1024, hidden_size: 64, layers: 2, steps: 5}}
 data: {rows: 300}
-study: {methods: [lora], sizes: [16, 32], test_size: 8, validation_size: 6}
+study: {methods: [lora], sizes: [16], test_size: 8, validation_size: 6}
 training: {epochs: 1, effective_batch: 8, micro_batch: 8, max_length: 512}
-evaluation: {max_new_tokens: 8, batch_size: 8, bootstrap_resamples: 100}
+evaluation: {max_new_tokens: 8, batch_size: 8, bootstrap_resamples: 100, floors: []}
 """
 
 

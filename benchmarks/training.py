@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 WARM_UP = 4
 SIZES = {
-    "ci": {"shape": "ci", "rows": 8, "rounds": 1, "trial_rows": 4, "passes": 1, "every_trial": 5},
+    "ci": {"shape": "ci", "rows": 8, "rounds": 1, "trial_rows": 4, "passes": 1, "every_trial": 10},
     "full": {"shape": "small", "rows": 32, "rounds": 3, "trial_rows": 16, "passes": 2, "every_trial": 1},
     "cuda": {"shape": "qwen2.5-3b", "rows": 1024, "rounds": 3, "trial_rows": 512, "passes": 2, "every_trial": 1},
 }

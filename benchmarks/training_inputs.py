@@ -42,7 +42,7 @@ def small(hidden: int, layers: int, **others: int) -> dict:
 
 
 SHAPES = {
-    "ci": small(64, 2),
+    "ci": small(64, 2, vocab_size=2048),
     "small": small(256, 4),
     # The head as large a part of the whole as in the 3B model, which no small model with Qwen's vocabulary has.
     "light-head": small(512, 12, vocab_size=12_288),

@@ -1,5 +1,5 @@
-"""Write what follows from other parts: config/README.md, envs/*.yaml, the README's picture, CONTRIBUTING's rooms, and
-the troubleshooting pages.
+"""Write what follows from other parts: the reference of the configuration, envs/*.yaml, the README's picture,
+CONTRIBUTING's rooms, the troubleshooting pages, the contents of the guides, the notebooks, and the gallery.
 
     make docs
 
@@ -7,22 +7,22 @@ A test holds them in step with the schema and with the lock file.
 """
 
 import ast
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path[:0] = [str(SCRIPTS), str(ROOT / "docs")]
+import configuration  # noqa: E402
+import contents  # noqa: E402
+import gallery  # noqa: E402
 from medscale.base.digest import local_imports  # noqa: E402
 from medscale.base.rooms import ROOMS  # noqa: E402
 from messages import pages  # noqa: E402
+from notebook_files import notebooks  # noqa: E402
 
 ENVIRONMENTS = {
     "fetch": [
@@ -46,17 +46,33 @@ ENVIRONMENTS = {
         "scipy",
         "tokenizers",
         "torch",
+        "tqdm",
         "transformers",
     ],
     "train": [
         *("accelerate", "bitsandbytes", "datasets", "filelock", "jinja2", "nvidia-ml-py", "peft", "pyarrow"),
         *("safetensors", "tensorboard", "tokenizers", "torch", "tqdm", "transformers"),
     ],
+    "export": [
+        *("accelerate", "bitsandbytes", "filelock", "jieba", "jinja2", "jsonschema", "numpy", "nvidia-ml-py", "peft"),
+        *("pyarrow", "pyyaml", "rapidfuzz", "safetensors", "tokenizers", "torch", "tqdm", "transformers"),
+    ],
     "evaluate": [
         *("bm25s", "jieba", "jinja2", "jsonschema", "matplotlib", "numpy", "pandas", "pyarrow", "pyyaml", "rapidfuzz"),
-        *("scipy", "seaborn", "tabulate"),
+        *("scipy", "seaborn", "tabulate", "tqdm"),
     ],
 }
+
+OPTIONAL = {
+    "train": """\
+      # Trackers, for training.report_to:
+      # - alembic
+      # - mlflow-skinny
+      # - swanlab
+      # - wandb
+"""
+}
+"""Lines behind the packages of an environment, by its name: what a user may put in."""
 
 
 def main() -> None:
@@ -64,13 +80,15 @@ def main() -> None:
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(ROOT))
+    gallery.main()
 
 
 def generated() -> dict[Path, str]:
     """Return the text of every generated file."""
-    files = {ROOT / "config" / "README.md": config_reference()}
+    files = configuration.pages()
+    files |= contents.pages(files | pages())
     for name, packages in ENVIRONMENTS.items():
-        files[ROOT / "envs" / f"{name}.yaml"] = environment(packages)
+        files[ROOT / "envs" / f"{name}.yaml"] = environment(packages) + OPTIONAL.get(name, "")
     for readme in (ROOT / "README.md", ROOT / "README.zh-CN.md"):
         text = readme.read_text(encoding="utf-8")
         files[readme] = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture()}\2", text, flags=re.DOTALL)
@@ -79,7 +97,8 @@ def generated() -> dict[Path, str]:
     text = re.sub(r"(```text\n).*?(```)", lambda found: f"{found[1]}{rooms()}{found[2]}", text, flags=re.DOTALL)
     text = re.sub(r"(```mermaid\n).*?(```)", rf"\1{picture_of_rooms()}\2", text, flags=re.DOTALL)
     files[contributing] = text
-    return files | pages()
+    files[ROOT / "docs" / "gallery.md"] = gallery.page()
+    return files | pages() | notebooks()
 
 
 def rooms() -> str:
@@ -133,77 +152,6 @@ def environment(packages: list[str]) -> str:
     listed = "".join(f"      - {pins[package.lower().replace('_', '-')]}\n" for package in sorted(packages))
     head = "# Written by `make docs` from requirements.lock; used with snakemake --sdm conda.\n"
     return head + "channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n" + listed
-
-
-def config_reference() -> str:
-    """Return config/README.md: every key of the schema, its type, its default and what it means."""
-    schema = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
-    lines = [
-        "# Configuration",
-        "",
-        "Written by `make docs` from `workflow/schemas/config.schema.yaml`.",
-        "",
-        "`config.yaml` is the study and is always read. `demo.yaml`, or a file of your own, is merged into it with",
-        "`--configfile`: sections merge, lists replace. One value changes with",
-        "`--config training='{learning_rate: 1e-4}'`. Everything is checked before anything runs.",
-        "",
-    ]
-    for name, section in schema["properties"].items():
-        lines += [f"## `{name}`", "", section["description"], ""]
-        if "properties" in section:
-            lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows(section), ""]
-        else:
-            lines += [EXAMPLES[name], ""]
-    return "\n".join(lines)
-
-
-EXAMPLES = {
-    "overrides": """```yaml
-overrides:
-  qlora:      {training: {learning_rate: 0.0003}}
-  100k:       {training: {epochs: 2}}
-  qlora_100k: {training: {micro_batch: 2}, lora: {r: 32}}
-```""",
-    "sessions": """The default:
-
-```yaml
-sessions:
-  colab:  {hours: 12}
-  kaggle: {hours: 9, hours_per_week: 30}
-```""",
-}
-
-
-def rows(section: dict, prefix: str = "") -> Iterator[str]:
-    """Yield a table row for each key of a section and of the sections in it."""
-    for key, part in section["properties"].items():
-        if "properties" in part:
-            yield from rows(part, f"{prefix}{key}.")
-        else:
-            default = json.dumps(part["default"], ensure_ascii=False)
-            yield f"| `{prefix}{key}` | {kind(part)} | `{default}` | {part['description'].strip()} |"
-
-
-def kind(part: dict) -> str:
-    """Return the type of a key in words, with its bounds."""
-    if "enum" in part:
-        return ", ".join(f"`{json.dumps(item).strip(chr(34))}`" for item in part["enum"])
-    if "anyOf" in part:
-        return " or ".join(kind(choice) for choice in part["anyOf"])
-    if "const" in part:
-        return f"`{part['const']}`"
-    if part["type"] == "array":
-        return "list of " + kind(part["items"])
-    if part["type"] == "object" and "properties" not in part:
-        return f"name: {kind(part['additionalProperties'])}"
-    if part["type"] == "object":
-        return "{" + ", ".join(f"{key}: {kind(item)}" for key, item in part["properties"].items()) + "}"
-    names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
-    names |= {"null": "null", "array": "list"}
-    types = part["type"] if isinstance(part["type"], list) else [part["type"]]
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {part[bound]}" for bound, sign in bounds.items() if bound in part]
-    return " or ".join(names[name] for name in types) + (f" ({', '.join(limits)})" if limits else "")
 
 
 if __name__ == "__main__":

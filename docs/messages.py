@@ -24,8 +24,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "workflow" / "messages"
-SOURCES = ("workflow/scripts", "envs", "docs", "benchmarks")
-RAISED = {"UserError", "ConfigError", "Problem"}
+SOURCES = ("workflow/scripts", "envs", "docs", "benchmarks", "notebooks")
+RAISED = {"UserError", "ConfigError", "NotebookError", "Problem"}
 """What is called with a code and a text. A call that takes the code over from another (``last.code``) needs no own."""
 BLANK = {tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT}
 CODE = re.compile(r"[A-Z]\d{3}")

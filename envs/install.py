@@ -3,6 +3,7 @@
 python3 envs/install.py              # into .venv, which is made where it is missing
 python3 envs/install.py --dev        # with what the tests need
 python3 envs/install.py --system     # into this Python, as on Colab or Kaggle
+.venv/bin/python envs/install.py --ask   # what the page of `make ask PAGE=1` needs, into .venv-ask
 
 A notebook's Python brings torch, torchvision and torchaudio of one build. They are kept or replaced together: torch of
 another build would break the others, and what imports them. It is kept where it is new enough and sees the card.
@@ -40,6 +41,9 @@ def main() -> None:
             "make PYTHON=python3.12 ..., or call it: python3.12 envs/install.py"
         )
         sys.exit(str(UserError("B140", said)))
+    if args.ask:
+        lay_over(ROOT / ".venv-ask")
+        return
     driver, capability = card()
     build = build_for(driver, capability)
     if build is None:
@@ -53,6 +57,8 @@ def main() -> None:
     python = Path(sys.executable) if args.system else virtual_environment(args.venv)
     locks = ["requirements.lock", "requirements-dev.lock"] if args.dev else ["requirements.lock"]
     install(python, [ROOT / name for name in locks], build, args, driver is not None)
+    if not args.system:
+        show_view(args.venv)
 
 
 def card() -> tuple[str | None, tuple[int, int] | None]:
@@ -93,6 +99,20 @@ def virtual_environment(folder: Path) -> Path:
     return python
 
 
+def lay_over(folder: Path) -> None:
+    """Install requirements-ask.lock into an environment of its own that sees this Python's packages beneath its own.
+
+    So the page has Gradio and the versions that it needs, the core keeps its own, and torch is there once.
+    """
+    python = virtual_environment(folder)
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "-r", ROOT / "requirements-ask.lock"], check=True)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    place = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    beneath = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    (Path(place) / "core.pth").write_text("\n".join(beneath) + "\n", encoding="utf-8")
+
+
 def install(python: Path, locks: list[Path], build: Build, args: argparse.Namespace, has_card: bool) -> None:
     """Install the locked packages; of the torch family, keep all or replace all."""
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
@@ -110,6 +130,12 @@ def install(python: Path, locks: list[Path], build: Build, args: argparse.Namesp
         file.write("\n".join(wanted) + "\n")
         file.flush()
         subprocess.run([*pip, "-r", file.name], check=True)
+
+
+def show_view(folder: Path) -> None:
+    """Let Snakemake find the view of a running study in a virtual environment: `snakemake --logger medscale`."""
+    for packages in folder.glob("lib/python3*/site-packages"):
+        (packages / "medscale-logger.pth").write_text(f"{ROOT / 'workflow' / 'logger'}\n", encoding="utf-8")
 
 
 def kept_torch(python: Path, has_card: bool) -> str | None:
@@ -149,6 +175,7 @@ def parse_arguments() -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--venv", type=Path, default=ROOT / ".venv", help="virtual environment (default: .venv)")
     where.add_argument("--system", action="store_true", help="install into this Python")
+    where.add_argument("--ask", action="store_true", help="what the page of `make ask PAGE=1` needs, into .venv-ask")
     parser.add_argument("--dev", action="store_true", help="with what the tests need")
     parser.add_argument("--torch-index", metavar="URL", help="a mirror's index of the build of torch that fits")
     return parser.parse_args()

@@ -1,4 +1,7 @@
 # All runs compared: tables, plots, recommendation and report, and a record of each run.
+PLOTS = ("data_scale_comparison", "method_comparison", "loss_curves", "scaling", "pareto")
+# The same pictures in other formats, beside the PNG files.
+vector_files = lambda start, *names: [f"{start}{name}.{kind}" for name in names for kind in CONFIG["plots"]["vector"]]
 
 
 rule aggregate:
@@ -50,6 +53,7 @@ rule aggregate:
             caption="../workflow/report/pareto.rst",
             category="Results",
         ),
+        vector=vector_files(f"{SUMMARY}/", *PLOTS),
     log:
         f"{LOGS}/aggregate.log",
     benchmark:
@@ -66,13 +70,14 @@ rule aggregate:
         recommendation=as_typed(as_json(CONFIG["recommendation"])),
         scaling=as_json(CONFIG["scaling"]),
         leakage=as_json(CONFIG["leakage"]),
+        plots=as_json(CONFIG["plots"]),
     message:
         "Comparing all runs"
     shell:
         "python {params.script:q} --evals {input.evals:q} --training-logs {input.training_logs:q}"
         " --leak-report {input.leak_report:q} --statistics {params.statistics:q} --scaling {params.scaling:q}"
-        " --recommendation {params.recommendation:q} --leakage {params.leakage:q}"
-        ' --output-folder "$(dirname {output.table:q})" 2>&1 | tee {log:q}'
+        " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q}"
+        ' --output-folder "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
 rule report:
@@ -107,7 +112,7 @@ rule report:
         code=code("report.py"),
         script=script("report.py"),
         template=folder_digest(BASE / "workflow" / "report" / "template"),
-        config=as_typed(as_json(settings.shared_config(CONFIG))),
+        config=as_typed(as_json(settings.shared_config(export_settings.without_export(CONFIG)))),
     message:
         "Writing the report"
     shell:
@@ -137,6 +142,7 @@ rule record:
             category="Runs",
             labels={"run": "{tuned}"},
         ),
+        vector=vector_files(f"{RESULTS}/{{tuned}}/", "loss_curve"),
     log:
         f"{LOGS}/record_{{tuned}}.log",
     benchmark:
@@ -149,8 +155,9 @@ rule record:
     params:
         code=code("record.py"),
         script=script("record.py"),
+        plots=as_json(CONFIG["plots"]),
     message:
         "Writing the record of {wildcards.tuned}"
     shell:
         "python {params.script:q} --eval {input.eval:q} --training {input.training:q} --train-log {input.train_log:q}"
-        " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} > {log:q} 2>&1"
+        " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} --plots {params.plots:q} > {log:q} 2>&1"

@@ -19,7 +19,7 @@ rule backup:
         results=RESULTS,
         logs=LOGS,
         rows=ROWS,
-        configuration=as_typed(as_json(settings.portable_config(CONFIG))),
+        configuration=as_typed(as_json(settings.portable_config(export_settings.without_private(CONFIG)))),
     message:
         "Backing up what is finished"
     shell:
@@ -43,7 +43,7 @@ rule restore:
         path=as_typed(CONFIG["backup"]["path"] or ""),
         results=RESULTS,
         logs=LOGS,
-        configuration=as_typed(as_json(settings.portable_config(CONFIG))),
+        configuration=as_typed(as_json(settings.portable_config(export_settings.without_private(CONFIG)))),
     message:
         "Restoring a backup"
     shell:

@@ -36,7 +36,7 @@ rule predict:
         "python {params.script:q} --run {wildcards.model} --method {params.method} --settings {params.settings:q}"
         " --fingerprint {params.fingerprint} --threads {threads} --model {params.manifest:q} --content {params.content} {params.adapter}"
         " --test {input.test:q} --output {output.predictions:q} --inference {output.inference:q}"
-        " 2>&1 | tee {log:q}"
+        ' 2>&1 | if [ -n "${{MEDSCALE_VIEW:-}}" ]; then cat > {log:q}; else tee {log:q}; fi'
 
 
 rule floor:

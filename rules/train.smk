@@ -34,6 +34,8 @@ rule finetune:
         settings=lambda wildcards: as_json(settings.training_settings(CONFIG, RUNS[wildcards.tuned])),
         method=lambda wildcards: RUNS[wildcards.tuned].method,
         seed=lambda wildcards: RUNS[wildcards.tuned].seed,
+        # Where the losses go makes no training another one, so this is not watched.
+        trackers=lambda wildcards, input: settings.tracker_options(CONFIG, RUNS[wildcards.tuned]),
         manifest=untracked(SOURCES["model"].manifest),
         content=content("model"),
     message:
@@ -44,4 +46,5 @@ rule finetune:
         " --threads {threads} --model {params.manifest:q} --content {params.content} --train {input.train:q} --train-report {input.train_report:q}"
         " --validation {input.validation:q} --test {input.test:q} --adapter {output.adapter:q}"
         " --training {output.training:q} --train-log {output.train_log:q} --tensorboard {output.tensorboard:q}"
-        " 2>&1 | tee {log:q}"
+        " {params.trackers}"
+        ' 2>&1 | if [ -n "${{MEDSCALE_VIEW:-}}" ]; then cat > {log:q}; else tee {log:q}; fi'

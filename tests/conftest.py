@@ -1,17 +1,27 @@
-"""The workflow's package on the import path, as Python puts it there for a script; and a model that takes no time."""
+"""A model that takes no time, a browser, long files first, and one thread where processes are many."""
 
+import os
+import shutil
 import warnings
 
 import pytest
 from matplotlib.figure import Figure
 
-TEXTS = [
-    "高血压患者应低盐饮食，按时服药，定期测量血压。",
-    "糖尿病的常见症状是多饮、多尿、多食和体重下降。",
-    "感冒多由病毒引起，注意休息，多喝温水，发热时及时就医。",
-    "胃炎患者应规律进餐，少吃辛辣食物，必要时做胃镜检查。",
-    "儿童腹泻要及时补液，观察精神和尿量，出现脱水应到医院。",
-] * 8
+from sentences import TEXTS
+from slowest import SLOWEST
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Threads of one worker that wait for those of another cost more than they give for models so small. Jobs of the
+    # workflow are told by Snakemake how many they have.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin first, then others with slow tests: with a file a process, a long one at the end
+    would have one process work and the others wait."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("workflow")}
+    places = {f"test_{name}.py": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: (places.get(item.path.name, len(places)), item.path not in slow))
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +50,20 @@ def wild_model(tiny_model, tmp_path_factory):
             weight.data.mul_(6)
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The Chromium of the machine; what needs it is skipped where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

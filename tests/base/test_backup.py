@@ -300,14 +300,16 @@ def test_without_anything_finished_nothing_is_written(tmp_path, archive):
 
 def test_a_disk_that_is_too_small_is_told_before_a_byte_is_written(place, fresh, archive, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(packing.shutil, "disk_usage", lambda folder: usage(10, 10, 100))
-    with pytest.raises(UserError, match=r"backup\.path: the backup needs .* GiB at .*archive, and 0\.000 GiB are free"):
+    monkeypatch.setattr("medscale.base.disk.shutil.disk_usage", lambda folder: usage(10, 10, 100))
+    with pytest.raises(
+        UserError, match=r"archive: the backup needs .* and 100 bytes are free there; .*backup\.path name"
+    ):
         back_up(place, archive)
     assert not archive.exists()
     monkeypatch.undo()
     back_up(place, archive)
-    monkeypatch.setattr(packing.shutil, "disk_usage", lambda folder: usage(10, 10, 100))
-    with pytest.raises(UserError, match=r"paths\.results: what is restored needs"):
+    monkeypatch.setattr("medscale.base.disk.shutil.disk_usage", lambda folder: usage(10, 10, 100))
+    with pytest.raises(UserError, match=r"ergebnisse: what is restored needs .*let paths\.results name a folder"):
         bring_back(fresh, archive)
     assert fresh.files() == {}
 
@@ -418,7 +420,7 @@ def test_a_run_that_goes_on_brings_the_beginning_of_what_it_appends_to(place, ar
     place.write(
         grown | {f"{CHECKPOINT}/checkpoint-2/complete": b"{}", f"{CHECKPOINT}/checkpoint-2 copy/complete": b"{}"}
     )
-    space = packing.check_space
+    space = packing.require_space
 
     def grow(*told):
         for name in grown:
@@ -426,7 +428,7 @@ def test_a_run_that_goes_on_brings_the_beginning_of_what_it_appends_to(place, ar
                 handle.write(b"more\n")
         space(*told)
 
-    monkeypatch.setattr(packing, "check_space", grow)
+    monkeypatch.setattr(packing, "require_space", grow)
     back_up(place, archive, checkpoints=True)
     unpack(fresh.study, archive, CONFIGURATION)
     assert {name: fresh.files()[name] for name in grown} == grown

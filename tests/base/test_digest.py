@@ -189,6 +189,15 @@ class TestFolders:
 @pytest.mark.parametrize("script", ["finetune.py", "predict.py"])
 def test_training_and_answers_do_not_depend_on_what_is_asked_of_files_before(script):
     """A new message or suffix there would make every adapter and every answer anew."""
-    names = {path.stem for path in digest.with_imports(digest.SCRIPTS / script)}
+    names = {path.stem for path in digest.with_imports(digest.SCRIPTS / script) - digest.TELLING}
     assert {"manifest", "tokenizer", "loading"} <= names
     assert not names & {"corpus_files", "weights", "model_config", "sources", "hub", "proxies"}
+
+
+def test_what_only_tells_of_a_training_is_no_part_of_its_digest(monkeypatch):
+    read = []
+    monkeypatch.setattr(digest, "_normal_form", lambda path: read.append(path.stem) or "")
+    digest.code_digest.__wrapped__("finetune.py")
+    assert "trainer" in read
+    assert not {"progress", "secrets", "asked", "callback"} & set(read)
+    assert all(path.is_file() for path in digest.TELLING)

@@ -239,7 +239,7 @@ run_script(main)
 """
 ENDS = {
     "numpy": ("import numpy; numpy.ones(10**13)", "the main memory does not suffice (Unable to allocate"),
-    "arrow": ("import pyarrow; pyarrow.allocate_buffer(10**14)", "the main memory does not suffice (malloc of size"),
+    "arrow": ("import pyarrow; pyarrow.allocate_buffer(10**16)", "the main memory does not suffice (malloc of size"),
     "plain": ("bytearray(10**15)", "the main memory does not suffice (an allocation failed)"),
     "limit": (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); bytearray(2**32)",

@@ -59,6 +59,7 @@ def test_what_every_row_with_a_model_depends_on(changed):
         {"csv": {"delimiter": ";"}},
         {"csv": {"quote_escape": "double"}},
         {"csv": {"header": 2}},
+        {"csv": {"multiline": True}},
         {"json": {"rows_key": "data"}},
     ],
     ids=str,
@@ -99,6 +100,8 @@ def test_what_only_trained_rows_depend_on(changed):
     [
         {"cleaning": {"max_dropped_share": 0.2}},
         {"training": {"micro_batch": 2}},
+        {"training": {"report_to": ["swanlab", "wandb", "mlflow"], "offline": True}},
+        {"plots": {"language": "zh", "vector": ["svg"]}},
         {"paths": {"results": "elsewhere", "resources": "/mnt"}},
         {"study": {"sizes": [100, 150, 200]}},
         {"evaluation": {"batch_size": 2}},

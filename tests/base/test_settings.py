@@ -23,7 +23,7 @@ def test_a_training_is_told_of_its_own_values_and_of_no_micro_batch():
     told = settings.training_settings(CONFIG, QLORA)
     assert told["training"]["learning_rate"] == 0.5
     assert told["lora"]["r"] == 4
-    assert "micro_batch" not in told["training"]
+    assert not {"micro_batch", "report_to", "offline"} & set(told["training"])
     assert told["quantization"] == CONFIG["quantization"]
     assert told["chat"] == CONFIG["chat"]
     assert settings.training_settings(CONFIG, LORA)["training"]["learning_rate"] != 0.5
@@ -43,6 +43,20 @@ def test_what_a_method_does_not_override_stays_and_a_control_has_its_own_epochs(
 def test_the_micro_batch_of_a_run():
     assert settings.micro_batch(CONFIG, QLORA) == 2
     assert settings.micro_batch(CONFIG, LORA) == "auto"
+
+
+@pytest.mark.parametrize(
+    ("results", "project"),
+    [("results", "medscale"), ("results/demo", "medscale-demo"), ("/mnt/my study/results", "medscale-study")],
+)
+def test_finetune_is_told_of_trackers_apart_and_of_a_project_named_after_the_results(results, project):
+    asked = {"qlora": {"training": {"report_to": ["tensorboard", "wandb"], "offline": True}}}
+    config = resolve({"study": {"sizes": [100]}, "paths": {"results": results}, "overrides": asked})
+    lora, qlora = runs_of(config)
+    folder = f"'{results}/trackers'" if " " in results else f"{results}/trackers"
+    assert settings.tracker_options(config, lora) == f"--report-to tensorboard --project {project} --trackers {folder}"
+    assert settings.tracker_options(config, qlora).startswith("--report-to tensorboard wandb --offline --project")
+    assert settings.trackers(config) == ["tensorboard", "wandb"]
 
 
 def test_a_prediction_is_told_of_its_training_precision_and_the_study_s_length():

@@ -4,10 +4,10 @@ import json
 import random
 
 import pytest
-from test_cleaning import Cleaned
 from test_splitting import Split
 
 import split
+from cleaned_rows import Cleaned
 from medscale.base.errors import UserError
 from medscale.data.demo.corpus import generate, load_conditions
 from medscale.data.near import boilerplate

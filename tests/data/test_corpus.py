@@ -224,11 +224,15 @@ def test_a_stray_quote_inside_a_field_is_harmless(tmp_path):
     assert values(rows) == [(("甲亢", "描述"), '用"药"吗', "内科")]
 
 
-def test_several_files_are_one_corpus_and_other_files_are_named(tmp_path):
-    opened = corpus(tmp_path, a__csv=as_csv(ROWS), b__jsonl=as_jsonl(ROWS), LICENSE=b"MIT", readme__md=b"text")
-    assert [row.number for row in opened.rows()] == [1, 2, 3, 4]
-    assert opened.skipped == ["LICENSE (no data file)", "readme.md (no data file)"]
-    assert [file["rows"] for file in opened.files] == [2, 2]
+def test_all_files_that_were_chosen_are_one_corpus_whatever_their_names(tmp_path):
+    """As of a hub, where data.file may name a file as it is; the others were passed over when it was fetched."""
+    named = {"b10__dat": as_jsonl(ROWS), "b2": as_jsonl(ROWS[:1]), "README_qa": as_jsonl(ROWS)}
+    opened = corpus(tmp_path, a__csv=as_csv(ROWS), **named)
+    assert [row.number for row in opened.rows()] == [1, 2, 3, 4, 5, 6, 7]
+    assert opened.skipped == []
+    assert [(file["path"], file["rows"]) for file in opened.files] == [
+        *[("README_qa", 2), ("a.csv", 2), ("b2", 1), ("b10.dat", 2)]
+    ]
 
 
 def test_a_limit_stops_the_reading(tmp_path):
@@ -247,7 +251,7 @@ def test_a_file_that_is_not_the_one_of_the_manifest_is_refused(tmp_path):
 
 def test_a_folder_without_data_files_is_an_error(tmp_path):
     with pytest.raises(UserError, match="lists no data file"):
-        corpus(tmp_path, readme__md=b"text")
+        corpus(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,67 @@ class TestQuotes:
         assert [row.text for row in rows[:-1]] == ['"第一行', '他说"你好"', '第三行",休息']
 
 
+SWALLOWED = ['乏力,"没有结束', "问题1,答案1", "问题2,答案2", '屏幕,5寸"', "问题4,答案4"]
+
+
+class TestLinesThatMayBeRows:
+    """A quote that was never closed, until one of the same column closes it: one row by its form, four by its lines."""
+
+    def content(self, *before: str) -> str:
+        return "\n".join(["question,answer", *before, *SWALLOWED, ""])
+
+    def test_they_are_refused_with_both_readings(self, tmp_path):
+        told = r"a\.csv: lines 3 to 6, «乏力,\"没有结束», «问题1,答案1» …: may be one row .* or a row each, .*"
+        with pytest.raises(UserError, match=told + r"data\.csv\.multiline, true .* or false .*\[D145\]$"):
+            read(tmp_path, self.content("头疼,休息"))
+
+    def test_the_configuration_decides(self, tmp_path):
+        whole = ("乏力", "没有结束\n问题1,答案1\n问题2,答案2\n屏幕,5寸")
+        assert read(tmp_path, self.content(), multiline=True)[1] == [whole, ("问题4", "答案4")]
+        assert read(tmp_path, self.content(), multiline=False)[1] == [
+            Broken("bad_csv", "line 2: a quote is opened and never closed", SWALLOWED[0]),
+            ("问题1", "答案1"),
+            ("问题2", "答案2"),
+            Broken("bad_csv", "line 5: part of a row that could not be read", SWALLOWED[3]),
+            ("问题4", "答案4"),
+        ]
+
+    def test_rows_of_three_columns_are_seen_too(self, tmp_path):
+        with pytest.raises(UserError, match="lines 2 to 3, "):
+            read(tmp_path, 'question,answer,id\n头疼,"休息,1\n乏力,睡觉",2\n', ("question",))
+        with pytest.raises(UserError, match="lines 2 to 3, "):
+            read(tmp_path, 'id,question,answer\n1,头疼,"休息\n2,乏力,睡觉"\n')
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "多喝水\n休息\n一周后复查",  # no delimiter
+            "多喝水\n\n饮食,要清淡",  # a blank line
+            "first rest\nthen water, much of it",  # a space after it
+            "多喝水,休息\n饮食,要清淡",  # more fields in the first line
+            '他说""好""\n饮食,要清淡',  # quotes that somebody doubled
+            "多喝水\n,要清淡",  # nothing before it
+        ],
+    )
+    def test_an_answer_over_several_lines_is_read(self, tmp_path, answer):
+        assert read(tmp_path, f'question,answer\n头疼,"{answer}"\n')[1] == [("头疼", answer.replace('""', '"'))]
+
+    def test_in_a_file_of_such_answers_a_few_may_look_like_rows(self, tmp_path):
+        text, by_chance = io.StringIO(newline=""), ("头疼", "多喝水\n饮食,要清淡")
+        rows = [(f"问题{number}", f"第一\n第二，{number}") for number in range(9)]
+        csv.writer(text).writerows([NAMES, *rows, by_chance])
+        assert read(tmp_path, text.getvalue())[1] == [*rows, by_chance]
+        csv.writer(text).writerow(by_chance)
+        with pytest.raises(UserError, match=r"lines 20 to 21, .*D145"):
+            read(tmp_path, text.getvalue())
+
+    def test_many_lines_that_look_like_rows_are_no_chance(self, tmp_path):
+        lines = "".join(f'问题{number},"第一\n第二"\n' for number in range(99))
+        rows = "\n".join(f"问题{number},答案{number}" for number in range(4))
+        with pytest.raises(UserError, match="lines 200 to 205, "):
+            read(tmp_path, f'question,answer\n{lines}头疼,"休息\n{rows}\n乏力,睡觉"\n')
+
+
 def test_a_line_of_spaces_is_no_row(tmp_path):
     assert read(tmp_path, "question,answer\n  \t\n头疼,休息\n")[1] == [("头疼", "休息")]
 
@@ -239,6 +300,6 @@ def test_no_table_is_read_otherwise_than_it_was_written(rows, delimiter, quoting
         try:
             found = read(Path(folder), text.getvalue())[1]
         except UserError as error:
-            assert "data.csv.quote_escape" in str(error)  # noqa: PT017
-            found = read(Path(folder), text.getvalue(), quote_escape="double")[1]
+            assert "data.csv.quote_escape" in str(error) or "data.csv.multiline" in str(error)  # noqa: PT017
+            found = read(Path(folder), text.getvalue(), quote_escape="double", multiline=True)[1]
     assert found == rows

@@ -9,12 +9,12 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cleaning import Cleaned, noisy_rows
 from test_splitting import Split, questions
 
 import clean
 import encode
 import split
+from cleaned_rows import Cleaned, noisy_rows
 from medscale.base import arguments
 from medscale.base.files import read_json
 from medscale.data import text_cleaning

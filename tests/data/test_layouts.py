@@ -198,7 +198,8 @@ HISTORY = [Turn("头痛怎么办", "多休息", False), Turn("那饮食呢", "�
     [
         [list(TURNS[:2]), list(TURNS[2:])],
         [TURNS[:2], TURNS[2:]],
-        list(TURNS),
+        [f"{who}：{said}" for who, said in zip("问答问答", TURNS, strict=True)],
+        [f"{who}: {said}" for who, said in zip(("User", "Assistant") * 2, TURNS, strict=True)],
         json.dumps([TURNS[:2], TURNS[2:]]),
         repr([TURNS[:2], TURNS[2:]]),
         [{"question": TURNS[0], "answer": TURNS[1]}, {"question": TURNS[2], "answer": TURNS[3]}],
@@ -220,7 +221,10 @@ def test_there_may_be_no_history(value):
     ("value", "reason", "detail"),
     [
         ("上次问过头痛", "bad_history", "text: '上次问过头痛'"),
-        (["问", "答", "问"], "bad_history", "3 texts, which are no pairs"),
+        (["高血压", "糖尿病"], "bad_history", "2 texts, and nothing says who speaks: list"),
+        (["高血压10年", "糖尿病", "患者否认手术史"], "bad_history", "3 texts, and nothing says who speaks"),
+        (["问：头痛怎么办", "多休息"], "bad_turn", "turn 2 is no object but text"),
+        (["问：头痛怎么办"], "no_answer", "1 turns"),
         ([["问"]], "bad_history", "turn 1 is no question with its answer but list"),
         ([["问", "答"], 3], "bad_history", "turn 2"),
         ([{"a": "问", "b": "答"}], "bad_history", "turn 1"),

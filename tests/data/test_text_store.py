@@ -1,5 +1,6 @@
 """Texts in a file, their fingerprints, and work in several processes."""
 
+import hashlib
 import os
 import random
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from medscale.base.errors import UserError
 from medscale.base.parallel import batched, ordered_map
-from medscale.data.near.text_store import GrowingArray, TextStore, digest, first_occurrences
+from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, TextStore, digest, first_occurrences
 
 REPRODUCIBLE = settings(deadline=None, derandomize=True)
 
@@ -120,3 +121,68 @@ class TestOrderedMap:
     def test_an_error_comes_through(self, processes):
         with pytest.raises(UserError, match="no luck"):
             list(ordered_map(doubled, [[number] for number in range(40)], processes))
+
+
+def test_a_digest_is_16_bytes_of_the_text():
+    assert DIGEST_BYTES == 16
+    assert digest("高血压") == hashlib.blake2b("高血压".encode(), digest_size=16).digest()
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = TextStore(tmp_path)
+    found.extend(["高血压", "", "ab"])
+    found.extend_bytes([b"", "糖".encode()])
+    return found
+
+
+def test_texts_are_read_one_by_one_and_in_rows(store):
+    assert len(store) == 5
+    assert [store[place] for place in range(5)] == ["高血压", "", "ab", "", "糖"]
+    assert [store.bytes_of(place) for place in range(5)] == ["高血压".encode(), b"", b"ab", b"", "糖".encode()]
+    assert (store[1:4], store[:], store[3:3], store[4:2], store[3:99]) == (
+        ["", "ab", ""],
+        list(store),
+        [],
+        [],
+        ["", "糖"],
+    )
+    store.extend(["尿"])
+    assert store[4:] == ["糖", "尿"]
+
+
+def test_no_text_stands_before_the_first_or_after_the_last(store):
+    for place in (-1, 5):
+        with pytest.raises(IndexError, match=f"^{place}$"):
+            store[place]
+    for part in (slice(0, 4, 2), slice(4, 0, -1)):
+        with pytest.raises(ValueError, match=r"^a part of the texts must be without gaps$"):
+            store[part]
+
+
+def test_texts_are_whole_where_a_read_is_cut_short(store, monkeypatch):
+    whole, read = list(store), os.pread
+    monkeypatch.setattr(os, "pread", lambda file, count, position: read(file, min(count, 4), position))
+    assert store[:] == [store[place] for place in range(5)] == whole
+
+
+def test_digests_are_told_apart_by_either_half():
+    halves = np.array([[1, 2], [1, 3], [2, 2], [1, 3], [1, 2], [0, 9], [1, 3]], np.uint64)
+    assert first_occurrences(halves.view(np.uint8)).tolist() == [0, 1, 2, 1, 0, 5, 1]
+    assert first_occurrences(np.empty((0, 16), np.uint8)).tolist() == []
+    assert first_occurrences(np.full((3, 16), 255, np.uint8)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("sizes", [(0,), (1,), (4096, 1), (5000, 500, 1000), (3, 0, 9000, 1)])
+def test_an_array_holds_what_was_added_and_then_what_was_kept(sizes):
+    rows, block, start = np.arange(2 * sum(sizes)).reshape(-1, 2), GrowingArray((2,), np.int64), 0
+    for size in sizes:
+        block.extend(rows[start : start + size])
+        start += size
+        assert np.array_equal(block.rows, rows[:start])
+    places = np.flatnonzero(rows[:, 0] % 3 > 0)
+    block.keep(places)
+    assert np.array_equal(block.rows, rows[places])
+    block.extend(rows[:2])
+    assert np.array_equal(block.rows, np.concatenate([rows[places], rows[:2]]))
+    assert block.rows.dtype == np.int64

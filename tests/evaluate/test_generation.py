@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from conftest import TEXTS
 from medscale.base.errors import UserError
 from medscale.evaluate.generation import Answer, empty_answers, generate, likelihoods
 from medscale.model.chat import Chat
 from medscale.model.loading import add_adapter, load_adapter, load_base
 from medscale.model.tokenizer import load_tokenizer
+from sentences import TEXTS
 
 NF4 = {"quant_type": "nf4", "double_quant": True}
 QUESTIONS = [text[:n] for n, text in enumerate(TEXTS[:10], 2)]

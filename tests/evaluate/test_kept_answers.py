@@ -11,13 +11,13 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from conftest import TEXTS
 from medscale.base import checked_lines
 from medscale.base.checked_lines import CheckedLines
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, write_jsonl
 from medscale.evaluate import generation, run
 from medscale.fetch.manifest import write_manifest
+from sentences import TEXTS
 
 ROWS = [{"id": f"r{n}", "question": text[: n + 2], "answer": TEXTS[n + 1][:9]} for n, text in enumerate(TEXTS[:7])]
 SETTINGS = {

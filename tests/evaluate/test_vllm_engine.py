@@ -15,7 +15,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import TEXTS
 from medscale.base.errors import UserError
 from medscale.evaluate import run, vllm_engine
 from medscale.evaluate.generation import Answer, Generation, Likelihood, Scored, generate, likelihoods
@@ -25,6 +24,7 @@ from medscale.model.chat import Chat, Sample
 from medscale.model.hardware import ROOM
 from medscale.model.loading import add_adapter, load_adapter, load_base
 from medscale.model.tokenizer import load_tokenizer
+from sentences import TEXTS
 
 NF4 = {"quant_type": "nf4", "double_quant": True}
 QUESTIONS = [text[:n] for n, text in enumerate(TEXTS[:10], 2)]

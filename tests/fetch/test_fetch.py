@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fetch_runner import HUBS, MODEL, Runner, safetensors
-from hub_server import HEAD, FakeHub
+from fetch_runner import HUBS, MODEL, safetensors
+from hub_server import HEAD
 from medscale.fetch.manifest import read_manifest, verify
 from places import SCRIPTS
 
@@ -24,17 +24,6 @@ NOT_WANTED = {
     ".gitattributes": b"*.safetensors filter=lfs",
 }
 ROWS = '{"instruction": "发烧怎么办？", "input": "", "output": "多喝水。"}\n'.encode()
-
-
-@pytest.fixture
-def hub():
-    with FakeHub() as server:
-        yield server
-
-
-@pytest.fixture
-def runner(tmp_path):
-    return Runner(tmp_path)
 
 
 @pytest.mark.parametrize("source", HUBS)

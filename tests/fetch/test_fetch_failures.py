@@ -10,24 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fetch_runner import HUBS, MODEL, Runner, safetensors
-from hub_server import FakeHub
+from fetch_runner import HUBS, MODEL, safetensors
 from medscale.base.errors import UserError
 from medscale.fetch.manifest import verify
 
 MIB = 2**20
 WEIGHTS = safetensors(16 * MIB)
-
-
-@pytest.fixture
-def hub():
-    with FakeHub() as server:
-        yield server
-
-
-@pytest.fixture
-def runner(tmp_path):
-    return Runner(tmp_path)
 
 
 @pytest.mark.parametrize("source", HUBS)

@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from fetch_runner import HUBS, MODEL, Runner, safetensors
-from hub_server import FakeHub
+from fetch_runner import HUBS, MODEL, safetensors
 
 MIB = 2**20
 WEIGHTS = safetensors(12 * MIB)
@@ -20,15 +19,9 @@ PLACES = {
 
 
 @pytest.fixture
-def hub():
-    with FakeHub() as server:
-        server.add("models", "org/net", dict(FILES))
-        yield server
-
-
-@pytest.fixture
-def runner(tmp_path):
-    return Runner(tmp_path)
+def hub(hub):
+    hub.add("models", "org/net", dict(FILES))
+    return hub
 
 
 def options(hub, source):

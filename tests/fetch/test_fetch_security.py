@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from fetch_runner import HUBS, MODEL, Runner
-from hub_server import FakeHub
+from fetch_runner import HUBS, MODEL
 from medscale.base.errors import UserError
 from medscale.fetch.secrets import hide, nothing_told
 from places import ROOT
@@ -19,17 +18,6 @@ SECRETS = {
     "ALL_PROXY": "http://wang:geheimC@CC3@{proxy}",
 }
 PLANTED = ["geheimAAAA1111", "geheimBBBB2222", "geheimC", "geheimDDDD4444"]
-
-
-@pytest.fixture
-def hub():
-    with FakeHub() as server:
-        yield server
-
-
-@pytest.fixture
-def runner(tmp_path):
-    return Runner(tmp_path)
 
 
 @pytest.mark.parametrize("source", HUBS)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetch_runner import HUBS, MODEL, Runner, safetensors
-from hub_server import FakeHub
+from fetch_runner import HUBS, MODEL, safetensors
 from medscale.base.errors import UserError
 from medscale.fetch.proxies import passwords, proxy_for, settle_proxies
 from proxy_server import FakeProxy
@@ -17,15 +16,9 @@ NAMES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
 
 
 @pytest.fixture
-def hub():
-    with FakeHub() as server:
-        server.add("models", "org/net", {**MODEL, "model.safetensors": safetensors()})
-        yield server
-
-
-@pytest.fixture
-def runner(tmp_path):
-    return Runner(tmp_path)
+def hub(hub):
+    hub.add("models", "org/net", {**MODEL, "model.safetensors": safetensors()})
+    return hub
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ TRAINING = MODEL | ARROW | {"peft", "datasets", "tensorboard"}
 
 USES = {
     "backup": set(),
+    "check_config": set(),
     "fetch_data": set(),
     "fetch_model": MODEL,
     "clean": ARROW,
@@ -32,11 +33,13 @@ USES = {
     "predict base": MODEL,
     "predict lora": MODEL | {"peft"},
     "predict qlora": MODEL | {"peft", "bitsandbytes"},
+    "export": MODEL | ARROW | {"peft", "bitsandbytes", "jieba", "rapidfuzz", "jsonschema"},
     "score": ARROW | {"jieba", "rapidfuzz"},
     "evaluate": {"numpy", "pyarrow", "jsonschema"},
     "aggregate": ARROW | {"scipy", "jsonschema", "matplotlib", "seaborn"},
     "record": {"numpy", "matplotlib"},
     "report": {"numpy", "pyarrow", "jsonschema", "jieba", "rapidfuzz"},
+    "status": {"jsonschema"},
 }
 """What a job may import of `SLOW`, by script, and by method where the method decides."""
 

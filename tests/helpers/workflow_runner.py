@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -73,17 +74,22 @@ class Study:
         return job_counts(self.run("-n", *arguments).stdout)
 
 
+def copy_parts(folder: Path, parts: Iterable[str]) -> None:
+    """Copy files and folders of the repository into a folder."""
+    for part in parts:
+        source, target = ROOT / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target)
+
+
 class Copy(Study):
     """A copy of the repository in which the workflow runs on its own."""
 
     def __init__(self, folder: Path, imports: Path | None = None):
-        for part in PARTS:
-            source, target = ROOT / part, folder / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(source, target)
+        copy_parts(folder, PARTS)
         super().__init__(folder, folder, imports)
 
     def command(self, *arguments: str) -> list[str]:

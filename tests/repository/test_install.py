@@ -185,6 +185,15 @@ def run_in(repo: Path, environment: dict[str, str], *words: str) -> subprocess.C
     return subprocess.run(command, cwd=repo, env=environment, capture_output=True, text=True)
 
 
+def test_snakemake_finds_the_view_of_a_running_study_in_the_environment(commands, tmp_path):
+    packages = tmp_path / "venv" / "lib" / "python3.12" / "site-packages"
+    packages.mkdir(parents=True)
+    commands("--venv", str(tmp_path / "venv"))
+    folder = Path((packages / "medscale-logger.pth").read_text(encoding="utf-8").strip())
+    assert (folder / "snakemake_logger_plugin_medscale" / "__init__.py").is_file()
+    assert folder == ROOT / "workflow" / "logger"
+
+
 @pytest.mark.parametrize("lacking", ["", "ensurepip"])
 def test_a_python_without_ensurepip_makes_an_environment_too(offline, tmp_path, lacking):
     repo, environment = offline

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from places import ROOT
+from slowest import SLOWEST
 
 ON_REQUEST = ("plan", "backup", "restore")  # rules without outputs, of which a benchmark file would be one
 BUILT_IN = ("local", "dryrun", "touch")  # executors that are part of Snakemake
@@ -88,3 +89,9 @@ def test_the_lines_that_the_slurm_profile_offers_are_understood(tmp_path):
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_longest_files_of_tests_begin_first():
+    """pytest-xdist would begin with the files that have most tests, and the longest have few."""
+    assert [name for name in SLOWEST if len(list((ROOT / "tests").rglob(f"test_{name}.py"))) != 1] == []
+    assert "--dist loadfile --no-loadscope-reorder" in (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -33,6 +33,10 @@ MODELS = {
         "train/simulation",
         "train/disk",
         "train/distributed",
+        "train/trackers/callback",
+        "train/trackers/mlflow_run",
+        "train/trackers/swanlab_run",
+        "train/trackers/wandb_run",
     ),
     *(
         "evaluate/generation",
@@ -42,6 +46,8 @@ MODELS = {
         "evaluate/run",
         "evaluate/simulation",
     ),
+    *("ask/adapters", "ask/asker", "ask/sampling", "ask/look", "ask/terminal", "ask/page"),
+    *("export/making", "export/measuring", "export/part", "export/llama_engine"),
     *("plan/random_model", "plan/training", "plan/prediction", "plan/forecast", "plan/computed"),
 }
 

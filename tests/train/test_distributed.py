@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from conftest import TEXTS
 from medscale.base.config import resolve
 from medscale.base.files import write_json
 from medscale.base.settings import training_settings
@@ -23,6 +22,7 @@ from medscale.fetch.manifest import content_of, read_manifest
 from medscale.model.chat import IGNORED, Chat
 from medscale.model.tokenizer import load_tokenizer
 from medscale.train import distributed
+from sentences import TEXTS
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "finetune.py"
 ROWS, EFFECTIVE = 25, 8  # the last batch has one row, so one of the processes has none

@@ -75,8 +75,9 @@ def test_a_model_that_does_not_fit_is_not_tried_again(study, monkeypatch):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_model_that_keeps_its_own_loss_is_told(study, monkeypatch, fast):
-    trainer = SimpleNamespace(state=None, answer_loss=fast, train=lambda **_: None)
+    trainer = SimpleNamespace(state=None, answer_loss=fast, train=lambda **_: None, add_callback=lambda callback: None)
     study.settings = {"training": {"precision": "fp32", "early_stopping_patience": None}, "lora": {}}
+    study.args.report_to, study.provenance = [], {}
     study.args.seed, study.folder, study.train, study.validation, study.energy = 1, None, [], [], None
     arguments = SimpleNamespace(main_process_first=lambda local: nullcontext())
     fakes = {
@@ -86,6 +87,7 @@ def test_a_model_that_keeps_its_own_loss_is_told(study, monkeypatch, fast):
         "make_trainer": lambda *_: trainer,
         "load_tokenizer": lambda manifest: None,
         "checkpoint_layers": lambda model, count: None,
+        "tracked": lambda *_: nullcontext(SimpleNamespace(came_to=lambda facts, state: None)),
         "resume_point": lambda study: (None, None),
         "planned_steps": lambda rows, training: 10,
         "require_trained": lambda model, state, folder: None,

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from conftest import TEXTS
 from medscale.base.errors import UserError
 from medscale.evaluate.generation import generate
 from medscale.fetch.manifest import verify, write_manifest
@@ -34,6 +33,7 @@ from medscale.train.trainer import (
     planned_steps,
     trainer_arguments,
 )
+from sentences import TEXTS
 
 TRAINING = {
     "epochs": 2,

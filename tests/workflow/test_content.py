@@ -46,6 +46,7 @@ class OwnStudy(Study):
             "model": model or {"source": "local", "path": str(self.model)},
             "data": {"source": "file", "path": str(self.corpus), "columns": COLUMNS},
             "study": {"methods": ["lora"], "sizes": [16], "test_size": 8, "validation_size": 6},
+            "evaluation": {"floors": ["fixed"]},
             **changes,
         }
         super().configure(**self.sections)

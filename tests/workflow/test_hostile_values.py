@@ -1,6 +1,7 @@
 """Values of the configuration that a shell would run: every rule passes them on as they were typed, and runs none."""
 
 import json
+import re
 from itertools import chain
 
 import pytest
@@ -27,9 +28,9 @@ for word in words:
         continue
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir() if path.name in ("adapter", "tensorboard", "summary") else path.write_text('{"content": "0"}')
+        path.mkdir() if path.name in ("adapter", "export", "tensorboard", "summary") else path.write_text('{"content": "0"}')
     for name in FOLDER if path.name == "summary" else ():
-        (path / name).write_text("{}")
+        (path / name).write_text('{"sentence": {"en": "", "zh": ""}, "warnings": []}')
 if "--help" not in sys.argv:
     note = Path(os.environ["NOTES"]) / f"{Path(sys.argv[0]).stem}-{os.getpid()}.json"
     note.write_text(json.dumps(sys.argv[1:]))
@@ -65,6 +66,7 @@ CONFIG = {
     "study": {"methods": ["lora"], "sizes": [16], "test_size": 8, "validation_size": 6},
     "evaluation": {"extra_metrics": ["bertscore"], "bertscore_model": HOSTILE},
     "recommendation": {"currency": HOSTILE},
+    "export": {"gguf_converter": HOSTILE},
     "plan": {"cards": [HOSTILE]},
     "sessions": {HOSTILE: {"hours": 3}},
     "backup": {"path": HOSTILE},
@@ -101,16 +103,17 @@ def test_no_value_reaches_a_shell_as_a_command(tmp_path, monkeypatch):
     (tmp_path / "notes").mkdir()
     told = {"RESULTS": json.dumps(HOSTILE_PATH), "NOTES": str(tmp_path / "notes")}
     copy.run("--cores", "2", "--resources", "gpu=1", **told)
-    for target in ("plan", "backup", "restore"):
+    for target in ("plan", f"{HOSTILE_PATH}/lora_16/export", "backup", "restore"):
         copy.run(target, "--cores", "1", **told)
     assert not list(tmp_path.rglob("pwned"))
     notes: dict[str, set[str]] = {}
     for note in (tmp_path / "notes").iterdir():
         notes.setdefault(note.stem.rsplit("-", 1)[0], set()).update(strings(json.loads(note.read_text("utf-8"))))
-    scripts = {path.stem for path in (copy.folder / "workflow" / "scripts").glob("*.py")}
+    rules = "".join(path.read_text(encoding="utf-8") for path in (copy.folder / "rules").glob("*.smk"))
+    scripts = set(re.findall(r'\bscript\("(\w+)\.py"\)', rules))
     assert notes.keys() == scripts
     carrying = {"fetch_model", "fetch_data", "clean", "encode", "finetune", "predict", "score", "aggregate", "plan"}
-    for script in carrying | {"backup", "report"}:
+    for script in carrying | {"backup", "export", "report"}:
         assert HOSTILE in notes[script], f"{script} got another value than was typed"
     for script in scripts:
         assert any(word.startswith(f"{HOSTILE_PATH}/") for word in notes[script]) or script in ("backup", "plan")

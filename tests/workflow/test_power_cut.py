@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import clean
-from conftest import TEXTS
 from medscale.base.checked_lines import CheckedLines
 from medscale.base.files import sha256_file, write_json, write_jsonl
 from medscale.evaluate import run as prediction
@@ -22,6 +21,7 @@ from medscale.model.tokenizer import load_tokenizer
 from medscale.train import run as training
 from medscale.train.checkpoints import MARK, damage
 from power_cut import Cut, Disk
+from sentences import TEXTS
 
 SETTINGS = {
     "training": {
@@ -75,6 +75,12 @@ def finetune(tiny_model, inputs):
                 **{"validation": inputs / "validation.parquet", "test": inputs / "test.jsonl"},
                 **{"adapter": run / "adapter", "training": run / "training.json"},
                 **{"train_log": run / "train_log.csv", "tensorboard": run / "tensorboard"},
+                **{
+                    "report_to": ["tensorboard"],
+                    "offline": False,
+                    "project": "medscale",
+                    "trackers": folder / "trackers",
+                },
             )
         )
 

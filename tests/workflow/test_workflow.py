@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -102,7 +101,7 @@ def test_gpu_jobs_did_not_overlap(finished):
 
 def test_jobs_import_what_they_use(finished):
     jobs = noted(finished.imports)
-    assert {job for job, _ in jobs} == set(USES) - {"backup"}  # which runs on request
+    assert {job for job, _ in jobs} == set(USES) - {"backup", "check_config", "export", "status"}  # on request
     assert [(job, imported - USES[job]) for job, imported in jobs if imported - USES[job]] == []
 
 
@@ -158,6 +157,16 @@ def test_a_changed_learning_rate_retrains_the_runs_that_use_it(study):
 def test_another_micro_batch_retrains_nothing(study):
     study.configure(training={"micro_batch": 2})
     assert study.plan() == {}
+
+
+def test_another_place_for_the_losses_retrains_nothing(study):
+    study.configure(training={"offline": True, "report_to": []})
+    assert study.plan() == {}
+
+
+def test_another_language_of_the_pictures_draws_them_and_computes_nothing_else(study):
+    study.configure(plots={"language": "zh", "vector": ["svg"]})
+    assert study.plan() == {"aggregate": 1, "record": 4, "report": 1}
 
 
 def test_vllm_answers_anew_for_what_it_can_run(study):
@@ -315,30 +324,6 @@ def test_the_study_runs_through_a_cluster_executor(tmp_path, finished):
         "--resources",
         "gpu=1",
     )
-    for run in ("lora_16", "qlora_16"):
-        there, here = (c.folder / "results" / run / "predictions.jsonl" for c in (finished, copy))
-        assert there.read_bytes() == here.read_bytes()
-
-
-@pytest.mark.slurm
-def test_the_study_runs_on_a_slurm_cluster_as_the_profile_says(tmp_path, finished):
-    """On nodes with two cores and without accounting: only what the comments of the profile say is changed."""
-    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the Slurm plugin is not installed")
-    if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
-        pytest.skip("there is no Slurm cluster here")
-    partition = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, check=True).stdout.split()[
-        0
-    ]
-    copy = Copy(tmp_path / "repo")
-    for old, new in (
-        ("slurm_partition: gpu ", f"slurm_partition: {partition} "),
-        ("# slurm-status-command: squeue", "slurm-status-command: squeue"),
-        *[(f"{rule}: 4", f"{rule}: 2") for rule in ("finetune", "predict", "score")],
-        *[("mem_mb: 32000", "mem_mb: 8000")] * 2,
-    ):
-        copy.edit("profiles/slurm/config.yaml", old, new)
-    targets = ["results/lora_16/eval.json", "results/qlora_16/eval.json"]
-    copy.run(*targets, "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3")
     for run in ("lora_16", "qlora_16"):
         there, here = (c.folder / "results" / run / "predictions.jsonl" for c in (finished, copy))
         assert there.read_bytes() == here.read_bytes()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_json
+from medscale.base.progress import working
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
 from medscale.compare.power import power_table
@@ -21,6 +22,7 @@ from medscale.report.plots.losses import plot_losses
 from medscale.report.plots.pareto import plot_pareto
 from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
 from medscale.report.plots.scaling import plot_scaling
+from medscale.report.plots.style import drawn
 from medscale.report.summary import METRICS, summary_table, table_text, write_table
 from medscale.report.training_log import read_log
 
@@ -36,12 +38,14 @@ def main() -> None:
     folder = args.output_folder
 
     statistics, leak_report = args.statistics, read_json(args.leak_report)
-    resampled = resample(
-        read_all_scores(evaluations), configurations_of(ordered), METRICS, statistics["resamples"], statistics["seed"]
-    )
-    comparisons = comparison_table(resampled, ordered, statistics["alpha"], statistics["power"])
-    power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
-    fit = fitted_laws(resampled, ordered, args.scaling)
+    scores, configurations = read_all_scores(evaluations), configurations_of(ordered)
+    with working("drawing resamples of all runs"):
+        resampled = resample(scores, configurations, METRICS, statistics["resamples"], statistics["seed"])
+    with working("comparing the runs"):
+        comparisons = comparison_table(resampled, ordered, statistics["alpha"], statistics["power"])
+        power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
+    with working("fitting the scaling law"):
+        fit = fitted_laws(resampled, ordered, args.scaling)
     recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args))
 
     write_table(table, folder / "results_summary.csv")
@@ -49,11 +53,12 @@ def main() -> None:
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
     write_json(folder / "recommendation.json", recommendation)
-    plot_data_scale(table, folder / "data_scale_comparison.png")
-    plot_method_comparison(table, folder / "method_comparison.png")
-    plot_losses(logs, table, folder / "loss_curves.png")
-    plot_scaling(fit, folder / "scaling.png")
-    plot_pareto(recommendation, folder / "pareto.png")
+    with working("drawing the plots"), drawn(**args.plots):
+        plot_data_scale(table, folder / "data_scale_comparison.png")
+        plot_method_comparison(table, folder / "method_comparison.png")
+        plot_losses(logs, table, folder / "loss_curves.png")
+        plot_scaling(fit, folder / "scaling.png")
+        plot_pareto(recommendation, folder / "pareto.png")
     print(table_text(table), recommendation["sentence"]["en"], sep="\n\n")
     for warning in recommendation["warnings"]:
         print(f"warning: {warning['en']}")
@@ -122,6 +127,7 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument(
             f"--{section}", type=json.loads, required=True, help="that section of the configuration (JSON)"
         )
+    parser.add_argument("--plots", type=json.loads, default={}, help="that section of the configuration (JSON)")
     parser.add_argument("--output-folder", type=Path, required=True, help="folder for the tables and plots")
     return parser.parse_args()
 

@@ -26,6 +26,7 @@ from medscale.base.arguments import add_paths, add_source, add_threads, boolean,
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import ordered_map
+from medscale.base.progress import counted, working
 from medscale.data.cleaning import Rules
 from medscale.data.columns import LAYOUTS, Columns
 from medscale.data.corpus import Corpus
@@ -102,12 +103,15 @@ def main() -> None:
     duplicates = Duplicates(args.near_duplicate_threshold, folder)
     with tempfile.TemporaryFile(dir=folder) as scratch:
         judge, in_context = Judge(rules, args.near_duplicate_threshold is not None), False
-        for piece in ordered_map(judge, pieces_of(corpus.rows(args.limit), BATCH), max(1, args.threads)):
+        pieces = counted(pieces_of(corpus.rows(args.limit), BATCH), "cleaning", "records", size=len)
+        for piece in ordered_map(judge, pieces, max(1, args.threads)):
             scratch.write(piece.table)
             duplicates.add(piece.numbers, piece.fingerprints)
             in_context |= piece.in_context
         schema = IN_CONTEXT if in_context else CLEAN
-        tally = divide(scratch, duplicates.find(), args.output_clean, args.output_rejected, schema)
+        with working("looking for duplicates"):
+            twins = duplicates.find()
+        tally = divide(scratch, twins, args.output_clean, args.output_rejected, schema)
     require_enough_good(args, corpus, tally)
     summary = report(args, corpus, duplicates, tally)
     write_json(args.output_report, summary)
@@ -152,7 +156,7 @@ def divide(scratch: IO[bytes], twins: dict[int, Twin], clean: Path, rejected: Pa
     with ExitStack() as stack:
         clean_writer = stack.enter_context(parquet_writer(stack.enter_context(atomic_path(clean)), schema))
         rejected_writer = stack.enter_context(parquet_writer(stack.enter_context(atomic_path(rejected)), REJECTED))
-        for batch in judged_batches(scratch):
+        for batch in counted(judged_batches(scratch), "writing", "rows", size=len):
             batch = with_duplicates(batch, twins)
             is_kept = batch["reason"].is_null()
             kept, dropped = batch.filter(is_kept), batch.filter(pc.invert(is_kept))

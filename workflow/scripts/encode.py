@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
-from medscale.base.files import atomic_path, read_jsonl, sha256_file, write_json
+from medscale.base.files import atomic_path, count_lines, read_jsonl, sha256_file, write_json
 from medscale.base.imports import leave_out
 from medscale.base.parallel import batched
+from medscale.base.progress import counted
 from medscale.data.questions import question_of
 from medscale.model.chat import Chat, Sample
 from medscale.model.tokenizer import load_tokenizer
@@ -31,7 +32,8 @@ def main() -> None:
     looking = {"rows": 0, "tokens": 0}
     with atomic_path(args.output) as temporary:
         with pq.ParquetWriter(temporary, ENCODED, compression="zstd") as writer:
-            for rows in batched(read_jsonl(args.rows), BATCH):
+            rows_read = counted(read_jsonl(args.rows), "encoding", "rows", count_lines(args.rows))
+            for rows in batched(rows_read, BATCH):
                 samples = chat.samples(list(map(question_of, rows)), [row["answer"] for row in rows], args.max_length)
                 counts = [sum(map(chat.control.count, texts_of(row))) for row in rows]
                 looking["rows"] += sum(count > 0 for count in counts)

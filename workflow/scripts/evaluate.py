@@ -5,6 +5,7 @@ from typing import Any
 
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import write_json
+from medscale.base.progress import working
 from medscale.evaluate.eval_file import (
     check,
     check_same_predictions,
@@ -20,7 +21,8 @@ UNTRAINED = ("base", "floor")
 
 def main() -> None:
     args = parse_arguments()
-    result = evaluate(args)
+    with working("drawing resamples for the intervals"):
+        result = evaluate(args)
     check(result)
     write_json(args.output, result)
     print(

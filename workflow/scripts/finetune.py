@@ -2,17 +2,21 @@
 
 import argparse
 import json
+from pathlib import Path
 
 from medscale.base.arguments import add_source
 from medscale.base.cards import leased_cards
 from medscale.base.errors import UserError, run_script
 from medscale.base.imports import leave_out, needs_bitsandbytes
+from medscale.base.progress import working
 from medscale.base.torchrun import own_card, run_here, started
+from medscale.train.trackers.asked import OWN, TRACKERS, require_installed
 
 
 def main() -> None:
     args = parse_arguments()
     args.largest = args.largest or args.method
+    require_installed(args.report_to)
     if not needs_bitsandbytes(args.method, json.loads(args.settings)["training"]["optimizer"]):
         leave_out("bitsandbytes")  # which the Trainer's PEFT would import
     if args.granted is not None and args.granted < args.gpus:
@@ -26,7 +30,8 @@ def main() -> None:
             run_here(args.gpus)
         return
     with own_card() if started() else leased_cards():
-        from medscale.train.run import run  # torch is imported when one card is left to see
+        with working("importing torch", not started()):
+            from medscale.train.run import run  # torch is imported when one card is left to see
 
         run(args)
 
@@ -56,6 +61,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--training", required=True, help="JSON file with what was measured")
     parser.add_argument("--train-log", required=True, help="CSV file with the losses by step")
     parser.add_argument("--tensorboard", required=True, help="folder for TensorBoard")
+    parser.add_argument(
+        "--report-to",
+        nargs="*",
+        choices=TRACKERS,
+        default=[OWN],
+        help="where the losses go beside the log (default: %(default)s)",
+    )
+    parser.add_argument("--offline", action="store_true", help="trackers send nothing, whatever the environment holds")
+    parser.add_argument("--project", default="medscale", help="what trackers call the study (default: %(default)s)")
+    parser.add_argument(
+        "--trackers", type=Path, default=Path("trackers"), help="folder for what trackers keep (default: %(default)s)"
+    )
     return parser.parse_args()
 
 

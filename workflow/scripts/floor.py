@@ -10,6 +10,7 @@ from medscale.base.arguments import optional, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.machine import cpu_hardware, versions
+from medscale.base.progress import working
 from medscale.data.questions import context_of
 from medscale.evaluate.floors import FLOORS, Answers
 
@@ -22,7 +23,8 @@ def main() -> None:
     train = read_rows(args.train)
     test = read_rows(args.test, args.max_samples)
     began = time.perf_counter()
-    answers = FLOORS[args.floor](train, test, args.seed)
+    with working(f"answering without a model ({args.floor})"):
+        answers = FLOORS[args.floor](train, test, args.seed)
     seconds = time.perf_counter() - began
 
     write_jsonl(

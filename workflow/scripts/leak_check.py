@@ -6,7 +6,8 @@ from pathlib import Path
 
 from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
 from medscale.base.errors import UserError, run_script
-from medscale.base.files import read_json, read_jsonl, write_json
+from medscale.base.files import count_lines, read_json, read_jsonl, write_json
+from medscale.base.progress import counted
 from medscale.data.near.leak_check import Thresholds, check
 
 
@@ -17,7 +18,9 @@ def main() -> None:
         raise UserError("B105", f"{args.test}: has no rows; delete the file and run the workflow again")
     thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
     boilerplate = [found["text"] for found in read_json(args.split_report)["boilerplate"]] if args.split_report else []
-    report = check(test, read_jsonl(args.train), thresholds, boilerplate)
+    total = count_lines(args.train)
+    training = counted(read_jsonl(args.train), "comparing the test questions with training", "questions", total)
+    report = check(test, training, thresholds, boilerplate)
     write_json(args.output, report | {"training_file": args.train.name})
     near, contained = report["near"]["count"], report["contained"]["count"]
     print(

@@ -8,6 +8,7 @@ from medscale.base.arguments import add_source
 from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
 from medscale.base.imports import leave_out
+from medscale.base.progress import working
 
 
 def main() -> None:
@@ -15,7 +16,8 @@ def main() -> None:
     if json.loads(args.settings)["evaluation"]["engine"] == "transformers" and args.method != "qlora":
         leave_out("bitsandbytes")  # which PEFT would import for LoRA, too
     with leased_cards():
-        from medscale.evaluate.run import run  # torch is imported when one card is left to see
+        with working("importing torch"):
+            from medscale.evaluate.run import run  # torch is imported when one card is left to see
 
         run(args)
 

@@ -1,12 +1,15 @@
 """Write the record of one run: a Markdown page with its results, costs, events and settings, and its loss curve."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 
 from medscale.base.errors import run_script
 from medscale.base.files import read_json, write_text
 from medscale.report.plots.losses import plot_loss
+from medscale.report.plots.style import drawn
+from medscale.report.plots.words import word
 from medscale.report.records import record_text
 from medscale.report.training_log import read_log
 
@@ -16,7 +19,8 @@ def main() -> None:
     evaluation, training, inference = (read_json(path) for path in (args.eval, args.training, args.inference))
     link = Path(os.path.relpath(args.plot, args.output.parent)).as_posix()
     text = record_text(evaluation, training, inference, link)
-    plot_loss(read_log(args.train_log), f"Loss of {evaluation['run']}", args.plot)
+    with drawn(**args.plots):
+        plot_loss(read_log(args.train_log), word("loss_of", run=evaluation["run"]), args.plot)
     write_text(args.output, text)
     print(f"wrote the record of {evaluation['run']} to {args.output}")
 
@@ -29,6 +33,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--inference", required=True, help="inference.json of the run")
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--plot", type=Path, required=True, help="PNG file of the loss curve to write")
+    parser.add_argument("--plots", type=json.loads, default={}, help="section plots of the configuration (JSON)")
     return parser.parse_args()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_text
+from medscale.base.progress import working
 from medscale.report.inputs import Inputs, read_runs, read_summary
 from medscale.report.page import report_html
 
@@ -28,7 +29,8 @@ def main() -> None:
         data=read_json(args.data_manifest),
         config=args.config,
     )
-    text = report_html(inputs)
+    with working("writing the report"):
+        text = report_html(inputs)
     write_text(args.output, text)
     print(f"{args.output}: {len(evaluations)} runs, {len(answers.ids)} questions, {len(text.encode()) / 2**20:.1f} MiB")
 

@@ -29,6 +29,7 @@ from medscale.base.arguments import add_paths, add_similarity, add_threads, size
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import batched, ordered_map
+from medscale.base.progress import counted, working
 from medscale.data.departments import name_of
 from medscale.data.near.beginnings import STOCK, beginnings, pair_of
 from medscale.data.near.boilerplate import Boilerplate, boilerplate_of
@@ -86,7 +87,9 @@ def main() -> None:
         except UserError as error:
             raise UserError(error.code, ". ".join([error.text, *large_family(args, rows, families)])) from None
         of_texts = parts[rows.owners]
-        leakage = crossing_pairs(rows.questions, of_texts, np.flatnonzero(of_texts != POOL), args.similarity_threshold)
+        with working("proving that no two parts have nearly the same question"):
+            held_out = np.flatnonzero(of_texts != POOL)
+            leakage = crossing_pairs(rows.questions, of_texts, held_out, args.similarity_threshold)
         rounds, compared = rounds + 1, compared + leakage.compared
         if not len(leakage.pairs):
             break
@@ -141,7 +144,9 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
         yield from batched([text for _, text in joining], BATCH)
 
     def marks_of_rows() -> Iterator[Marks]:
-        for texts, found in ordered_map(comparable_marks, questions(), max(1, args.threads)):
+        total = None if context else metadata.num_rows
+        read = counted(questions(), "reading the clean rows", "questions", total, len)
+        for texts, found in ordered_map(comparable_marks, read, max(1, args.threads)):
             rows.questions.extend_bytes(texts)
             yield found
 
@@ -159,7 +164,8 @@ def read(args: argparse.Namespace) -> tuple[Rows, Components]:
         for found in marks_of(rest):
             search.add(found)
         rows = replace(rows, questions=rest, boilerplate=boilerplate)
-    families = search.families(rows.questions)
+    with working("looking for questions that are nearly the same"):
+        families = search.families(rows.questions)
     families.join(rows.dialogues)
     families.join(pair for twins in pairs.values() if len(twins) < STOCK for pair in itertools.pairwise(twins))
     families.join((row, len(rows.departments) + place) for place, row in enumerate(rows.beginnings))
@@ -188,7 +194,7 @@ def comparable_marks(questions: Sequence[str]) -> tuple[list[bytes], Marks]:
 def write_parts(args: argparse.Namespace, numbers: dict[str, np.ndarray]) -> None:
     """Write the rows of each part in their order: first all lines as they come, then from there one by one."""
     lines = TextStore(args.pool.parent)
-    for batch in batches(args.clean):
+    for batch in counted(batches(args.clean), "writing the parts", "rows", size=len):
         rows = map(without_empty_context, batch.to_pylist())
         lines.extend(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     for name, rows in numbers.items():

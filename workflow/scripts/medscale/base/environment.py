@@ -32,3 +32,5 @@ def prepare_environment() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Jobs read and write UTF-8 under any locale: file names, logs and what they print.
     os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
+    # A log is a file: the moving bars of transformers and of the hubs would fill it. `progress` writes lines.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -114,6 +114,12 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[dict]:
                 raise UserError("B103", f"{path}, line {number}: not a JSON object ({error})") from error
 
 
+def count_lines(path: str | os.PathLike) -> int:
+    """Return how many lines a file has."""
+    with open(path, "rb") as handle:
+        return sum(1 for _ in handle)
+
+
 def sha256_file(path: str | os.PathLike) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as handle:

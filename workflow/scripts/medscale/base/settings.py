@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import shlex
 from typing import Any
 
-from medscale.base.study import Run
+from medscale.base.study import Run, runs_of
 
 PRIVATE = {
-    "training": ("micro_batch", "gpus_per_run"),
+    "training": ("micro_batch", "gpus_per_run", "report_to", "offline"),
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
@@ -58,6 +59,24 @@ def micro_batch(config: dict, run: Run) -> int | str:
 def gpus(config: dict, run: Run) -> int:
     """Return how many cards a run is trained on at once."""
     return settings_for(config, run)["training"]["gpus_per_run"]
+
+
+def tracker_options(config: dict, run: Run) -> str:
+    """Return what finetune.py is told of trackers as its options: which ones, and the project that they call it.
+
+    The project is named after the folder of the results; what the trackers' clients write lies in a folder there.
+    """
+    training, results = settings_for(config, run)["training"], config["paths"]["results"]
+    names = [word for word in re.split(r"[^\w-]+", results, flags=re.ASCII) if word and word != "results"]
+    told = f"--report-to {' '.join(training['report_to'])}" + " --offline" * training["offline"]
+    return (
+        f"{told}{option('--project', '-'.join(['medscale', *names[-1:]]))}{option('--trackers', f'{results}/trackers')}"
+    )
+
+
+def trackers(config: dict) -> list[str]:
+    """Return the trackers that any run of the study asks for."""
+    return sorted({name for run in runs_of(config) for name in settings_for(config, run)["training"]["report_to"]})
 
 
 def largest_method(config: dict) -> str:

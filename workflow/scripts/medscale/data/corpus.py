@@ -13,8 +13,7 @@ from medscale.data.layouts.fields import Fields
 from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import Broken, FileOptions, Part, TableFile, open_table, parts_of
 from medscale.data.values import from_csv, structured
-from medscale.fetch.corpus_files import divide
-from medscale.fetch.endings import SUFFIXES, ending
+from medscale.fetch.endings import SUFFIXES, in_order
 from medscale.fetch.manifest import read_manifest, verify
 
 
@@ -33,7 +32,8 @@ class Corpus:
     files : after `rows` has ended, one dict a file: path, format, encoding, compression, dialect, notes, rows.
     layouts : likewise: path, layout, and because of what it was taken; which columns are history and system, and what
         stands there first.
-    skipped : what lies among the files and is not read, such as a licence, each with the reason in brackets.
+    skipped : what lay among the user's own files or in a packed one and is not read, such as a licence, each with the
+        reason in brackets.
     """
 
     def __init__(
@@ -42,12 +42,9 @@ class Corpus:
         self._columns, self._options = columns, options or FileOptions()
         self._root = verify(manifest, content=content)
         told = read_manifest(manifest)
-        names, self.skipped = [entry["path"] for entry in told["files"]], []
-        if told["source"] != "file":  # the user's own were chosen when they were found, see `own_corpus`
-            names, self.skipped = divide(names)
-        if not names and len(told["files"]) == 1 and not ending(told["files"][0]["path"]):
-            names, self.skipped = [told["files"][0]["path"]], []  # what has no suffix is told by what it holds
-        self.skipped += told.get("skipped", [])
+        # All of them were chosen, by `own_corpus` or `select`: one that was named as it is counts, whatever its suffix.
+        names = in_order(entry["path"] for entry in told["files"])
+        self.skipped = list(told.get("skipped", []))
         self._parts: list[Part] = []
         for name in names:
             parts, skipped = parts_of(self._root / name)
@@ -58,8 +55,8 @@ class Corpus:
         if not names:
             raise UserError(
                 "D109",
-                f"{manifest}: lists no data file ({', '.join(sorted(SUFFIXES))}), only {self.skipped}; "
-                "name others in data.file or data.path",
+                f"{manifest}: lists no data file; name one in data.file or data.path "
+                f"({', '.join(sorted(SUFFIXES))}, packed or not)",
             )
 
     def rows(self, limit: int | None = None) -> Iterator[RawRow]:

@@ -20,6 +20,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from medscale.base.errors import UserError
+from medscale.base.parallel import batched
+from medscale.base.progress import counted
 
 BATCH = 16
 """Pairs that pass through the model together."""
@@ -49,8 +51,7 @@ def bertscore(pairs: Sequence[tuple[str, str]], folder: str, threads: int = 1) -
     tokenizer, model = _load(folder)
     values = [0.0] * len(pairs)
     order = sorted(range(len(pairs)), key=lambda number: max(map(len, pairs[number])))  # little padding in a batch
-    for start in range(0, len(order), BATCH):
-        numbers = order[start : start + BATCH]
+    for numbers in counted(batched(order, BATCH), "scoring with BERTScore", "predictions", len(order), len):
         texts = [text for number in numbers for text in pairs[number]]
         vectors = _token_vectors(texts, tokenizer, model)
         for number, predict, label in zip(numbers, vectors[::2], vectors[1::2], strict=True):

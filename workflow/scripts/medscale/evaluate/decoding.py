@@ -68,7 +68,7 @@ class Decoder:
     def _forward(
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache | None
     ) -> torch.Tensor:
-        """Return the likeliest next token of each row, (rows,)."""
+        """Return the next token of each row, (rows,)."""
         output = self.model(
             input_ids=ids,
             attention_mask=mask,
@@ -77,7 +77,11 @@ class Decoder:
             use_cache=True,
             logits_to_keep=1,
         )
-        return output.logits[:, -1].argmax(-1)
+        return self._chosen(output.logits[:, -1])
+
+    def _chosen(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the likeliest token of each row of logits, (rows, vocabulary)."""
+        return logits.argmax(-1)
 
 
 def _stacked(above: torch.Tensor, below: torch.Tensor, axis: int) -> torch.Tensor:

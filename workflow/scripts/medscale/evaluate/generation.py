@@ -1,13 +1,15 @@
 """Greedy answers and the likelihood of the references, many rows at once."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from tqdm import tqdm
 
 from medscale.base.errors import UserError
 from medscale.base.events import event
+from medscale.base.progress import Progress
+from medscale.data.questions import Question
 from medscale.evaluate.answer_queue import AnswerQueue
 from medscale.evaluate.decoding import Decoder
 from medscale.evaluate.kept_answers import Shelf
@@ -48,13 +50,13 @@ class Scored(NamedTuple):
 def generate(
     model: torch.nn.Module,
     chat: Chat,
-    questions: list[str],
+    questions: Sequence[str | Question],
     max_new_tokens: int,
     batch_size: int,
     label: str,
     kept: Shelf | None = None,
 ) -> Generation:
-    """Return the greedy answer to each question.
+    """Return the greedy answer to each question: a text alone, or one with the turns and the system text before it.
 
     The longest prompts come first, ``batch_size`` of them at once, or more of shorter ones; see `AnswerQueue`. An
     answer that has ended makes room for the next question, so that none waits for the longest of its batch. Where the
@@ -72,8 +74,7 @@ def generate(
     written: list[list[int]] = [[] for _ in prompts]
     running: list[int] = []
     events: list[dict] = []
-    shown = {"initial": len(kept.found), "total": len(prompts), "desc": label}
-    with tqdm(**shown, unit="answer", mininterval=2, ncols=100) as bar:
+    with Progress(label, len(prompts), "answers", len(kept.found)) as progress:
         while running or queue.waiting:
             starting = queue.join(running) if decoder.joinable or not running else []
             running += starting
@@ -99,7 +100,7 @@ def generate(
                 decoder.keep([place for place, i in enumerate(running) if i not in ended])
                 running = [i for i in running if i not in ended]
                 kept.add({i: _answer(chat, written[i]) for i in sorted(ended)}, events)
-                bar.update(len(ended))
+                progress.update(len(ended))
     return Generation([Answer(*kept.found[i]) for i in range(len(prompts))], events)
 
 
@@ -132,7 +133,11 @@ def empty_answers(answers: list[Answer]) -> list[dict]:
 
 
 def likelihoods(
-    model: torch.nn.Module, chat: Chat, pairs: list[tuple[str, str]], max_length: int, kept: Shelf | None = None
+    model: torch.nn.Module,
+    chat: Chat,
+    pairs: Sequence[tuple[str | Question, str]],
+    max_length: int,
+    kept: Shelf | None = None,
 ) -> Scored:
     """Return the likelihood of each reference answer under the model, in the order of the pairs.
 
@@ -149,8 +154,7 @@ def likelihoods(
     known = [i for i, sample in enumerate(samples) if sample is not None]
     lengths = [samples[i].input_ids for i in known]
     budget, events = ITEM_TOKENS, []
-    shown = {"initial": len(kept.found), "total": len(known), "desc": "likelihood of references"}
-    with tqdm(**shown, unit="answer", mininterval=2, ncols=100) as bar:
+    with Progress("likelihood of references", len(known), "answers", len(kept.found)) as progress:
         waiting = [known[place] for place in _longest_first(lengths) if known[place] not in kept.found]
         while waiting:
             batch = waiting[: max(1, budget // len(samples[waiting[0]].input_ids))]
@@ -170,7 +174,7 @@ def likelihoods(
                 continue
             kept.add(dict(zip(batch, found, strict=True)), events)
             waiting = waiting[len(batch) :]
-            bar.update(len(batch))
+            progress.update(len(batch))
     return Scored([Likelihood(*kept.found[i]) if i in kept.found else None for i in range(len(samples))], events)
 
 

@@ -13,6 +13,7 @@ from medscale.base.digest import code_digest, folder_digest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from medscale.base.identity import predicted_fingerprint
+from medscale.base.progress import working
 from medscale.data.questions import Question, context_of, question_of
 from medscale.evaluate.generation import Answer, Generation, Scored, empty_answers, generate, likelihoods
 from medscale.evaluate.kept_answers import open_kept, remove_kept
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> None:
     questions = chat.fitted(list(map(question_of, rows)), references, settings["max_length"])
     pairs = list(zip(questions, references, strict=True))
     made_from, content_of_adapter = provenance(args, settings), args.adapter and folder_digest(args.adapter)
-    model = load(args, settings, kind, chat, pairs)
+    with working("loading the model"):
+        model = load(args, settings, kind, chat, pairs)
     kept = open_kept(
         Path(args.output).parent,
         made_from["fingerprint"],

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from medscale.base.errors import UserError
 from medscale.base.files import atomic_path, read_jsonl, sha256_file
+from medscale.base.progress import counted
 from medscale.evaluate.metrics import METRICS, NO_OPTIONS, Options, Pair, columns, score, score_at_once, signature
 from medscale.evaluate.segmentation import segmenter
 
@@ -99,11 +100,12 @@ def _score_one_by_one(texts: list[tuple[str, str]], names: list[str], workers: i
     workers = min(workers, len(texts) // LEAST_PER_WORKER)
     one = partial(_score_text, names=names)
     if workers < 2:
-        return [one(text) for text in texts]
+        return list(counted(map(one, texts), "scoring", "predictions", len(texts)))
     segmenter()  # loaded here once, so that forked workers share it
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
-        return list(pool.map(one, texts, chunksize=LEAST_PER_WORKER // 4))
+        scores = pool.map(one, texts, chunksize=LEAST_PER_WORKER // 4)
+        return list(counted(scores, "scoring", "predictions", len(texts)))
 
 
 def _score_text(text: tuple[str, str], names: list[str]) -> dict[str, float]:

@@ -6,6 +6,7 @@ part: vLLM quantises by itself, and its 4-bit model is not the one that was trai
 
 import math
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.base.machine import GIB
+from medscale.data.questions import Question
 from medscale.evaluate.generation import Answer, Generation, Likelihood, Scored
 from medscale.evaluate.kept_answers import Shelf
 from medscale.model.chat import Chat, Sample
@@ -91,7 +93,7 @@ class VllmModel:
     def generate(
         self,
         chat: Chat,
-        questions: list[str],
+        questions: Sequence[str | Question],
         max_new_tokens: int,
         batch_size: int,
         label: str,
@@ -119,7 +121,11 @@ class VllmModel:
         return Generation(answers, [])
 
     def likelihoods(
-        self, chat: Chat, pairs: list[tuple[str, str]], max_length: int, kept: Shelf | None = None
+        self,
+        chat: Chat,
+        pairs: Sequence[tuple[str | Question, str]],
+        max_length: int,
+        kept: Shelf | None = None,
     ) -> Scored:
         """Return the likelihood of each reference answer; see `generation.likelihoods`."""
         samples = [chat.sample(question, answer, max_length) for question, answer in pairs]

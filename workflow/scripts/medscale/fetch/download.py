@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from medscale.base.credentials import split_address
 from medscale.base.disk import full_disk_named, require_space
 from medscale.base.errors import UserError
+from medscale.base.progress import MIB, Progress
 from medscale.base.safe_names import colliding, unsafe
 from medscale.base.scarcity import full_disk
 from medscale.fetch.hub import Hub, Listing, Repository, TransferError, connect
@@ -74,7 +76,13 @@ def fetch(
         _persist(hub, lambda: hub.download(alone, folder), folder, attempts, wait)
         first[1](folder)
     size = sum(file.size for file in listing.files)
-    with full_disk_named(folder, f"{repository.id}", size):
+    arrived = Progress(
+        *(f"fetching {repository.id}", round(size / MIB), "MiB"),
+        done=_bytes_below(folder) // MIB,
+        measure=lambda: _bytes_below(folder) // MIB,
+        shown=not sys.stderr.isatty(),  # there the client has bars of its own
+    )
+    with full_disk_named(folder, f"{repository.id}", size), arrived:
         _persist(hub, lambda: hub.download(listing, folder), folder, attempts, wait)
     shutil.rmtree(folder / BOOKKEEPING, ignore_errors=True)
     return listing
@@ -163,4 +171,8 @@ def _check_space(hub: Hub, folder: Path, listing: Listing) -> None:
 
 
 def _bytes_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a partial file took its name meanwhile
+            total += path.stat().st_size if path.is_file() else 0
+    return total

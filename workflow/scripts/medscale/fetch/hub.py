@@ -122,8 +122,9 @@ def prepare_client(source: str, endpoint: str | None) -> None:
         raise RuntimeError(f"{CLIENTS[source]} has read its settings already; call prepare_client before importing it")
     for name, value in CLIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_MININTERVAL", "30")  # seconds: a log file needs no moving progress bar
+    if not sys.stderr.isatty():  # a log file needs no moving bars: `download.fetch` writes lines
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TQDM_DISABLE", "1")
     if endpoint:
         address = endpoint if endpoint.startswith(("http://", "https://")) else f"https://{endpoint}"
         credentials, bare = split_address(address.rstrip("/"))

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from medscale.base.disk import sync_tree
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json, write_json
+from medscale.base.progress import Bytes
 from medscale.fetch.endings import ending, in_order
 
 SCHEMA_VERSION = 1
@@ -56,9 +57,12 @@ def write_manifest(
     base = Path(folder if root is None else root)
     found = set(_visible_files(base) if files is None else (Path(name).as_posix() for name in files))
     names = in_order(found) if kind == "data" else sorted(found)
-    entries = [
-        {"path": name, "size": (base / name).stat().st_size, "sha256": sha256_file(base / name)} for name in names
-    ]
+    sizes = {name: (base / name).stat().st_size for name in names}
+    entries = []
+    with Bytes("reading the fetched files", sum(sizes.values())) as progress:
+        for name, size in sizes.items():
+            entries.append({"path": name, "size": size, "sha256": sha256_file(base / name)})
+            progress.update(size)
     path = Path(folder) / NAME
     if root is None:  # before the manifest says so, they are on the disk; what is the user's own was long before
         sync_tree(base)
@@ -148,16 +152,22 @@ def verify(path: str | os.PathLike, deep: bool = True, skip: tuple[str, ...] = (
             f"{path}: holds another {manifest['kind']} than this study is made with, maybe put there by another study. "
             f"Run again with --forcerun fetch_{manifest['kind']}, or give each study a paths.resources of its own",
         )
-    for entry in manifest["files"]:
-        file = root / entry["path"]
-        if not file.is_file():
-            raise UserError("F112", f"{file}: named in {path}, but there is no such file; {_remedy(path)}")
-        size = file.stat().st_size
-        if size != entry["size"]:
-            raise UserError("F112", f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(path)}")
-        if deep and not entry["path"].endswith(skip) and sha256_file(file) != entry["sha256"]:
-            raise UserError("F112", f"{file}: its sha256 is not the one in {path}; {_remedy(path)}")
+    total = sum(entry["size"] for entry in manifest["files"])
+    with Bytes(f"checking the files of {path.parent.name}", total) as progress:
+        for entry in manifest["files"]:
+            _verify(path, root / entry["path"], entry, deep and not entry["path"].endswith(skip))
+            progress.update(entry["size"])
     return root
+
+
+def _verify(path: Path, file: Path, entry: dict, deep: bool) -> None:
+    if not file.is_file():
+        raise UserError("F112", f"{file}: named in {path}, but there is no such file; {_remedy(path)}")
+    size = file.stat().st_size
+    if size != entry["size"]:
+        raise UserError("F112", f"{file}: has {size} bytes, {path} says {entry['size']}; {_remedy(path)}")
+    if deep and sha256_file(file) != entry["sha256"]:
+        raise UserError("F112", f"{file}: its sha256 is not the one in {path}; {_remedy(path)}")
 
 
 def remember(path: str | os.PathLike, request: dict) -> None:

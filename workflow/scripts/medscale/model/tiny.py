@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from medscale.base.progress import Progress
 
 BLOCK = 128  # tokens a training row
 BATCH = 16
@@ -109,15 +110,15 @@ def pretrain(
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=0.1, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, total_steps=steps + 1, pct_start=0.1)
     model.train()
-    progress = tqdm(range(steps), desc="pre-training", mininterval=2)
-    for _ in progress:
-        starts = torch.randint(len(stream) - BLOCK, (BATCH,), generator=generator)
-        batch = torch.stack([stream[start : start + BLOCK] for start in starts])
-        loss = model(input_ids=batch, labels=batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        progress.set_postfix(loss=f"{loss.item():.2f}", refresh=False)
+    with Progress("pre-training the small model", steps, "steps") as progress:
+        for _ in range(steps):
+            starts = torch.randint(len(stream) - BLOCK, (BATCH,), generator=generator)
+            batch = torch.stack([stream[start : start + BLOCK] for start in starts])
+            loss = model(input_ids=batch, labels=batch).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            progress.update(1, {"loss": loss.item()})
     return model.eval()

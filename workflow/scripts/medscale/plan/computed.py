@@ -85,32 +85,20 @@ def compute(
         test: lengths of the test items.
     """
     try:
-        return _compute(simulations, method, settings, card, train, passes, test)
+        kind = card.precision(settings["training"]["precision"])
+        training = None
+        if train is not None:
+            own, most = (simulations.needs(_step(name, settings, card, kind)) for name in (method, settings["largest"]))
+            fit = _fit(own, most, settings["training"], card)
+            if fit.gib > ROOM * card.memory_gib:
+                return Outcome(None, None, f"training takes {_of(fit.gib, card)}")
+            training = compute_training(simulations, own.step, fit, settings, card, train)
+        prediction = compute_prediction(simulations, method, settings, card, passes, test)
+        if prediction.allocated_gib > ROOM * card.memory_gib:
+            return Outcome(training, None, f"prediction takes {_of(prediction.allocated_gib, card)}")
+        return Outcome(training, prediction, None)
     except CANNOT_SIMULATE as error:
         return Outcome(None, None, f"this model cannot be simulated ({type(error).__name__}: {error})")
-
-
-def _compute(
-    simulations: Simulations,
-    method: str,
-    settings: dict[str, Any],
-    card: Card,
-    train: list[Row] | None,
-    passes: Passes,
-    test: list[Row],
-) -> Outcome:
-    kind = card.precision(settings["training"]["precision"])
-    training = None
-    if train is not None:
-        own, most = (simulations.needs(_step(name, settings, card, kind)) for name in (method, settings["largest"]))
-        fit = _fit(own, most, settings["training"], card)
-        if fit.gib > ROOM * card.memory_gib:
-            return Outcome(None, None, f"training takes {_of(fit.gib, card)}")
-        training = compute_training(simulations, own.step, fit, settings, card, train)
-    prediction = compute_prediction(simulations, method, settings, card, passes, test)
-    if prediction.allocated_gib > ROOM * card.memory_gib:
-        return Outcome(training, None, f"prediction takes {_of(prediction.allocated_gib, card)}")
-    return Outcome(training, prediction, None)
 
 
 def _of(gib: float, card: Card) -> str:

@@ -19,6 +19,7 @@ from medscale.base.errors import UserError
 from medscale.base.events import now
 from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
+from medscale.base.progress import working
 from medscale.base.settings import largest_method, reading_settings, settings_for
 from medscale.base.study import Run, runs_of, size_label
 from medscale.data.questions import question_of
@@ -118,7 +119,8 @@ def forecast(
     def outcome_of(task: Task) -> Outcome:
         if card is None:
             print(f"measuring {task.method}", flush=True)
-            return measure_apart(task)
+            with working(f"measuring {task.method}"):
+                return measure_apart(task)
         return computed(task, card, simulations)
 
     for run in sorted(runs, key=lambda run: -run.size):  # the largest first: its rows stand for its kind

@@ -16,8 +16,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from medscale.base.errors import UserError
 from medscale.base.events import EventLog, now
-from medscale.base.files import atomic_folder, atomic_path, read_json, sha256_file, sha256_json, write_json
+from medscale.base.files import atomic_folder, atomic_path, read_json, sha256_file, sha256_json, write_json, write_text
 from medscale.base.identity import trained_fingerprint
+from medscale.base.progress import working
 from medscale.base.torchrun import rank, world
 from medscale.fetch.manifest import content_of, read_manifest, root_of, verify
 from medscale.model.hardware import EnergyMeter, MemoryMeter, device, hardware, software
@@ -30,6 +31,8 @@ from medscale.train.disk import require_room
 from medscale.train.distributed import gathered
 from medscale.train.fitting import Fit, choose, lower
 from medscale.train.saved_adapter import name_base, require_trained
+from medscale.train.trackers.asked import OWN
+from medscale.train.trackers.callback import tracked
 from medscale.train.trainer import StudyTrainer, logged, make_trainer, planned_steps, trainer_arguments
 
 
@@ -160,7 +163,8 @@ def load(study: Study) -> tuple[PreTrainedModel, float]:
     study.memory.restart()
     try:
         kind = precision(settings["training"]["precision"])
-        model = load_base(root_of(args.model), args.method, settings["quantization"], kind)
+        with working("loading the base model", rank() == 0):
+            model = load_base(root_of(args.model), args.method, settings["quantization"], kind)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "T104",
@@ -178,7 +182,7 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
         study.events.add("fallback", reason)
     kind = precision(training["precision"])
     model = add_adapter(model, settings["lora"], args.seed)
-    arguments = trainer_arguments(study.folder, training, len(study.train), kind, args.seed)
+    arguments = trainer_arguments(study.folder, training, len(study.train), kind, args.seed, OWN in args.report_to)
     trainer = make_trainer(
         model, load_tokenizer(args.model), study.train, study.validation, arguments, training, fit.rows, study.energy
     )
@@ -192,28 +196,32 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
     with arguments.main_process_first(local=False):  # which sets aside what is torn
         checkpoint, resumed_from = resume_point(study)
     require_room(study.folder, model, training, planned_steps(len(study.train), training))
-    study.memory.restart()
-    with foreign_pickles_refused(checkpoint):
-        trainer.train(resume_from_checkpoint=checkpoint)
-    if useless := require_trained(model, trainer.state, study.folder):
-        study.events.add("warning", useless, "the adapter is kept as it is")
-    if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
-        study.events.add(
-            "warning",
-            f"no better validation loss in {training['early_stopping_patience']} validations",
-            "stopped early",
-        )
-    return trainer, {
-        "resumed_from_step": resumed_from,
-        "micro_batch": fit.rows,
-        "gpus": world(),
-        "precision": kind,
-        "gradient_checkpointing": fit.checkpointed > 0,
-        "checkpointed_layers": fit.checkpointed,
-        "simulated_peak_gib": None if fit.gib is None else round(fit.gib, 3),
-        "trainable_parameters": trainable_parameters(model),
-        "peak_memory_gib": peak_memory(study, load_peak),
-    }
+    with tracked(args, settings, study.provenance, len(study.train), study.events) as tracking:
+        trainer.add_callback(tracking)
+        study.memory.restart()
+        with foreign_pickles_refused(checkpoint):
+            trainer.train(resume_from_checkpoint=checkpoint)
+        if useless := require_trained(model, trainer.state, study.folder):
+            study.events.add("warning", useless, "the adapter is kept as it is")
+        if training["early_stopping_patience"] and trainer.state.global_step < trainer.state.max_steps:
+            study.events.add(
+                "warning",
+                f"no better validation loss in {training['early_stopping_patience']} validations",
+                "stopped early",
+            )
+        facts = {
+            "resumed_from_step": resumed_from,
+            "micro_batch": fit.rows,
+            "gpus": world(),
+            "precision": kind,
+            "gradient_checkpointing": fit.checkpointed > 0,
+            "checkpointed_layers": fit.checkpointed,
+            "simulated_peak_gib": None if fit.gib is None else round(fit.gib, 3),
+            "trainable_parameters": trainable_parameters(model),
+            "peak_memory_gib": peak_memory(study, load_peak),
+        }
+        tracking.came_to(facts, trainer.state)
+    return trainer, facts
 
 
 def peak_memory(study: Study, load_peak: float) -> dict[str, Any]:
@@ -261,7 +269,10 @@ def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) ->
         trainer.model.save_pretrained(folder, safe_serialization=True)
         name_base(folder, read_manifest(args.model))
     with atomic_folder(args.tensorboard) as folder:
-        shutil.copytree(study.folder / "runs", folder, dirs_exist_ok=True)
+        if OWN in args.report_to:
+            shutil.copytree(study.folder / "runs", folder, dirs_exist_ok=True)
+        else:
+            write_text(folder / "README.txt", "training.report_to does not name tensorboard.\n")
     write_log(args.train_log, state.log_history)
 
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler
-from tqdm import tqdm
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
@@ -20,11 +19,12 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from medscale.base.disk import full_disk_named
 from medscale.base.errors import UserError
 from medscale.base.files import remove_folder
+from medscale.base.progress import Progress
 from medscale.base.torchrun import rank, world
 from medscale.model.chat import IGNORED
 from medscale.model.hardware import EnergyMeter, device
@@ -122,6 +122,8 @@ class StudyTrainer(Trainer):
     """
 
     losses: torch.Tensor | float = 0.0  # the sum since `Supervisor` looked at it
+    progress: Progress | None = None  # from the first step on
+    validated: Progress | None = None
 
     def __init__(
         self,
@@ -135,6 +137,14 @@ class StudyTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.micro_batch_tokens, self.packing = micro_batch_tokens, packing
         self.answer_loss, self.energy = answer_loss, energy
+
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Train; an attempt that fails, as for lack of memory, says no more of how far it is."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            if self.progress is not None:
+                self.progress.end(finished=False)
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
@@ -191,14 +201,17 @@ class StudyTrainer(Trainer):
         steps = math.ceil(len(rows) / effective)
         return EpochOrder(lengths, effective, self.args.seed, lambda: self.state.global_step // steps)
 
-    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
+    def evaluation_loop(
+        self, dataloader: DataLoader, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> EvalLoopOutput:
         """Give the loss as nats per answer token, as training does.
 
         The Trainer's own is a mean over batches' means, which depends on the micro-batch, and with it would the choice
         of the best checkpoint.
         """
         self._nll, self._tokens = 0.0, 0
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        with Progress("validation", len(dataloader), "batches", shown=rank() == 0) as self.validated:
+            output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         output.metrics[f"{metric_key_prefix}_loss"] = total(self._nll) / total(self._tokens)
         return output
 
@@ -212,6 +225,8 @@ class StudyTrainer(Trainer):
             loss, _, _ = super().prediction_step(model, part, *args, **kwargs)
             tokens = int((part["labels"][:, 1:] != IGNORED).sum())
             self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
+        if self.validated is not None:
+            self.validated.update(1)
         return loss, None, None
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
@@ -255,11 +270,10 @@ def logged(history: list[dict[str, float]], name: str) -> float | None:
 
 
 class Supervisor(TrainerCallback):
-    """Watches a run: finite losses, a checkpoint every few minutes, a last validation, a progress bar with the loss."""
+    """Watches a run: finite losses, a checkpoint every few minutes, a last validation, its progress with the loss."""
 
     def __init__(self, trainer: StudyTrainer, save_minutes: float, save_total_limit: int):
         self.trainer, self.save_seconds, self.save_total_limit = trainer, 60 * save_minutes, save_total_limit
-        self.bar: tqdm | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.trainer.start_clock()
@@ -269,15 +283,9 @@ class Supervisor(TrainerCallback):
             if not best.is_dir():
                 self._forget_best(state, Path(args.output_dir) / f"checkpoint-{state.global_step}")
         self.saved_at = time.monotonic()
-        self.bar = tqdm(
-            total=state.max_steps,
-            initial=state.global_step,
-            desc="fine-tuning",
-            unit="step",
-            mininterval=2,
-            ncols=100,
-            **({"disable": True} if rank() else {}),
-        )
+        progress = Progress("fine-tuning", state.max_steps, "steps", state.global_step, shown=rank() == 0)
+        self.trainer.progress = progress.start()
+        self.began, self.seen = time.monotonic(), state.num_input_tokens_seen
 
     @staticmethod
     def _forget_best(state: TrainerState, newest: Path) -> None:
@@ -288,7 +296,10 @@ class Supervisor(TrainerCallback):
         state.best_model_checkpoint = str(newest) if here else None
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.bar.update(state.global_step - self.bar.n)
+        seconds, tokens = time.monotonic() - self.began, state.num_input_tokens_seen - self.seen
+        speed = {"tokens/s": tokens / seconds} if seconds > 0 else {}
+        progress = self.trainer.progress
+        progress.update(state.global_step - progress.done, speed)
         if state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = True
         elif gathered(time.monotonic() - self.saved_at > self.save_seconds)[0]:  # all save, or none
@@ -333,12 +344,12 @@ class Supervisor(TrainerCallback):
             problems.append("gradients overflow at every scale")
         if problems:
             raise self.diverged(" and ".join(problems), state.global_step)
-        shown = {name: f"{logs[name]:.3f}" for name in ("loss", "eval_loss") if name in logs}
-        if shown and self.bar is not None:
-            self.bar.set_postfix(shown, refresh=False)
+        told = {"loss": "loss", "eval_loss": "validation loss"}
+        if self.trainer.progress is not None:
+            self.trainer.progress.update(0, {told[name]: logs[name] for name in told if name in logs})
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.bar.close()
+        self.trainer.progress.end()
 
 
 class Patience(EarlyStoppingCallback):
@@ -379,7 +390,7 @@ def validation_places(lengths: list[int], count: int) -> list[int]:
 
 
 def trainer_arguments(
-    folder: Path, training: dict[str, Any], rows: int, precision: str, seed: int
+    folder: Path, training: dict[str, Any], rows: int, precision: str, seed: int, tensorboard: bool = True
 ) -> TrainingArguments:
     """Return the Trainer's arguments for a run.
 
@@ -389,6 +400,7 @@ def trainer_arguments(
         rows: training rows.
         precision: bf16, fp16 or fp32.
         seed: seed of the run.
+        tensorboard: whether TensorBoard files are written.
     """
     steps = planned_steps(rows, training)
     interval = max(1, round(steps * training["eval_interval"]))
@@ -428,7 +440,7 @@ def trainer_arguments(
         remove_unused_columns=True,
         dataloader_num_workers=0,
         disable_tqdm=True,
-        report_to=["tensorboard"],
+        report_to=["tensorboard"] if tensorboard else [],
         seed=seed,
         data_seed=seed,
     )

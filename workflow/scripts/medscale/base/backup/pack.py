@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,11 @@ import yaml
 from medscale.base.backup.index import EARLIER, NAME, File, Index, object_path, read_index
 from medscale.base.backup.restore_text import RESTORE
 from medscale.base.backup.study_folder import StudyFolder
+from medscale.base.disk import in_words, require_space
 from medscale.base.errors import UserError
 from medscale.base.files import atomic_path, read_json, sha256_json, write_text
+from medscale.base.progress import Bytes, counted
 
-GIB = 2**30
 BLOCK = 2**20
 CONFIGURATION = "configuration.yaml"
 SOURCES = {"model": "results/data/model.json", "corpus": "results/data/corpus.json"}
@@ -48,7 +48,7 @@ def pack(
         raise UserError(
             "B156", f"{study.results}: nothing is finished yet, so there is nothing to back up; run the study first"
         )
-    found = {name: _file(study.path(name)) for name in names}
+    found = {name: _file(study.path(name)) for name in counted(names, "looking at the study", "files", len(names))}
     made_with = _made_with(study)
     both = made_with.keys() & before.study.keys()  # a backup may be older than the first fetching of one of them
     if other := " and ".join(key for key in SOURCES if key in both and made_with[key] != before.study[key]):
@@ -110,12 +110,14 @@ def _bring(study: StudyFolder, archive: Path, found: dict[str, File]) -> None:
     }
     needed = sum(found[name].size for name in missing.values())
     if missing:
-        check_space(archive, needed, "backup.path", "the backup")
-        print(f"bringing {len(missing)} of {len(found)} files, {needed / GIB:.3f} GiB, to {archive}", flush=True)
-    for sha256, name in missing.items():
-        with atomic_path(object_path(archive, sha256)) as temporary:
-            if copy(study.path(name), temporary, found[name].size) != sha256:
-                raise _changed(study.path(name))
+        require_space(archive, needed, "the backup", "let backup.path name a folder on a larger disk")
+        print(f"bringing {len(missing)} of {len(found)} files, {in_words(needed)}, to {archive}", flush=True)
+    with Bytes("bringing files", needed) as progress:
+        for sha256, name in missing.items():
+            with atomic_path(object_path(archive, sha256)) as temporary:
+                if copy(study.path(name), temporary, found[name].size) != sha256:
+                    raise _changed(study.path(name))
+            progress.update(found[name].size)
     for name, file in found.items():
         path = study.path(name)
         if study.grows(name) and path.is_file() and path.stat().st_size >= file.size:
@@ -139,20 +141,6 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
         while block := reading.read(min(BLOCK, size)):
             size -= len(block)
             yield block
-
-
-def check_space(folder: Path, needed: int, key: str, what: str) -> None:
-    """Raise `UserError` if the disk of a folder, which may not be there yet, has less than ``needed`` bytes free."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise UserError(
-            "F103",
-            f"{key}: {what} needs {needed / GIB:.3f} GiB at {folder}, and {free / GIB:.3f} GiB are free there; "
-            "free some space, or name another folder",
-        )
 
 
 @contextmanager

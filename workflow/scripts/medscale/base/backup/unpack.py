@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.backup.index import File, Index, object_path, read_index, what_is_wrong
-from medscale.base.backup.pack import CONFIGURATION, GIB, check_space, copy
+from medscale.base.backup.pack import CONFIGURATION, copy
 from medscale.base.backup.study_folder import StudyFolder
+from medscale.base.disk import in_words, require_space
 from medscale.base.errors import UserError
 from medscale.base.files import atomic_path, sha256_file
+from medscale.base.progress import Bytes
 
 TOLD = 5
 
@@ -37,20 +39,21 @@ def unpack(study: StudyFolder, archive: Path, configuration: dict[str, Any]) -> 
         )
     missing = _missing(study, index)
     needed = sum(file.size for file in missing.values())
-    check_space(Path(study.results), needed, "paths.results", "what is restored")
-    print(f"restoring {len(missing)} of {len(index.files)} files, {needed / GIB:.3f} GiB, from {archive}", flush=True)
+    require_space(study.results, needed, "what is restored", "let paths.results name a folder on a larger disk")
+    print(f"restoring {len(missing)} of {len(index.files)} files, {in_words(needed)}, from {archive}", flush=True)
     # Snakemake's records come first: without its file, one says nothing, and a file without one counts as finished.
     for name, record in index.records.items():
         if not study.path(name).exists() or study.record(name) is None:
             study.write_record(name, record)
-    for name, file in index.files.items():
-        if name in missing:
+    with Bytes("restoring files", needed) as progress:
+        for name, file in missing.items():
             with atomic_path(study.path(name)) as temporary:
                 if copy(object_path(archive, file.sha256), temporary) != file.sha256:
                     raise UserError(
                         "B155", f"{object_path(archive, file.sha256)}: changed meanwhile; run the same again"
                     )
                 os.utime(temporary, ns=(file.mtime_ns, file.mtime_ns))
+            progress.update(file.size)
     print(f"{archive}: restored; {len(index.files) - len(missing)} files were there already")
     _compare(archive, index.configuration, configuration)
 

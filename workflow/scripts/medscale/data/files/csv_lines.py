@@ -66,6 +66,7 @@ class Lines:
     ----------
     lines, dialect : the lines as they stand in the file, and how it is written.
     first : the number in the file of the first of them.
+    multiline : whether a quoted field may go over several lines.
 
     Attributes
     ----------
@@ -73,8 +74,8 @@ class Lines:
     number : the number of its first line in the file, from 1.
     """
 
-    def __init__(self, lines: Iterator[str], dialect: Dialect, first: int = 1) -> None:
-        self._lines, self._dialect = lines, dialect
+    def __init__(self, lines: Iterator[str], dialect: Dialect, first: int = 1, multiline: bool = True) -> None:
+        self._lines, self._dialect, self._multiline = lines, dialect, multiline
         self._returned: list[str] = []
         self._doubt = 0  # so many good rows until the rest of a row that could not be read is no longer expected
         self._next_number = first
@@ -134,7 +135,7 @@ class Lines:
             if doubtful and "".join(self.taken).count('"') % 2:
                 self._doubt = 0
                 return Broken("bad_csv", f"line {self.number}: part of a row that could not be read", self.text())
-            if len(self.taken) > 1 and len(fields) != width and self._swallowed(width):
+            if len(self.taken) > 1 and (not self._multiline or (len(fields) != width and self._swallowed(width))):
                 problem = "a quote is opened and never closed"
             else:
                 self._doubt = max(0, self._doubt - (len(fields) == width))

@@ -6,6 +6,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.data.files.csv_dialect import find_dialect
 from medscale.data.files.csv_lines import Dialect, Lines
+from medscale.data.files.csv_multiline import require_one_reading, would_be_rows
 from medscale.data.files.parts import Part
 from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
 from medscale.data.files.text import encoding_of, lines_of, open_text
@@ -21,7 +22,7 @@ def open_csv(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
             f"{part.name}: no header line with the names of the columns; "
             "write one, or name its line in data.csv.header",
         )
-    rows = _rows(part, encoding, dialect)
+    rows = _rows(part, encoding, dialect, options.multiline)
     columns = next(rows)
     twice = sorted({name for name in columns if columns.count(name) > 1 and (wanted is None or name in wanted)})
     if twice:
@@ -31,16 +32,18 @@ def open_csv(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     return TableFile(part.name, "csv", encoding, columns, rows, part.packing(), dialect.told())
 
 
-def _rows(part: Part, encoding: str, dialect: Dialect) -> Iterator[Any]:
+def _rows(part: Part, encoding: str, dialect: Dialect, multiline: bool | None) -> Iterator[Any]:
     """Yield the names of the columns, then each row as a dict or a `Broken`.
 
     A quote that is opened and never closed would swallow the rows after it. The parser is therefore strict, and where
-    it fails, only the first line of what it took is given up; the others are read again.
+    it fails, only the first line of what it took is given up; the others are read again. One that happens to be closed
+    is seen by its lines, see `csv_multiline`; ``multiline`` says of all such rows what they are.
     """
     names: list[str] = []
     width = 0
     with open_text(part, encoding) as handle:
-        lines = Lines(lines_of(part, handle), dialect)
+        lines = Lines(lines_of(part, handle), dialect, multiline=multiline is not False)
+        in_doubt = multiline is None
         for _ in range(dialect.header - 1):
             next(lines)
         while (fields := lines.next_record(width)) is not None:
@@ -52,6 +55,9 @@ def _rows(part: Part, encoding: str, dialect: Dialect) -> Iterator[Any]:
                     width = len(names)
                     yield names
                     continue
+                if in_doubt and would_be_rows(lines.taken, dialect, width):
+                    require_one_reading(part, encoding, dialect, width)
+                    in_doubt = False
                 row = _row(names, fields)
                 if row is not None:
                     yield row

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from medscale.base.errors import UserError
 from medscale.data.files.json_layout import Layout, descend, find_layout, members
@@ -77,7 +78,7 @@ def _objects_of(text: str, number: int, decoder: Decoder, oddities: Oddities) ->
                 oddities.add("several objects in one line", number)
             elif "," in text[end:]:
                 oddities.add("a comma after the row", number)
-        yield value if isinstance(value, dict) else Broken("bad_json", f"line {number}: not an object", text[place:])
+        yield _object(value, number, text[place:])
         place = after
 
 
@@ -155,9 +156,14 @@ def _row(text: JsonText, decoder: Decoder) -> dict | Broken:
         value = text.value(decoder)
     except NotDecoded as error:
         return Broken("bad_json", str(error), "")
+    return _object(value, text.line)
+
+
+def _object(value: Any, line: int, text: str | None = None) -> dict | Broken:
+    """Return a value that is an object, as a row must be, or what it is instead, as it stands in the file if told."""
     if isinstance(value, dict):
         return value
-    return Broken("bad_json", f"line {text.line}: not an object", json.dumps(value, ensure_ascii=False))
+    return Broken("bad_json", f"line {line}: not an object", text or json.dumps(value, ensure_ascii=False))
 
 
 def _columns(part: Part, encoding: str, layout: Layout, oddities: Oddities) -> Iterator[dict | Broken]:

@@ -57,6 +57,7 @@ class FileOptions:
         inside quotes is written; the number of the line with the names, from 1.
     rows_key : of JSON files that are one object: the key that the rows stand under, with dots for keys in keys.
     department_folder : which folder of a file's path is its department: 1 is the one that it lies in, 2 the one above.
+    multiline : of CSV files: whether a quoted field may go over several lines.
     """
 
     encoding: str | None = None
@@ -65,6 +66,7 @@ class FileOptions:
     header: int | None = None
     rows_key: str | None = None
     department_folder: int | None = None
+    multiline: bool | None = None
 
     @classmethod
     def from_json(cls, text: str) -> "FileOptions":

@@ -12,6 +12,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.data.files.records import Broken
 from medscale.data.layouts.fields import Fields
+from medscale.data.layouts.history import are_unspoken
 from medscale.data.text_cleaning import is_placeholder
 from medscale.data.values import described, is_null, structured
 
@@ -34,19 +35,21 @@ def is_nothing(value: Any) -> bool:
 
 
 def require_history(value: Any, column: str, path: Path, number: int) -> None:
-    """See that a history is one of turns; `UserError` where it is no list, nor text that holds one.
+    """See that a history is one of turns; `UserError` where it is no list, nor text that holds one, or a list of texts
+    of which nothing says who speaks: question and answer by turns, or what a patient had before.
 
     A text that begins like a list of texts, lists or objects is one that is broken, which costs its row alone.
     """
-    if is_nothing(value) or isinstance(structured(value), list | tuple):
+    found = structured(value)
+    if is_nothing(value) or (isinstance(found, list | tuple) and not are_unspoken(found)):
         return
-    if isinstance(value, str) and _LIST.match(value):
+    if isinstance(found, str) and _LIST.match(found):
         return
     raise UserError(
         "D140",
         f"data.columns.history: {path}, record {number}: the column {column!r} holds no turns before the question but "
         f"{described(value)[:90]}. Leave it out with data.columns.history: null, or, where it belongs to the question, "
-        f"add {column!r} to data.columns.question too",
+        f"add {column!r} to data.columns.question too; where these are turns, write them as pairs",
     )
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medscale.data.layouts.turns import PAIRS, Odd, Turn, read_dialogue
+from medscale.data.layouts.turns import PAIRS, Odd, Turn, read_dialogue, says_who_speaks
 from medscale.data.text_cleaning import is_placeholder
 from medscale.data.values import NotText, described, is_null, structured, text_of
 
 
 def read_history(value: Any) -> list[Turn]:
-    """Read earlier turns: pairs, objects with both texts, a dialogue, or questions and answers by turns in one list.
+    """Read earlier turns: pairs, objects with both texts, or a dialogue, whose turns may be texts that say who speaks.
+
+    Texts in one list of which nothing says who speaks may be questions and answers by turns, or what a patient had
+    before, such as ["高血压", "糖尿病"]: they are no history.
 
     Raises `Odd` "bad_history" with what was found, or "not_text".
     """
@@ -20,11 +23,16 @@ def read_history(value: Any) -> list[Turn]:
         raise Odd("bad_history", described(value))
     if any(isinstance(item, Mapping) and ("role" in item or "from" in item) for item in value):
         return _of_dialogue(value)
+    if are_unspoken(value):
+        raise Odd("bad_history", f"{len(value)} texts, and nothing says who speaks: {described(value)}")
     if value and all(isinstance(item, str) for item in value):
-        if len(value) % 2:
-            raise Odd("bad_history", f"{len(value)} texts, which are no pairs")
-        value = list(zip(value[::2], value[1::2], strict=True))
+        return _of_dialogue(value)
     return [_pair(item, place) for place, item in enumerate(value, 1)]
+
+
+def are_unspoken(value: Sequence[Any]) -> bool:
+    """Tell whether a list holds mere texts of which nothing says who speaks."""
+    return len(value) > 0 and all(isinstance(item, str) and not says_who_speaks(item) for item in value)
 
 
 def _of_dialogue(value: Sequence[Any]) -> list[Turn]:

@@ -90,6 +90,12 @@ def read_dialogue(value: Any) -> Dialogue:
     return Dialogue(turns, "\n".join(text for text in system if text.strip()) or None, unanswered, openings)
 
 
+def says_who_speaks(text: str) -> bool:
+    """Tell whether a text is a turn by itself, such as «问：头痛怎么办»."""
+    spoken = _SPOKEN.match(text)
+    return spoken is not None and spoken[1].lower() in _ROLE_OF
+
+
 def _messages(value: Any) -> list[Any]:
     value = structured(value)
     if is_null(value) or (isinstance(value, str) and not value.strip()):
@@ -108,8 +114,9 @@ def _of_pair(message: Any) -> list[Any]:
 
     A text that begins with who speaks is a turn too.
     """
-    if isinstance(message, str) and (spoken := _SPOKEN.match(message)) and spoken[1].lower() in _ROLE_OF:
-        return [{"role": spoken[1], "content": spoken[2]}]
+    if isinstance(message, str) and says_who_speaks(message):
+        who, said = _SPOKEN.match(message).groups()
+        return [{"role": who, "content": said}]
     if not isinstance(message, Mapping) or _first(message, _SPEAKER_KEYS) is not None:
         return [message]
     keys = next((keys for keys in PAIRS if all(key in message for key in keys)), None)

@@ -165,7 +165,7 @@ class Duplicates:
             self._texts.extend(batch)
 
     def _near(self, distinct: np.ndarray) -> dict[int, tuple[int, float, float]]:
-        """Return of these rows those that are near an earlier one that is kept, and the first such one of each."""
+        """Return of these rows those that are near an earlier one that is kept, and one such of each."""
         if self._candidates is None:
             return {}
         self._candidates.keep(distinct)

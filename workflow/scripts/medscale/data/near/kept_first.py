@@ -2,8 +2,10 @@
 
 Where there are few pairs, all near ones are found at once and gone through in their order. Rows made from a template
 have too many pairs for that, and nearly all of them are dropped: then the first half of the rows is judged first, in
-the second half what is near a kept row of the first is dropped, and only what is left is judged by itself. The result
-is the same, since a dropped row takes nothing with it.
+the second half what is near a kept row of the first is dropped, and only what is left is judged by itself. The same
+rows are kept, since a dropped row takes nothing with it. A row is looked at no more once one kept row near it is
+found, which need not be the first of those: so the pairs that are compared grow with the rows, and not with the kept
+ones of a template too.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,14 +36,16 @@ class KeptFirst:
         verified: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]],
     ) -> None:
         self._count, self._verified = count, verified
-        # For each row the first kept row that it is near, or `count` where it is kept itself.
+        # For each row a kept row before it that it is near, or `count` where it is kept itself.
         self._twins = np.full(count, count, np.int64)
         self._similarities = np.zeros((count, 2))
 
     def run(
         self, candidates: Candidates, less_crowded: Callable[[], Candidates]
     ) -> dict[int, tuple[int, float, float]]:
-        """Return the rows to drop, each with the first kept row that it is near and their two similarities.
+        """Return the rows to drop, each with a kept row before it that it is near and their two similarities.
+
+        Where all pairs are looked at, that is the first such row.
 
         Parameters
         ----------
@@ -91,7 +95,7 @@ class KeptFirst:
             self._drop(map(self._near, candidates.pairs(among=rows)))
             return rows[self._twins[rows] == self._count]
         kept, rest = self._kept(rows[: len(rows) // 2], candidates), rows[len(rows) // 2 :]
-        for pairs in candidates.pairs_between(kept, rest, lambda pairs: pairs[:, 0] < self._twins[pairs[:, 1]]):
+        for pairs in candidates.pairs_between(kept, rest, lambda pairs: self._twins[pairs[:, 1]] == self._count):
             near, values = self._near(pairs)
             # Of several kept rows the first is named: it is written last.
             order = np.argsort(-near[:, 0], kind="stable")

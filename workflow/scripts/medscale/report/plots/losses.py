@@ -9,7 +9,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from medscale.base.study import size_label
-from medscale.report.plots.style import COLOURS, Style, legend_below, method_styles, new_figure, note
+from medscale.report.plots.labels import MOST, End, label_ends
+from medscale.report.plots.style import COLOURS, GREY, Style, legend_below, method_styles, new_figure, note
+from medscale.report.plots.words import word
 from medscale.report.training_log import TrainingLog, smoothed
 
 if TYPE_CHECKING:  # the table comes from who has pandas; the record of one run needs none
@@ -32,7 +34,9 @@ def plot_loss(log: TrainingLog, title: str, path: str | os.PathLike) -> None:
         style = Style("", COLOURS[0], "o", "")
         _draw(axis, log, style)
         _fit_height(axis, [log])
-        legend_below(figure, _handles(style))
+        lines = {"training_label": _smooth(log), "validation": log.measured("eval_loss")}
+        ends = [End(word(key), x[-1], y[-1], style.colour) for key, (x, y) in lines.items() if len(x)]
+        label_ends(figure, [(axis, ends)])
 
 
 def plot_losses(logs: dict[str, TrainingLog], table: "DataFrame", path: str | os.PathLike) -> None:
@@ -51,21 +55,27 @@ def plot_losses(logs: dict[str, TrainingLog], table: "DataFrame", path: str | os
     columns = min(len(sizes), 3 if len(sizes) <= 6 else 4)
     rows = -(-len(sizes) // columns)
     with new_figure(path, (max(7.0, 4.2 * columns), 1.1 + 3.5 * rows)) as figure:
-        figure.suptitle("Loss by optimiser step")
+        figure.suptitle(word("losses_title"))
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
-        for axis, size in zip(axes, sizes, strict=False):
-            axis.set_title(f"{size_label(size)} training rows")
+        shown = list(zip(sizes, axes, strict=False))
+        for size, axis in shown:
+            axis.set_title(word("size_rows", size=size_label(size)))
             here = runs[runs["train_size"] == size]
             axis.yaxis.label.set_visible(axis.get_subplotspec().is_first_col())  # the scale is shared
             for run, method in zip(here["run"], here["method"], strict=True):
                 _draw(axis, logs[run], styles[method], raw_alpha=0.8 / max(2, len(here)))
             if here.empty:
-                note(axis, "no log")
+                note(axis, word("no_log"))
                 axis.set_xticks([])
         for axis in axes[len(sizes) :]:
             axis.set_axis_off()
         _fit_height(axes[0], [logs[run] for run in runs["run"]])
-        legend_below(figure, [handle for style in styles.values() for handle in _handles(style)], columns=len(styles))
+        if len(styles) > MOST:
+            every = [handle for style in styles.values() for handle in _handles(style)]
+            legend_below(figure, every, columns=len(styles))
+            return
+        legend_below(figure, _handles(Style("", GREY, "o", "")))
+        label_ends(figure, [(axis, _ends(runs[runs["train_size"] == size], logs, styles)) for size, axis in shown])
 
 
 def _draw(axis: Axes, log: TrainingLog, style: Style, raw_alpha: float = 0.4) -> None:
@@ -75,11 +85,29 @@ def _draw(axis: Axes, log: TrainingLog, style: Style, raw_alpha: float = 0.4) ->
     axis.plot(steps, losses, color=style.colour, lw=0.7, alpha=raw_alpha, zorder=2)
     axis.plot(steps, smoothed(losses), color=style.colour, lw=1.8, zorder=3)
     axis.plot(validated, validation, color=style.colour, marker=style.marker, zorder=4, **VALIDATION)
-    axis.set(xlabel="Optimiser step", ylabel="Loss (nats per answer token)")
+    axis.set(xlabel=word("step"), ylabel=word("loss"))
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if not len(losses) and not len(validation):
-        note(axis, "no loss was logged")
+        note(axis, word("no_loss"))
+
+
+def _smooth(log: TrainingLog) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps of the training loss and its moving average."""
+    steps, losses = log.measured("loss")
+    return steps, smoothed(losses)
+
+
+def _ends(runs: "DataFrame", logs: dict[str, TrainingLog], styles: dict[str, Style]) -> list[End]:
+    """Return where each method's moving averages end in a panel: the mean over its runs, the seeds."""
+    ends = []
+    for method, style in styles.items():
+        lines = [_smooth(logs[run]) for run in runs.loc[runs["method"] == method, "run"]]
+        lines = [(steps[-1], values[-1]) for steps, values in lines if len(steps)]
+        if lines:
+            step, value = np.mean(lines, axis=0)
+            ends.append(End(style.title, step, value, style.colour))
+    return ends
 
 
 def _fit_height(axis: Axes, logs: list[TrainingLog]) -> None:
@@ -97,8 +125,10 @@ def _fit_height(axis: Axes, logs: list[TrainingLog]) -> None:
 
 
 def _handles(style: Style) -> list[Line2D]:
-    colour, names = style.colour, ("training", "training, smoothed", "validation")
-    raw, average, validation = (f"{style.title}, {name}" if style.title else name for name in names)
+    colour, names = style.colour, (word("training"), word("smoothed"), word("validation"))
+    raw, average, validation = (
+        word("of_method", method=style.title, line=name) if style.title else name for name in names
+    )
     return [
         Line2D([], [], color=colour, lw=0.7, alpha=0.6, label=raw),
         Line2D([], [], color=colour, lw=1.8, label=average),

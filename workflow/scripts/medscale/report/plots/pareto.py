@@ -15,9 +15,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from matplotlib.transforms import Bbox
 
 from medscale.base.study import size_label
-from medscale.report.plots.quality import METRIC_TITLES, METRIC_UNITS, POINTS
+from medscale.report.plots.fonts import let_all_be_drawn
+from medscale.report.plots.quality import metric_title, metric_unit
 from medscale.report.plots.scaling import base_line
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, note
+from medscale.report.plots.words import word
 
 SIZE = (12.5, 6.0)
 LOWER_IS_BETTER = "nll"
@@ -52,8 +54,8 @@ def plot_pareto(recommendation: Mapping[str, Any], path: str | os.PathLike) -> N
         shown = [tuned.assign(x=tuned["gpu_hours"] / hours), tuned.assign(x=tuned["peak_memory_gib"])]
         for axis, points in zip(axes, shown, strict=True):
             _panel(axis, points[points["x"].notna()], recommendation, styles)
-        axes[0].set(title="Quality and training time", xlabel=f"Training time ({unit})")
-        axes[1].set(title="Quality and memory", xlabel="Peak memory of training (GiB)", ylabel="")
+        axes[0].set(title=word("quality_time"), xlabel=word("time_axis", unit=word(unit)))
+        axes[1].set(title=word("quality_memory"), xlabel=word("memory_axis"), ylabel="")
         _time_axis(axes[0], shown[0]["x"].dropna(), hours, tuned["cost"].notna().any(), recommendation)
         _memory_axis(axes[1], shown[1]["x"].dropna())
         measured = [axis for axis, points in zip(axes, shown, strict=True) if points["x"].notna().any()]
@@ -61,6 +63,7 @@ def plot_pareto(recommendation: Mapping[str, Any], path: str | os.PathLike) -> N
         if not measured:
             axes[0].set_yticks([])
         legend_below(figure, _handles(tuned, any(lines), recommendation, styles), columns=4)
+        let_all_be_drawn(figure)
         figure.draw_without_rendering()  # from here on places are known, and labels can keep clear of each other
         for axis, points in zip(axes, shown, strict=True):
             _label(figure, axis, points[points["x"].notna()], recommendation)
@@ -68,15 +71,15 @@ def plot_pareto(recommendation: Mapping[str, Any], path: str | os.PathLike) -> N
 
 def _title(recommendation: Mapping[str, Any]) -> str:
     if recommendation["verdict"] == "recommended" and recommendation["run"]:
-        return f"What quality costs: {recommendation['run']} is recommended"
-    return "What quality costs: no difference shown"
+        return word("cost_title", run=recommendation["run"])
+    return word("no_difference")
 
 
 def _panel(axis: Axes, shown: pd.DataFrame, recommendation: Mapping[str, Any], styles: Mapping[str, Style]) -> None:
     metric = recommendation["metric"]
-    axis.set_ylabel(f"{METRIC_TITLES.get(metric, metric)}, {METRIC_UNITS.get(metric, POINTS)}")
+    axis.set_ylabel(word("quality_axis", metric=metric_title(metric), unit=metric_unit(metric)))
     if shown.empty:
-        note(axis, "not measured")
+        note(axis, word("not_measured"))
         axis.set_xticks([])
         return
     _margin(axis, recommendation)
@@ -131,7 +134,7 @@ def _time_axis(axis: Axes, times: pd.Series, hours: float, priced: bool, recomme
     price = recommendation["price_per_gpu_hour"]
     if price and priced:
         money = axis.secondary_xaxis("top", functions=(lambda x: x * hours * price, lambda x: x / (hours * price)))
-        money.set_xlabel(f"Cost ({recommendation['currency']})", parse_math=False)
+        money.set_xlabel(word("cost_axis", currency=recommendation["currency"]), parse_math=False)
         _plain_ticks(money, axis.get_xscale())
 
 
@@ -202,15 +205,15 @@ def _handles(tuned: pd.DataFrame, base: bool, recommendation: Mapping[str, Any],
         Line2D([], [], color=style.colour, marker=style.marker, markersize=7.5, lw=0, label=style.title)
         for style in styles.values()
     ]
-    handles.append(Line2D([], [], color=GREY, lw=1.3, label="Pareto front"))
+    handles.append(Line2D([], [], color=GREY, lw=1.3, label=word("front")))
     if not tuned.dropna(subset=["gpu_hours", "peak_memory_gib"])["pareto"].all():
         hollow = {"marker": "o", "markersize": 7.5, "markerfacecolor": "white", "lw": 0}
-        handles.append(Line2D([], [], color=GREY, label="dominated in quality, time and memory", **hollow))
-    handles.append(Line2D([], [], color=GREY, marker="|", markersize=12, lw=0, label="95 % interval"))
+        handles.append(Line2D([], [], color=GREY, label=word("dominated"), **hollow))
+    handles.append(Line2D([], [], color=GREY, marker="|", markersize=12, lw=0, label=word("interval")))
     if base:
-        handles.append(Line2D([], [], color=GREY, linestyle="--", lw=1.4, label="base model"))
-    unit = "nats" if recommendation["metric"] == LOWER_IS_BETTER else "points"
-    handles.append(Patch(label=f"best and margin ({recommendation['margin']:g} {unit})", **MARGIN))
+        handles.append(Line2D([], [], color=GREY, linestyle="--", lw=1.4, label=word("base")))
+    unit = word("unit_nats" if recommendation["metric"] == LOWER_IS_BETTER else "unit_points")
+    handles.append(Patch(label=word("margin", margin=f"{recommendation['margin']:g}", unit=unit), **MARGIN))
     if recommendation["run"] in set(tuned["run"]):
-        handles.append(Line2D([], [], label="recommended", **{**RING, "markersize": 13}))
+        handles.append(Line2D([], [], label=word("recommended"), **{**RING, "markersize": 13}))
     return handles

@@ -12,17 +12,12 @@ from matplotlib.patches import Patch
 
 from medscale.base.study import size_label
 from medscale.report.evaluations import BASE
+from medscale.report.plots.labels import MOST, End, label_ends
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, note, shifts
+from medscale.report.plots.words import word
 
-METRIC_TITLES = {
-    "nll": "Test NLL (lower is better)",
-    "rouge_1": "ROUGE-1",
-    "rouge_2": "ROUGE-2",
-    "rouge_l": "ROUGE-L",
-    "bleu_4": "BLEU-4",
-}
-METRIC_UNITS = {"nll": "nats per answer token"}
-POINTS = "points of 100"
+METRICS = ("nll", "rouge_1", "rouge_2", "rouge_l", "bleu_4")
+TITLES = {"rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "rouge_l": "ROUGE-L", "bleu_4": "BLEU-4"}
 SIZE = (12.5, 7.2)
 MEAN = {"linestyle": "", "marker": "_", "markersize": 17, "markeredgewidth": 2.2, "zorder": 3.2}  # over several seeds
 
@@ -39,17 +34,20 @@ def plot_data_scale(table: pd.DataFrame, path: str | os.PathLike) -> None:
     runs, base = _runs_and_base(table)
     styles = method_styles(runs["method"])
     with new_figure(path, SIZE) as figure:
-        figure.suptitle("Quality on the test set by training size")
+        figure.suptitle(word("scale_title"))
         axes = figure.subplots(2, 3).flatten()
         step, width = _room(runs, narrow=0.12, wide=0.75)
-        for axis, metric in zip(axes[:-1], METRIC_TITLES, strict=True):
+        for axis, metric in zip(axes[:-1], METRICS, strict=True):
             _metric_axis(axis, metric, runs, base)
             _log_sizes(axis, sorted(runs["train_size"].unique()))
             for place, (method, style) in zip(shifts(len(styles), 1), styles.items(), strict=True):
                 _line_with_points(axis, _measured(runs, metric, method), metric, style, place * width, step)
-        handles = _line_handles(styles) + _base_handles(base) + _interval_handles(runs)
+        few = len(styles) <= MOST
+        handles = ([] if few else _line_handles(styles) + _base_handles(base)) + _interval_handles(runs)
         axes[-1].set_axis_off()
         axes[-1].legend(handles=handles, loc="center", frameon=False, labelspacing=1.0)
+        if few:
+            label_ends(figure, list(zip(axes, [_ends(runs, base, styles, one) for one in METRICS], strict=False)))
 
 
 def plot_method_comparison(table: pd.DataFrame, path: str | os.PathLike) -> None:
@@ -64,15 +62,25 @@ def plot_method_comparison(table: pd.DataFrame, path: str | os.PathLike) -> None
     divisor, unit = _time_unit(runs["train_seconds"].max())
     runs = runs.assign(train_time=runs["train_seconds"] / divisor)
     with new_figure(path, SIZE) as figure:
-        figure.suptitle("The methods at equal training size")
+        figure.suptitle(word("methods_title"))
         axes = figure.subplots(2, 3)
         for axis, metric in zip(axes[0], ("nll", "rouge_l", "bleu_4"), strict=True):
             _metric_axis(axis, metric, runs, base)
             _quality_by_size(axis, runs, metric, styles)
-        _bars(axes[1, 0], runs, "train_time", styles, "Training time", unit)
-        _bars(axes[1, 1], runs, "peak_memory_gib", styles, "Peak memory of training", "GiB")
-        _bars(axes[1, 2], runs, "samples_per_second", styles, "Speed of inference", "answers per second")
+        _bars(axes[1, 0], runs, "train_time", styles, word("training_time"), unit)
+        _bars(axes[1, 1], runs, "peak_memory_gib", styles, word("training_memory"), "GiB")
+        _bars(axes[1, 2], runs, "samples_per_second", styles, word("speed"), word("answers_a_second"))
         legend_below(figure, [*_pair_handles(styles), *_base_handles(base), *_interval_handles(runs)])
+
+
+def metric_title(metric: str) -> str:
+    """Return what a metric is called; one without a name stands under its key."""
+    return word("nll") if metric == "nll" else TITLES.get(metric, metric)
+
+
+def metric_unit(metric: str) -> str:
+    """Return the unit of a metric."""
+    return word("nats" if metric == "nll" else "points")
 
 
 def _runs_and_base(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -91,9 +99,9 @@ def _several_seeds(runs: pd.DataFrame) -> bool:
 
 def _metric_axis(axis: Axes, metric: str, runs: pd.DataFrame, base: pd.DataFrame) -> None:
     """Label a metric's panel and draw the base model: a dashed line, its interval a band."""
-    axis.set(title=METRIC_TITLES[metric], xlabel="Training rows", ylabel=METRIC_UNITS.get(metric, POINTS))
+    axis.set(title=metric_title(metric), xlabel=word("rows"), ylabel=metric_unit(metric))
     if runs[metric].isna().all():
-        note(axis, "not measured")
+        note(axis, word("not_measured"))
         if base[metric].isna().all():
             axis.set_yticks([])
     for value, low, high in base[[metric, f"{metric}_lo", f"{metric}_hi"]].itertuples(index=False):
@@ -183,9 +191,9 @@ def _bars(axis: Axes, runs: pd.DataFrame, column: str, styles: dict[str, Style],
     if runs[column].notna().any():
         axis.set_ylim(0, 1.18 * runs[column].max() or 1)
     else:
-        note(axis, "not measured")
+        note(axis, word("not_measured"))
         axis.set_yticks([])
-    axis.set(title=title, ylabel=unit, xlabel="Training rows")
+    axis.set(title=title, ylabel=unit, xlabel=word("rows"))
     _size_categories(axis, sizes)
     axis.grid(False)  # the values stand on the bars
 
@@ -199,8 +207,8 @@ def _size_categories(axis: Axes, sizes: list[int]) -> None:
 def _time_unit(longest: float) -> tuple[float, str]:
     """Return the seconds of the unit in which the longest time reads best; seconds where none was measured."""
     if pd.isna(longest) or longest < 120:
-        return 1.0, "seconds"
-    return (60.0, "minutes") if longest < 7200 else (3600.0, "hours")
+        return 1.0, word("seconds")
+    return (60.0, word("minutes")) if longest < 7200 else (3600.0, word("hours"))
 
 
 def _short(value: float) -> str:
@@ -212,6 +220,16 @@ def _short(value: float) -> str:
     if value >= 10:
         return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
     return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
+
+
+def _ends(runs: pd.DataFrame, base: pd.DataFrame, styles: dict[str, Style], metric: str) -> list[End]:
+    """Return where a metric's lines end: of each method, and of the base model."""
+    ends, right = [], runs["train_size"].max()
+    for method, style in styles.items():
+        means = _measured(runs, metric, method).groupby("train_size")[metric].mean()
+        if len(means):
+            ends.append(End(style.title, means.index[-1], means.iloc[-1], style.colour))
+    return ends + [End(word("base"), right, value, GREY) for value in base[metric].dropna()]
 
 
 def _line_handles(styles: dict[str, Style]) -> list:
@@ -233,13 +251,13 @@ def _pair_handles(styles: dict[str, Style]) -> list[tuple]:
 
 
 def _base_handles(base: pd.DataFrame) -> list:
-    return [Line2D([], [], color=GREY, linestyle="--", lw=1.4, label="base model")] if len(base) else []
+    return [Line2D([], [], color=GREY, linestyle="--", lw=1.4, label=word("base"))] if len(base) else []
 
 
 def _interval_handles(runs: pd.DataFrame) -> list:
-    handles = [Line2D([], [], color=GREY, marker="|", markersize=12, lw=0, label="95 % interval")]
+    handles = [Line2D([], [], color=GREY, marker="|", markersize=12, lw=0, label=word("interval"))]
     if _several_seeds(runs):
         one = {"marker": "o", "markersize": 4, "markerfacecolor": "white", "lw": 0}
-        handles.append(Line2D([], [], color=GREY, label="one seed", **one))
-        handles.append(Line2D([], [], color=GREY, label="mean of the seeds", **MEAN))
+        handles.append(Line2D([], [], color=GREY, label=word("one_seed"), **one))
+        handles.append(Line2D([], [], color=GREY, label=word("mean_seeds"), **MEAN))
     return handles

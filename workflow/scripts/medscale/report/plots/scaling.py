@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from medscale.report.plots.quality import METRIC_TITLES, METRIC_UNITS, POINTS
+from medscale.report.plots.labels import MOST, End, label_ends
+from medscale.report.plots.quality import metric_title, metric_unit
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, note
+from medscale.report.plots.words import sentence, word
 
-LAWS = {"power": "power law", "rectified": "rectified law"}
 BAND = 0.16
-WRAP = 76
+WRAP = 76  # characters of a line; a Chinese one counts twice
 
 
 def plot_scaling(fit: Mapping[str, Any], path: str | os.PathLike) -> None:
@@ -33,31 +35,35 @@ def plot_scaling(fit: Mapping[str, Any], path: str | os.PathLike) -> None:
     columns = min(max(1, len(metrics)), 3 if len(metrics) > 4 or len(metrics) == 3 else 2)
     rows = -(-max(1, len(metrics)) // columns)
     with new_figure(path, (max(7.0, 5.6 * columns), 1.0 + 5.0 * rows)) as figure:
-        figure.suptitle("Scaling with the number of training rows")
+        figure.suptitle(word("scaling_title"))
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for axis in panels[max(1, len(metrics)) :]:
             axis.set_axis_off()
         if not styles:
             panels[0].set(xticks=[], yticks=[])
-            note(panels[0], "nothing was measured")
+            note(panels[0], word("nothing"))
             return
         lines = [
             _scaling_panel(axis, metric, fits, styles)
             for axis, (metric, fits) in zip(panels, metrics.items(), strict=False)
         ]
         legend_below(figure, _handles(metrics, styles, any(lines)), columns=3 if columns == 1 else 6)
+        if len(styles) <= MOST:
+            label_ends(
+                figure, [(axis, _ends(fits, styles)) for axis, fits in zip(panels, metrics.values(), strict=False)]
+            )
 
 
 def _scaling_panel(axis: Axes, metric: str, fits: Mapping[str, Any], styles: Mapping[str, Style]) -> bool:
     """Draw one metric, and return whether the base model is a line in it."""
-    axis.set(title=METRIC_TITLES.get(metric, metric), ylabel=METRIC_UNITS.get(metric, POINTS), xlabel="Training rows")
+    axis.set(title=metric_title(metric), ylabel=metric_unit(metric), xlabel=word("rows"))
     points = {method: _table(one["points"]) for method, one in fits.items()}
     curves = {method: _table(one["predictions"]) for method, one in fits.items()}
     base = next((table[table["size"] == 0] for table in points.values() if (table["size"] == 0).any()), None)
     tuned = {method: table[table["size"] > 0] for method, table in points.items()}
     if all(table.empty for table in tuned.values()):
         axis.set(xticks=[], yticks=[])
-        note(axis, "not measured")
+        note(axis, word("not_measured"))
         return False
     shift = 0.025 * np.log(10) * (len(styles) > 1)
     for place, (method, style) in zip(np.linspace(-shift, shift, len(styles)), styles.items(), strict=True):
@@ -88,6 +94,16 @@ def _curve(axis: Axes, curve: pd.DataFrame, largest: float, style: Style) -> Non
     axis.fill_between(curve["size"], curve["lo"], curve["hi"], color=style.colour, alpha=BAND, lw=0, zorder=2)
     for part, line in ((curve["size"] <= largest, "-"), (curve["size"] >= largest, "--")):
         axis.plot(curve["size"][part], curve["value"][part], line, color=style.colour, lw=1.7, zorder=3)
+
+
+def _ends(fits: Mapping[str, Any], styles: Mapping[str, Style]) -> list[End]:
+    """Return where the laws end that were fitted; points alone are told by their marks."""
+    curves = {method: _table(one["predictions"]) for method, one in fits.items()}
+    return [
+        End(styles[method].title, curve["size"].iloc[-1], curve["value"].iloc[-1], styles[method].colour)
+        for method, curve in curves.items()
+        if not curve.empty
+    ]
 
 
 def _fit_limits(axis: Axes, tables: Sequence[pd.DataFrame]) -> None:
@@ -130,7 +146,7 @@ def base_line(axis: Axes, metric: str, base: pd.Series) -> bool:
     axis.text(
         0.985,
         0.97 if above else 0.03,
-        f"base model: {value:,.{digits}f} {'↑' if above else '↓'}",
+        word("base_far", value=f"{value:,.{digits}f}", arrow="↑" if above else "↓"),
         transform=axis.transAxes,
         ha="right",
         va="top" if above else "bottom",
@@ -166,26 +182,37 @@ def _size(rows: float) -> str:
 
 def _caption(axis: Axes, fits: Mapping[str, Any], styles: Mapping[str, Style]) -> None:
     """Write under a panel which law was found for each method, or why none; once where all have the same reason."""
-    reasons = {one["sentence"]["en"] for one in fits.values()}
+    reasons = {sentence(one["sentence"]) for one in fits.values()}
     if all(one["law"] is None for one in fits.values()) and len(reasons) == 1:
         lines = [reasons.pop()]
     else:
-        lines = [f"{styles[method].title}: {_found(one)}" for method, one in fits.items()]
-    text = "\n".join(part for line in lines for whole in line.split("\n") for part in textwrap.wrap(whole, WRAP))
+        lines = [word("colon", head=styles[method].title, text=_found(one)) for method, one in fits.items()]
+    text = "\n".join(part for line in lines for whole in line.split("\n") for part in _wrapped(whole))
     axis.annotate(
         text, (0.5, 0), (0, -44), xycoords="axes fraction", textcoords="offset points", ha="center", va="top",
         fontsize=9, color=GREY, parse_math=False,
     )  # fmt: skip
 
 
+def _wrapped(text: str) -> list[str]:
+    """Return the lines of a text that is `WRAP` letters wide at most.
+
+    >>> _wrapped("数" * 40) == ["数" * 38, "数" * 2]
+    True
+    """
+    letters = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    return textwrap.wrap(text, WRAP * len(text) // letters) if text else []
+
+
 def _found(one: Mapping[str, Any]) -> str:
     if one["law"] is None:
-        return one["sentence"]["en"]
+        return sentence(one["sentence"])
     law = one["laws"][one["law"]]
     beta, asymptote = (law["parameters"][name] for name in ("beta", "E"))
-    through = " through the base model" if law["base_included"] else ""
+    name = word(one["law"])
+    name = word("through_base", law=name) if law["base_included"] else name
     # The asymptote of the loss; for an overlap metric 100 less that is what no amount of data exceeds.
-    return f"{LAWS[one['law']]}{through}\nβ = {_with_interval(beta)}, E = {_with_interval(asymptote)}"
+    return f"{name}\nβ = {_with_interval(beta)}, E = {_with_interval(asymptote)}"
 
 
 def _with_interval(parameter: Mapping[str, Any]) -> str:
@@ -200,11 +227,11 @@ def _handles(metrics: Mapping[str, Any], styles: Mapping[str, Style], base_line:
         Line2D([], [], color=style.colour, marker=style.marker, markersize=7, lw=0, label=style.title)
         for style in styles.values()
     ]
-    handles.append(Line2D([], [], color=GREY, marker="|", markersize=12, lw=0, label="95 % interval"))
+    handles.append(Line2D([], [], color=GREY, marker="|", markersize=12, lw=0, label=word("interval")))
     if any(one["law"] for one in every):
         band = Patch(facecolor=GREY, alpha=BAND, lw=0)
-        handles.append((Line2D([], [], color=GREY, lw=1.7, label="fitted law"), band))
-        handles.append((Line2D([], [], color=GREY, lw=1.7, ls="--", label="extrapolated"), band))
+        handles.append((Line2D([], [], color=GREY, lw=1.7, label=word("fitted")), band))
+        handles.append((Line2D([], [], color=GREY, lw=1.7, ls="--", label=word("extrapolated")), band))
     if base_line:
-        handles.append(Line2D([], [], color=GREY, linestyle="--", lw=1.4, label="base model"))
+        handles.append(Line2D([], [], color=GREY, linestyle="--", lw=1.4, label=word("base")))
     return handles

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -15,6 +16,8 @@ from matplotlib.legend_handler import HandlerTuple
 
 from medscale.base.files import atomic_path
 from medscale.report.evaluations import METHODS
+from medscale.report.plots.fonts import LATIN, let_all_be_drawn, require_chinese
+from medscale.report.plots.words import DRAWN, Drawn
 
 METHOD_TITLES = {"lora": "LoRA", "qlora": "QLoRA"}
 MARKERS = ("o", "s", "D", "^", "v", "P")
@@ -31,7 +34,7 @@ COLOURS = [
     )
 ]
 LOOK = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": [LATIN],
     "font.size": 12,
     "text.color": "0.15",
     "axes.axisbelow": True,
@@ -60,6 +63,13 @@ LOOK = {
     "ytick.left": False,
 }
 
+FILES = {
+    "svg.fonttype": "path",  # looks the same where the font is not there
+    "svg.hashsalt": "medscale",
+    "pdf.fonttype": 42,  # text that can be searched and copied
+}
+UNDATED = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
+
 
 class Style(NamedTuple):
     """How a method looks in every plot: told apart by colour, and without colour by marker or hatching."""
@@ -74,22 +84,36 @@ class Style(NamedTuple):
 def new_figure(path: str | os.PathLike, size: tuple[float, float]) -> Iterator[Figure]:
     """Yield a figure in the project's style and write it as PNG, the same bytes for the same content.
 
-    Neither the user's matplotlibrc nor the machine's fonts and screen play a part: the font comes with matplotlib, and
-    the figure is drawn by Agg.
+    Neither the user's matplotlibrc nor the machine's screen plays a part, and its fonts do only where Chinese is to be
+    written; else the font comes with matplotlib. Beside the PNG file come others, if `drawn` says so.
 
     Args:
         path: PNG file to write.
         size: width and height in inches, of `DPI` pixels each.
     """
+    now = DRAWN.get()
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(LOOK)
-        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+        mpl.rcParams.update(LOOK | FILES)
+        mpl.rcParams["font.family"] = [require_chinese(), LATIN] if now.language == "zh" else [LATIN]
+        figure = Figure(figsize=size, dpi=DPI, layout="constrained", label=Path(path).name)
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # inches around each panel
         FigureCanvasAgg(figure)
         yield figure
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, metadata={"Software": None})
+        let_all_be_drawn(figure)
+        for kind in ("png", *now.vector):
+            with atomic_path(Path(path).with_suffix(f".{kind}")) as temporary:
+                figure.savefig(temporary, format=kind, metadata=UNDATED[kind])
+
+
+@contextmanager
+def drawn(language: str = "en", vector: Iterable[str] = ()) -> Iterator[None]:
+    """Let pictures that are drawn meanwhile be in a language (en, zh), with these formats (svg, pdf) beside PNG."""
+    token = DRAWN.set(Drawn(language, tuple(vector)))
+    try:
+        yield
+    finally:
+        DRAWN.reset(token)
 
 
 def method_styles(present: Iterable[str]) -> dict[str, Style]:

@@ -1,0 +1,64 @@
+"""A configuration file that cannot be read is named with the line, before Snakemake reads it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from medscale.base.config_file import require_readable
+from medscale.base.errors import UserError
+from places import ROOT, SCRIPTS
+
+TEXT = "study:\n  sizes: [10]\ndata:\n  path: 问答.csv  # 中文\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            TEXT.encode("gb18030"),
+            r"is GB18030, as line 4 shows, «path: 问答\.csv  # 中文», and Snakemake .*UTF-8 \[C135\]$",
+        ),
+        (TEXT.encode("utf-16"), r"is UTF-16, .*save the file as UTF-8 \[C135\]$"),
+        (TEXT.encode("utf-32"), r"is UTF-32, .*\[C135\]$"),
+        (TEXT.encode() + b"\xff\xff: 1\n", r"is not UTF-8 in line 5, .*\[C135\]$"),
+        (TEXT.replace("  path", "\tpath").encode(), r"line 4: a tab stands before the text; .* spaces \[C136\]$"),
+        (b"study:\n  sizes: [10\ndata: {}\n", r"line 3: this is no YAML \(.*\); mend the line.*\[C136\]$"),
+        (b"- a\n- b\n", r"holds no keys with values but list; .*\[C136\]$"),
+        (b"a: !!python/object:os.system {}\n", r"line 1: this is no YAML .*\[C136\]$"),
+        (None, r"cannot be read \(No such file or directory\).*\[C135\]$"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, content, told):
+    path = tmp_path / "study.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=told) as error:
+        require_readable(path)
+    assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    "content", [TEXT.encode(), TEXT.encode("utf-8-sig"), b"", b"# nothing\n", b'{"a": {"b": "\t"}}']
+)
+def test_what_snakemake_can_read_passes(tmp_path, content):
+    (tmp_path / "study.yaml").write_bytes(content)
+    require_readable(tmp_path / "study.yaml")
+
+
+def test_the_program_names_the_first_file_that_cannot_be_read(tmp_path):
+    (tmp_path / "study.yaml").write_bytes(TEXT.encode("gb18030"))
+    command = [sys.executable, SCRIPTS / "check_config.py", ROOT / "config" / "config.yaml", "study.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: study.yaml: is GB18030")
+
+
+def test_a_study_whose_own_configuration_cannot_be_read_says_so(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_bytes(TEXT.encode("gb18030"))
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "--directory", tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode != 0
+    assert "config/config.yaml: is GB18030, as line 4 shows" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

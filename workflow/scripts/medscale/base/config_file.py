@@ -1,0 +1,64 @@
+"""Whether a configuration file can be read, seen before Snakemake reads it: it says neither which file nor where.
+
+As a program, for a file of ``--configfile``, which Snakemake reads before anything of ours runs:
+``python workflow/scripts/check_config.py study.yaml``.
+"""
+
+import codecs
+import re
+from pathlib import Path
+
+import yaml
+
+from medscale.base.errors import UserError
+
+_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"}
+_MARKS |= {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}  # which begin those of UTF-32
+_TAB = re.compile(r"^ *\t", re.MULTILINE)
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def require_readable(path: str | Path) -> None:
+    """Raise `UserError` with the line where a file is no UTF-8, no YAML, or no map of keys to values.
+
+    A byte order mark of UTF-8, as editors on Windows write it, does no harm.
+    """
+    text = _text(Path(path))
+    try:
+        found = yaml.load(text, Loader=_LOADER)  # of the safe ones, and no other takes objects from a file
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        if tab := _TAB.search(text):
+            place, problem = f", line {_line(text, tab.start())}", "a tab stands before the text; indent with spaces"
+        else:
+            problem = " ".join(str(getattr(error, "problem", None) or error).split())
+            problem = f"this is no YAML ({problem}); mend the line, or the one before it"
+        raise UserError("C136", f"{path}{place}: {problem}") from None
+    if found is not None and not isinstance(found, dict):
+        raise UserError(
+            "C136", f"{path}: holds no keys with values but {type(found).__name__}; write it as config/config.yaml is"
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError("C135", f"{path}: cannot be read ({error.strerror}); name a file that is there") from error
+    encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), None)
+    if encoding is None:
+        try:
+            return raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            try:
+                shown = raw.decode("gb18030").splitlines()[line - 1].strip()[:40]
+            except UnicodeDecodeError:
+                shown = None
+        encoding = f"not UTF-8 in line {line}" if shown is None else f"GB18030, as line {line} shows, «{shown}»"
+    raise UserError("C135", f"{path}: is {encoding}, and Snakemake reads UTF-8 alone; save the file as UTF-8")
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
