@@ -107,7 +107,7 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, con
     monkeypatch.setattr(demo_base, "HELD_OUT", 4)
     monkeypatch.setattr(demo_base, "POOL", 2)
     monkeypatch.setattr(demo_base, "STAGES", (Stage(0, 0.2, 0.0, 1.0), Stage(4, 1.0, 0.5, 0.5)))
-    small = {"vocab_size": 600, "hidden_size": 64, "layers": 1, "steps": 6, "batch": 2, "checkpoint_steps": 2}
+    small = {"vocab_size": 600, "hidden_size": 64, "layers": 2, "steps": 6, "batch": 2, "checkpoint_steps": 2}
     small |= {"learning_rate": 0.01, "seed": 3}
     fiction = Fiction(conditions, seed=3, residents=5)
     pretrain(fiction, small, tmp_path / "whole", tmp_path / "work of whole")

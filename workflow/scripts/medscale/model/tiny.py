@@ -49,13 +49,19 @@ def build(folder: str | Path, settings: dict[str, Any], seed: int, texts: list[s
     model.save_pretrained(folder)
 
 
-def train_tokenizer(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE tokenizer with Qwen's special tokens and chat template, learned from ``texts``."""
+def train_tokenizer(texts: list[str], vocab_size: int, words: str = WORDS) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer with Qwen's special tokens and chat template, learned from ``texts``.
+
+    Args:
+        texts: what it is learned from.
+        vocab_size: how many tokens it gets.
+        words: regular expression of the parts that no token crosses.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(words), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -89,6 +95,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, settings: dict[str, Any], seed
             num_attention_heads=hidden // 32,
             num_key_value_heads=hidden // 64,
             max_position_embeddings=2048,
+            rope_parameters={"rope_type": "default", "rope_theta": settings.get("rope_theta", 10_000.0)},
             tie_word_embeddings=True,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,

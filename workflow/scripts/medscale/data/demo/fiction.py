@@ -106,6 +106,19 @@ class Fiction:
         asked = rng.choice(("请重复一遍：{}。", "{}，再说一遍。", "{}怎么写？", "请记下：{}。")).format(names)
         return Document(asked, f"{names}。")
 
+    def vocabulary(self, count: int, seed: str) -> list[str]:
+        """Return texts for a tokenizer: sentences without the names in them, and what names are composed of.
+
+        No token then joins a part of a name to the words beside it: a name is the same tokens wherever it stands.
+        """
+        rng = Random(f"vocabulary/{seed}")
+        texts = []
+        for _ in range(count):
+            text = self.dialogue(replace(self.condition(rng), name="\n", aliases=()), rng)
+            texts += [text.question, text.answer]
+        parts = {*self.characters, *OPENINGS, *SITES, *PROCESSES, *ENDINGS}
+        return [*texts, *["\n".join(sorted({*parts, *"".join(parts)}))] * (count // 40)]
+
     def documents(self, count: int, seed: str, repetitions: float = 0.0) -> list[Document]:
         """Return fresh texts, a share of them `repetition`; none holds a name of the table."""
         rng = Random(f"documents/{seed}")
