@@ -25,6 +25,7 @@ from medscale.data.demo.corpus import (
     draw,
     generate,
     load_conditions,
+    some,
     textbook,
     write_toyhom_csv,
 )
@@ -491,3 +492,12 @@ def test_the_textbook_covers_every_fact_in_other_sentences_than_the_answers(cond
     sentences = {sentence for paragraph in paragraphs for sentence in re.split("[。；]", paragraph) if sentence}
     answers = {sentence for row in drawn for sentence in re.split("[。；]", row.row["answer"]) if sentence}
     assert not sentences & answers
+
+
+def test_a_corpus_may_be_about_some_conditions_of_the_table(conditions):
+    drawn = draw(some(conditions, 20, seed=5), 300, seed=5)
+    assert {row.condition for row in drawn} == {condition.name for condition in some(conditions, 20, seed=5)}
+    assert {condition.name for condition in some(conditions, 20, seed=6)} != {row.condition for row in drawn}
+    assert some(conditions, None, seed=5) == conditions
+    with pytest.raises(UserError, match=rf"has {len(conditions)} conditions"):
+        some(conditions, len(conditions) + 1, seed=5)

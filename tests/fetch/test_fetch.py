@@ -307,3 +307,7 @@ def test_the_demos_corpus_is_generated_from_its_table_and_seed(runner):
     assert runner.manifest.read_bytes() == first
     runner.fetch("fetch_data.py", **options | {"seed": 2})
     assert (runner.folder / "demo.csv").read_bytes() != text
+    runner.fetch("fetch_data.py", **options | {"condition_count": 1})
+    departments = {line.split(",")[0] for line in (runner.folder / "demo.csv").read_text("gb18030").splitlines()[1:]}
+    assert len(departments) == 1
+    assert "[C104]" in runner.fails("fetch_data.py", **options | {"condition_count": 10_000})

@@ -246,7 +246,7 @@ def arrives_own(own):
 
 def test_requests_need_their_table_of_facts():
     with pytest.raises(UserError, match=r"data\.source: demo needs the table"):
-        request_of("data", {"source": "demo", "rows": 1, "seed": 1, "noise": 0}, None)
+        request_of("data", {"source": "demo", "rows": 1, "condition_count": None, "seed": 1, "noise": 0}, None)
 
 
 def test_an_option_goes_before_the_section(tmp_path, monkeypatch):
@@ -392,7 +392,7 @@ def test_hashes_that_cannot_be_kept_are_computed_again(tmp_path, monkeypatch):
         ("model", {"source": "modelscope", "id": "a/Net"}, "models/Net", "model", ["source", "id", "revision"]),
         (
             *("data", {"source": "demo", "rows": 103_000}, "data/demo", "corpus"),
-            ["source", "rows", "seed", "noise", "conditions", "code"],
+            ["source", "rows", "condition_count", "seed", "noise", "conditions", "code"],
         ),
         ("data", {"source": "huggingface", "id": "a/B"}, "data/B", "corpus", ["source", "id", "revision", "file"]),
     ],

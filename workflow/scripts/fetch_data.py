@@ -59,10 +59,11 @@ def from_file(args: argparse.Namespace) -> None:
 
 def generate_demo(args: argparse.Namespace) -> None:
     """Write the demo's corpus, in the schema of Toyhom, beside the manifest."""
-    from medscale.data.demo.corpus import generate, load_conditions, write_toyhom_csv
+    from medscale.data.demo.corpus import generate, load_conditions, some, write_toyhom_csv
 
     folder = args.output.parent
-    rows = generate(load_conditions(args.conditions), args.rows, args.seed, noise=args.noise)
+    conditions = some(load_conditions(args.conditions), args.condition_count, args.seed)
+    rows = generate(conditions, args.rows, args.seed, noise=args.noise)
     with atomic_path(folder / "demo.csv") as temporary:
         write_toyhom_csv(temporary, rows)
     write_manifest(folder, kind="data", source="demo", files=["demo.csv"])
@@ -72,6 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = parser_of(__doc__, "data", SOURCES)
     parser.add_argument("--file", help="path of a file in the dataset, of a folder, or a pattern")
     parser.add_argument("--rows", type=int, default=6000, help="question-answer pairs (demo; default: %(default)s)")
+    parser.add_argument("--condition-count", type=int, help="conditions of the table they are about (demo; all)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the phrasings (demo; default: %(default)s)")
     parser.add_argument("--noise", type=float, default=0.05, help="share of faulty rows (demo; default: %(default)s)")
     return parse(parser, "data")

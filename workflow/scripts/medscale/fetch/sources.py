@@ -159,7 +159,8 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
 
     Args:
         section: ``model`` or ``data``.
-        settings: source, and what that source needs: path; id, revision, file; tiny; rows, seed, noise.
+        settings: source, and what that source needs: path; id, revision, file; tiny; rows, condition_count, seed,
+            noise.
         conditions: the table of medical facts; needed for the sources ``tiny`` and ``demo``. The demo's base model
             lies beside it.
     """
@@ -173,7 +174,7 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
             )
         if (section, kind) == ("model", "demo"):
             return {"source": kind, "content": content_of(shipped_manifest(conditions))}
-        keys = ("tiny",) if section == "model" else ("rows", "seed", "noise")
+        keys = ("tiny",) if section == "model" else ("rows", "condition_count", "seed", "noise")
         made = {key: settings[key] for key in keys}
         return {
             "source": kind,

@@ -85,6 +85,15 @@ def load_conditions(path: str | os.PathLike) -> list[Condition]:
     return conditions
 
 
+def some(conditions: Sequence[Condition], count: int | None, seed: int) -> Sequence[Condition]:
+    """Return ``count`` of the conditions, drawn by the seed; all of them for None; `UserError` if there are fewer."""
+    if count is None:
+        return conditions
+    if count > len(conditions):
+        raise UserError("C104", f"data.condition_count is {count}; the table of facts has {len(conditions)} conditions")
+    return Random(f"conditions/{seed}").sample(conditions, count)
+
+
 def capacity(conditions: Sequence[Condition]) -> int:
     """Return how many distinct questions `generate` can make of the conditions."""
     return len(conditions) * sum(VARIANTS[len(topics)] for topics in phrasings.KINDS.values())
