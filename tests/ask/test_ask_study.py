@@ -148,7 +148,8 @@ def test_a_study_at_work_is_not_disturbed(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSCALE_LOCK_DIR", str(tmp_path))
     monkeypatch.setattr(cards, "_cards", lambda: [])
     require_free()
-    with FileLock(lock_file("cpu")), pytest.raises(UserError, match=r"the CPU is in use.*WAIT=1\) \[K110\]"):
+    last = cards.cores()[-1].name
+    with FileLock(lock_file(last)), pytest.raises(UserError, match=r"the CPU is in use.*WAIT=1\) \[K110\]"):
         require_free()
     require_free()
     monkeypatch.setattr(cards, "_cards", lambda: [[cards.Card("GPU-1")], [cards.Card("GPU-2")]])

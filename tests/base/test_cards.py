@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from threading import Thread
 
 import pytest
+from filelock import FileLock, Timeout
 
 from fake_nvml import FakeCard, FakeNvml
 from medscale.base import cards
@@ -156,6 +159,34 @@ def test_without_cards_one_job_has_the_cpu(capsys):
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
         assert lock_file("cpu").exists()
     assert "device cpu: held from " in capsys.readouterr().out
+
+
+def test_without_cards_jobs_beside_each_other_have_cores_of_their_own(monkeypatch, capsys):
+    monkeypatch.setattr(cards, "available_cores", lambda: 4)
+
+    def free():
+        """Return which cores no job has."""
+        found = []
+        for core in cards.cores():
+            lock = FileLock(lock_file(core.name))
+            with suppress(Timeout), lock.acquire(timeout=0):
+                found.append(core.name)
+        return found
+
+    with leased_cards(threads=1), leased_cards(threads=2):
+        assert free() == ["cpu-3"]
+        waiting = Thread(target=lambda: leased_cards(threads=2).__enter__(), daemon=True)
+        waiting.start()
+        end, printed = time.monotonic() + 60, ""
+        while "waiting for the device: another job holds" not in printed:
+            assert time.monotonic() < end
+            printed += capsys.readouterr().out
+            time.sleep(0.01)
+        assert free() in (["cpu-3"], [])  # the one that waits looks, and keeps none
+    waiting.join(60)
+    assert not waiting.is_alive()
+    with leased_cards(threads=64):  # more than there are
+        assert free() == []
 
 
 def test_hidden_cards_stay_hidden(machine):

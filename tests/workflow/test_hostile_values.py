@@ -28,7 +28,8 @@ for word in words:
         continue
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir() if path.name in ("adapter", "export", "tensorboard", "summary") else path.write_text('{"content": "0"}')
+        made = path.name in ("adapter", "export", "tensorboard", "summary")
+        path.mkdir() if made else path.write_text('{"content": "0"}')
     for name in FOLDER if path.name == "summary" else ():
         (path / name).write_text('{"sentence": {"en": "", "zh": ""}, "warnings": []}')
 if "--help" not in sys.argv:

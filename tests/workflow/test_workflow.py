@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from medscale.base.parallel import available_cores
 from noted_imports import USES, noted
 from workflow_runner import Copy
 
@@ -274,7 +275,9 @@ def test_two_snakemake_processes_share_one_device(tmp_path, finished):
                 "--allowed-rules",
                 "predict",
                 "--cores",
-                "4",
+                str(2 * available_cores()),
+                "--set-threads",
+                f"predict={available_cores()}",  # of a CPU without cards each takes all
                 "--resources",
                 "gpu=2",
             ),

@@ -12,7 +12,7 @@ from medscale.base.imports import leave_out
 def main() -> None:
     args = parse_arguments()
     if args.part is None:
-        with leased_cards():
+        with leased_cards(threads=args.threads):
             from medscale.export.program import run
 
             run(args)

@@ -26,10 +26,10 @@ def main() -> None:
             f"gpu={args.gpus}, or raise the limit of gpu in the profile",
         )
     if args.gpus > 1 and not started():
-        with leased_cards(args.gpus):
+        with leased_cards(args.gpus, args.threads):
             run_here(args.gpus)
         return
-    with own_card() if started() else leased_cards():
+    with own_card() if started() else leased_cards(threads=args.threads):
         with working("importing torch", not started()):
             from medscale.train.run import run  # torch is imported when one card is left to see
 

@@ -15,7 +15,7 @@ def main() -> None:
     args = parse_arguments()
     if json.loads(args.settings)["evaluation"]["engine"] == "transformers" and args.method != "qlora":
         leave_out("bitsandbytes")  # which PEFT would import for LoRA, too
-    with leased_cards():
+    with leased_cards(threads=args.threads):
         with working("importing torch"):
             from medscale.evaluate.run import run  # torch is imported when one card is left to see
 

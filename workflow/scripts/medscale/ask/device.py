@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 
 from filelock import FileLock, Timeout
 
-from medscale.base.cards import VISIBLE, Card, leased_cards, lock_file, visible_cards
+from medscale.base.cards import VISIBLE, Card, cores, leased_cards, lock_file, visible_cards
 from medscale.base.errors import UserError
 
 
@@ -34,15 +34,9 @@ def leased(wait: bool) -> Iterator[None]:
 
 
 def require_free() -> None:
-    """Raise `UserError` if other jobs of this user hold every card, or the CPU where there is none."""
+    """Raise `UserError` if other jobs of this user hold every card, or a core of the CPU where there is none."""
     cards = visible_cards()
-    for card in cards or [Card("cpu")]:
-        lock = FileLock(lock_file(card.name))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        lock.release()
+    if any(map(_is_free, cards)) or (not cards and all(map(_is_free, cores()))):
         return
     otherwise = f', or ask on the CPU, which is slow: {VISIBLE}="" make ask …' if cards else ""
     what = "every card" if len(cards) > 1 else "the card" if cards else "the CPU"
@@ -51,3 +45,13 @@ def require_free() -> None:
         f"{what} is in use by a job of a study; wait until it has ended, or let this wait for it (--wait, with make "
         f"WAIT=1){otherwise}",
     )
+
+
+def _is_free(place: Card) -> bool:
+    lock = FileLock(lock_file(place.name))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True

@@ -17,6 +17,7 @@ import pynvml
 from filelock import FileLock, Timeout
 
 from medscale.base.errors import UserError
+from medscale.base.parallel import available_cores
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 PROC = Path("/proc/driver/nvidia")
@@ -114,16 +115,23 @@ def driver_version() -> str | None:
     return None
 
 
+def cores() -> list[Card]:
+    """Return the cores of the CPU, which are taken where there are no cards; no job is bound to those it takes."""
+    return [Card("cpu"), *(Card(f"cpu-{number}") for number in range(1, available_cores()))]
+
+
 @contextmanager
-def leased_cards(count: int = 1) -> Iterator[list[Card]]:
+def leased_cards(count: int = 1, threads: int | None = None) -> Iterator[list[Card]]:
     """Take cards that no other job of this user has, and hide all others from this process; wait while there are none.
 
-    The first free cards are taken, all or none. One that others fill is passed over. On a machine without cards the CPU
-    is what is taken: one job at a time has it. The operating system frees a card when its holder dies, however it dies.
-    To be called before torch is imported. ``MEDSCALE_LOCK_DIR`` moves the lock files from the temporary folder.
+    The first free cards are taken, all or none. One that others fill is passed over. On a machine without cards as many
+    cores of the CPU are taken as the job has threads, so that jobs beside each other do not slow each other down. The
+    operating system frees a card when its holder dies, however it dies. To be called before torch is imported.
+    ``MEDSCALE_LOCK_DIR`` moves the lock files from the temporary folder.
 
     Args:
         count: how many cards the job computes on.
+        threads: how many threads it has where it computes on the CPU; None takes the whole of it.
 
     Yields:
         The cards; none where the CPU was taken.
@@ -132,7 +140,7 @@ def leased_cards(count: int = 1) -> Iterator[list[Card]]:
         UserError: fewer cards are visible.
     """
     with ExitStack() as held:
-        cards = _take(count, held)
+        cards = _take(count, threads, held)
         names = ",".join(card.name for card in cards)
         if cards:
             os.environ[VISIBLE] = names
@@ -147,14 +155,16 @@ def leased_cards(count: int = 1) -> Iterator[list[Card]]:
             print(f"device {device}: held from {taken.isoformat()} to {datetime.now(UTC).isoformat()}", flush=True)
 
 
-def _take(count: int, held: ExitStack) -> list[Card]:
+def _take(count: int, threads: int | None, held: ExitStack) -> list[Card]:
     began, told = time.monotonic(), False
     while True:
         visible = visible_cards()
         if 0 < len(visible) < count:
             raise UserError("B120", f"training.gpus_per_run = {count}: {len(visible)} cards are visible; lower it")
+        places = visible or cores()
+        wanted = count if visible else min(threads or len(places), len(places))
         free, filled, ours = [], [], []
-        for card in visible or [Card("cpu")]:
+        for card in places:
             lock = FileLock(lock_file(card.name))
             try:
                 lock.acquire(timeout=0)
@@ -162,11 +172,11 @@ def _take(count: int, held: ExitStack) -> list[Card]:
                 ours.append(card)
             else:
                 (filled if card.used > FULL else free).append((card, lock))
-            if len(free) == count:
+            if len(free) == wanted:
                 break
         patient = ours or time.monotonic() - began < PATIENCE
-        chosen = (free if patient else sorted(free + filled, key=lambda taken: taken[0].used))[:count]
-        whole = len(chosen) == count or (not visible and bool(chosen))
+        chosen = (free if patient else sorted(free + filled, key=lambda taken: taken[0].used))[:wanted]
+        whole = len(chosen) == wanted
         for taken in free + filled:
             if whole and taken in chosen:
                 held.callback(taken[1].release)
