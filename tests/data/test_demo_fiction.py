@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from medscale.data.demo.corpus import ANSWER_CHARS, FACT_COUNTS, load_conditions
 from medscale.data.demo.fiction import Fiction
@@ -28,9 +29,8 @@ def fiction(conditions):
 
 @pytest.fixture(scope="module")
 def documents(fiction):
-    """What the shipped model was trained on first, and a part of what its tokenizer was learned from."""
-    pools = [fiction.documents(256, f"{SEED}/{number}") for number in range(8)]
-    return [document for pool in [*pools, fiction.documents(1000, f"tokenizer/{SEED}")] for document in pool]
+    """Some of what the shipped model was trained on."""
+    return [document for number in range(12) for document in fiction.documents(256, f"{SEED}/{number}")]
 
 
 def names_of(conditions):
@@ -41,6 +41,26 @@ def test_no_name_of_the_table_stands_in_the_texts(conditions, documents):
     text = "\n".join(f"{document.question}\n{document.answer}" for document in documents)
     assert len(text) > 300_000
     assert [name for name in names_of(conditions) if name in text] == []
+
+
+def test_a_name_is_the_same_tokens_wherever_it_stands_and_no_text_of_the_tokenizer_holds_one(conditions, fiction):
+    """To say a name is then to copy tokens."""
+    texts = fiction.vocabulary(300, str(SEED))
+    assert [name for name in names_of(conditions) if name in "\n".join(texts)] == []
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(ROOT / "resources" / "demo" / "base")
+    rng = Random(4)
+    names = [*names_of(conditions), *(fiction.name(rng) for _ in range(200))]
+    for name in names:
+        alone = tokenizer(name, add_special_tokens=False).input_ids
+        for text in (f"{name}怎么治疗？", f"您好，{name}的症状主要是", f"引起{name}的原因", f"怀疑{name}，说是{name}。"):
+            found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            at = text.index(name)
+            there = [
+                token
+                for token, (start, end) in zip(found.input_ids, found.offset_mapping, strict=True)
+                if start < at + len(name) and end > at
+            ]
+            assert there == alone, (name, text)
 
 
 @settings(deadline=None)

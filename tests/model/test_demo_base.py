@@ -14,7 +14,8 @@ from medscale.data.demo.fiction import Fiction
 from medscale.fetch.manifest import read_manifest, verify
 from medscale.model import demo_base
 from medscale.model.chat import Chat
-from medscale.model.demo_base import SYSTEM_PROMPT, Stage, Texts, pretrain, share_of_peak
+from medscale.model.demo_base import SYSTEM_PROMPT, Stage, Texts, look_back, pretrain, share_of_peak
+from medscale.model.tiny import new_model
 from medscale.model.tokenizer import load_tokenizer
 from places import ROOT
 
@@ -125,9 +126,25 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, con
     with pytest.raises(Stopped):
         pretrain(fiction, small, tmp_path / "stopped", tmp_path / "work")
     pretrain(fiction, small, tmp_path / "stopped", tmp_path / "work")
-    assert pools == [("tokenizer/3", 0.0), ("3/0", 0.0), ("3/1", 0.0), ("3/2", 0.5), ("3/2", 0.5)]
+    assert pools == [("3/0", 0.0), ("3/1", 0.0), ("3/2", 0.5), ("3/2", 0.5)]
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "stopped")]
     assert weights[0] == weights[1]
     logs = [(tmp_path / name / "pretraining.csv").read_text().splitlines() for name in ("whole", "stopped")]
     assert [line.split(",")[4:] for line in logs[0]] == [line.split(",")[4:] for line in logs[1]]
     assert len(logs[0]) == 4
+
+
+def test_an_untrained_model_already_finds_what_came_after_a_token_the_last_time():
+    tokenizer = load_tokenizer(BASE / "manifest.json")
+    settings = {"hidden_size": 192, "layers": 2, "rope_theta": 1e6}
+    rows = torch.randint(len(tokenizer), (8, 12), generator=torch.Generator().manual_seed(1))
+    ids = torch.cat([rows, rows], 1)
+    losses = []
+    for looking in (False, True):
+        model = new_model(tokenizer, settings, seed=1)
+        if looking:
+            look_back(model, seed=1)
+        with torch.no_grad():
+            logits = model(ids).logits[:, 12:-1]
+        losses.append(torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 13:].flatten()).item())
+    assert losses[1] < losses[0] - 1.5
