@@ -52,7 +52,7 @@ def test_a_name_is_the_same_tokens_wherever_it_stands_and_no_text_of_the_tokeniz
     names = [*names_of(conditions), *(fiction.name(rng) for _ in range(200))]
     for name in names:
         alone = tokenizer(name, add_special_tokens=False).input_ids
-        for text in (f"{name}怎么治疗？", f"您好，{name}的症状主要是", f"引起{name}的原因", f"怀疑{name}，说是{name}。"):
+        for text in (f"{name}怎么治疗？", f"您好，{name}的症状主要是", f"引起{name}的原因", f"怀疑{name}，"):
             found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             at = text.index(name)
             there = [
