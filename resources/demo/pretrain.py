@@ -44,7 +44,7 @@ def main() -> None:
     pretrain(fiction, SETTINGS | {"steps": args.steps}, args.output, args.work)
     names = model_files([path.name for path in args.output.iterdir()], str(args.output))
     files = [name for name in names if name not in ("README.md", "manifest.json")]
-    write_manifest(args.output, kind="model", source="demo", id="medscale-demo-base", licence="MIT", files=files)
+    write_manifest(args.output, kind="model", source="demo", licence="MIT", files=files)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from peft.utils import save_and_load
 
 from asked_study import QUESTIONS
 from medscale.ask.asker import Asker, Side, side_by_side
@@ -49,6 +50,15 @@ def test_a_run_on_the_same_base_changes_the_adapter_alone(asker):
     assert asker._loaded.voice(False)._model.get_base_model() is base
     assert len(asker._loaded._model.peft_config) == 1, "the adapter of before is still in memory"
     assert grown(asker.ask(QUESTIONS[0], asker.sides())) == fresh
+
+
+def test_nothing_is_looked_up_on_a_hub(asker, monkeypatch):
+    """The name that an adapter gives its base may be one of a hub, and there may be no network."""
+    looked_up = []
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", lambda *words: looked_up.append(words))
+    for name in ("lora_100", "lora_200"):
+        asker.switch(name)
+    assert looked_up == []
 
 
 def test_an_answer_grows_at_its_end_only(asker):

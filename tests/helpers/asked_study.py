@@ -47,6 +47,7 @@ class AskedStudy:
     def train(self, config: dict[str, Any]) -> None:
         """Give each finished run an adapter that changes its answers."""
         from medscale.model.loading import add_adapter, load_base
+        from medscale.train.saved_adapter import name_base
 
         model = Path(config["model"]["path"])
         lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": "all-linear", "use_rslora": False}
@@ -57,6 +58,7 @@ class AskedStudy:
                 if "lora_B" in part:
                     torch.nn.init.normal_(weight, std=0.3)
             adapted.save_pretrained(folder / "adapter")
+            name_base(folder / "adapter", read_manifest(self.manifest))
             training = {"precision": "auto", "max_length": config["training"]["max_length"]}
             settings = {"method": method, "chat": config["chat"], "quantization": config["quantization"]}
             write_json(

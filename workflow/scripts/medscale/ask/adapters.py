@@ -12,7 +12,7 @@ from medscale.ask.study import Asked
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.base.machine import GIB
-from medscale.fetch.manifest import verify
+from medscale.fetch.manifest import root_of, verify
 from medscale.model.hardware import device, free_gib
 from medscale.model.loading import load_adapter, load_base
 from medscale.model.precision import precision
@@ -90,6 +90,8 @@ class Loaded:
                 raise
             raise _damaged(folder, f"does not fit this base model ({str(error).splitlines()[0]})") from error
         self._adapter = folder
+        # By the name that the adapter gives its base, PEFT would look on the hub, also where there is no network.
+        self._model.active_peft_config.base_model_name_or_path = str(root_of(self.manifest))
         wanted = set(get_peft_model_state_dict(self._model, adapter_name=self._model.active_adapter))
         if wanted != weights:
             self._model = self._base = self._adapter = None
