@@ -96,12 +96,15 @@ def test_only_the_first_of_several_processes_speaks(quick):
     assert log.getvalue() == ""
 
 
-def test_a_terminal_gets_a_bar(monkeypatch):
+@pytest.mark.parametrize(("after", "shown"), [(0, True), (60, False)])
+def test_a_terminal_gets_a_bar_if_it_takes_long_enough(monkeypatch, after, shown):
+    monkeypatch.setattr(progress, "BAR_AFTER", after)
     screen = io.StringIO()
     screen.isatty = lambda: True
     with Progress("fine-tuning", 10, "steps", stream=screen) as step:
         step.update(10, {"loss": 1.5})
-    assert "fine-tuning: 100%" in screen.getvalue()
+    assert ("fine-tuning: 100%" in screen.getvalue()) is shown
+    assert shown or not screen.getvalue()
 
 
 def test_items_are_counted_as_they_are_taken(quick, capsys):

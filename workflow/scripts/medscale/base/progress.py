@@ -21,6 +21,7 @@ Item = TypeVar("Item")
 
 MIB = 2**20
 FIRST = 5.0  # seconds: what is done sooner says nothing
+BAR_AFTER = 1.0  # and on a terminal, what is done sooner shows no bar
 EVERY = 10.0  # seconds between two lines,
 SELDOM = 30.0  # and of what takes long, a night in a log file being 1,400 lines then,
 LONG = 600.0  # which is from so many seconds on
@@ -189,7 +190,7 @@ class Progress:
 
             counted = {"unit": self.unit} if self.unit else {"bar_format": "{desc}: {elapsed}"}
             shown = {"desc": self.what, "total": self.total, "initial": self.done, "file": self._stream}
-            self._bar = tqdm(**shown, **counted, mininterval=1, dynamic_ncols=True)
+            self._bar = tqdm(**shown, **counted, mininterval=1, delay=BAR_AFTER, dynamic_ncols=True)
         else:
             self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
             self._thread.start()
