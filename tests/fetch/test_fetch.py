@@ -284,7 +284,7 @@ def test_the_demos_model_is_copied_from_the_repository_and_nothing_else_is_taken
 
     runner.manifest.unlink()
     (runner.folder / "model.safetensors").unlink()
-    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    weights.write_bytes(weights.read_bytes()[:-1] + bytes([weights.read_bytes()[-1] ^ 1]))
     told = runner.fails("fetch_model.py", source="demo", conditions=facts)
     assert "[F160]" in told
     assert "model.safetensors changed since" in told
@@ -310,4 +310,5 @@ def test_the_demos_corpus_is_generated_from_its_table_and_seed(runner):
     runner.fetch("fetch_data.py", **options | {"condition_count": 1})
     departments = {line.split(",")[0] for line in (runner.folder / "demo.csv").read_text("gb18030").splitlines()[1:]}
     assert len(departments) == 1
+    runner.manifest.unlink()
     assert "[C104]" in runner.fails("fetch_data.py", **options | {"condition_count": 10_000})
