@@ -18,6 +18,7 @@ MODELS = {
         "model/precision",
         "model/loading",
         "model/padding",
+        "model/demo_base",
         "model/tiny",
         "model/blank",
         "model/counting",
