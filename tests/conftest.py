@@ -5,10 +5,15 @@ import shutil
 import warnings
 
 import pytest
+from hypothesis import settings
 from matplotlib.figure import Figure
 
 from sentences import TEXTS
 from slowest import SLOWEST
+
+# No test fails because the machine is slow.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Threads of one worker that wait for those of another cost more than they give for models so small. Jobs of the

@@ -315,7 +315,7 @@ def test_the_studentised_draws_equal_a_plain_loop():
         assert found.studentised[row, 0] == pytest.approx((drawn - value) / se)
 
 
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=40, database=None)
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=2, max_size=40))
 def test_any_scores_give_a_p_value_and_swapping_mirrors_the_interval(values):
     a, b = np.array(values).T

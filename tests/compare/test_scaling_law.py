@@ -243,7 +243,7 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
 sizes_of = st.lists(st.integers(1, 10**9), min_size=0, max_size=9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), sizes_of, st.sampled_from(["nll", "bleu_4"]), st.booleans())
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_any_input_gives_numbers_or_null(data, sizes, metric, with_base):

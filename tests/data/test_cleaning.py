@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cleaned_rows import Cleaned, noisy_rows, row
 from medscale.base.errors import UserError
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 LONG_QUESTION = "我爸爸今年六十岁，最近总是头晕，去医院量了血压说是高血压，请问平时饮食上应该注意些什么？"
 LONG_ANSWER = "高血压患者平时要低盐饮食，多吃蔬菜水果，少吃油腻的食物，戒烟限酒，适当运动，按时服用降压药。"
 GOOD = row(LONG_QUESTION, LONG_ANSWER, department="心血管科")

@@ -10,7 +10,7 @@ from medscale.data.raw_rows import RawRow
 from medscale.data.table_files import Broken
 from medscale.data.text_cleaning import clean_text
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 RULES = Rules((2, 100), (2, 200))
 
 

@@ -22,7 +22,7 @@ from medscale.data.table_files import Broken, FileOptions, TableFile, open_table
 from medscale.data.text_encoding import detect_encoding
 from medscale.fetch.manifest import content_of, read_manifest, write_manifest
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 COLUMNS = Columns(("title", "ask"), "answer", "department")
 ROWS = [
     {

@@ -118,7 +118,7 @@ class TestBackslash:
         assert found == rows
         assert opened.dialect["quote_escape"] == "backslash"
 
-    @settings(deadline=None, derandomize=True, max_examples=60)
+    @settings(derandomize=True, max_examples=60)
     @given(st.lists(st.tuples(st.text('病"\\,\n ab'), st.text('药"\\,\n ab')), min_size=1))
     def test_any_table_comes_through_or_is_refused(self, rows):
         with tempfile.TemporaryDirectory() as folder:
@@ -286,7 +286,7 @@ def test_objects_in_a_file_called_csv_are_read_as_what_they_are(tmp_path):
     assert (opened.format, rows) == ("jsonl", [("头疼", "休息"), ("乏力", "睡觉")])
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(derandomize=True, max_examples=100)
 @given(
     rows=st.lists(st.tuples(st.text('病"\n,;|\t\\a '), st.text('药"\n,;|\t\\a ')), min_size=1),
     delimiter=st.sampled_from(",;\t|"),

@@ -371,7 +371,7 @@ def test_an_impossible_noise_names_the_key(conditions, noise):
         generate(conditions, 100, seed=42, noise=noise)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.integers(1, 300), noise=st.floats(0, 0.5), seed=st.integers(0, 2**32))
 def test_rows_and_noise_are_exact_for_any_request(conditions, rows, noise, seed):
     drawn = draw(conditions[:5], rows, seed, noise)

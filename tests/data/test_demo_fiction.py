@@ -6,7 +6,7 @@ from itertools import combinations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
@@ -63,7 +63,6 @@ def test_a_name_is_the_same_tokens_wherever_it_stands_and_no_text_of_the_tokeniz
             assert there == alone, (name, text)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(min_value=0))
 def test_no_invented_name_is_one_of_the_table_or_a_part_of_one(conditions, fiction, seed):
     name = fiction.name(Random(seed))

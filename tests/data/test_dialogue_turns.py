@@ -148,7 +148,7 @@ TURN = st.builds(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(derandomize=True, max_examples=40)
 @given(st.lists(st.one_of(st.lists(TURN, max_size=6), st.none(), st.text(max_size=3)), max_size=12))
 def test_read_is_kept_plus_dropped_for_any_dialogues(tmp_path_factory, dialogues):
     folder = tmp_path_factory.mktemp("any")

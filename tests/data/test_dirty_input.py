@@ -69,7 +69,7 @@ def complain(message: str) -> None:
     raise UserError(message)
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 @given(st.sampled_from([*DEMO, "sizes"]), VALUES)
 def test_a_section_of_any_value_is_accepted_or_refused_by_name(section, value):
     told = section

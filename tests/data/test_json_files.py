@@ -265,7 +265,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 @given(
     rows=st.lists(st.fixed_dictionaries({"question": JSON, "answer": JSON}), min_size=2, max_size=4),
     shape=st.sampled_from(["list", "key", "lines", "concatenated", "pretty"]),

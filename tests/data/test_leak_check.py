@@ -48,7 +48,7 @@ def noise(seed: int, count: int, length: int = 40) -> list[str]:
     return ["".join(chr(generator.randrange(0x4E00, 0x9000)) for _ in range(length)) for _ in range(count)]
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300, database=None)
 @given(texts, texts)
 def test_similarity_equals_brute_force(test, train):
     test, train = [comparable(text) for text in test], [comparable(text) for text in train]
@@ -59,7 +59,7 @@ def test_similarity_equals_brute_force(test, train):
         assert number == expected.index(max(expected))
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300, database=None)
 @given(texts, texts, st.integers(1, 6), st.integers(0, 4))
 def test_containment_equals_brute_force(test, train, length, least):
     test, train = [comparable(text) for text in test], [comparable(text) for text in train]
@@ -72,7 +72,7 @@ def test_containment_equals_brute_force(test, train, length, least):
             assert found.get(number, 0.0) == pytest.approx(expected)
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=100, database=None)
 @given(texts, texts, st.sampled_from([0.3, 0.6, 1.0]))
 def test_minhash_names_only_near_pairs_and_all_equal_ones(test, train, threshold):
     test, train = [comparable(text) for text in test], [comparable(text) for text in train]
@@ -154,7 +154,7 @@ def test_a_common_short_question_is_not_looked_for_in_others():
     assert not check(rows([short], "q"), rows([short], "t"), Thresholds())["passed"]
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, database=None)
 @given(texts, st.lists(st.text("甲 ，\n", max_size=3), max_size=5))
 def test_no_text_makes_it_stumble(test, train):
     report = check(rows(test, "q"), rows(train, "t"), Thresholds())

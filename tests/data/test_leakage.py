@@ -12,7 +12,7 @@ from medscale.data.near.leakage import crossing_pairs
 from medscale.data.near.shingles import jaccard, shingle_set
 from near_texts import LONG, OTHER, changed
 
-QUICK = settings(deadline=None, derandomize=True, max_examples=50)
+QUICK = settings(derandomize=True, max_examples=50)
 
 
 def test_pairs_that_cross_by_hand():

@@ -16,7 +16,7 @@ from medscale.data.near.kept_first import KeptFirst
 from medscale.data.near.pairs import Candidates, similarities
 from medscale.data.near.shingles import comparable, shingle_set
 
-QUICK = settings(deadline=None, derandomize=True, max_examples=60)
+QUICK = settings(derandomize=True, max_examples=60)
 ANSWER = "您好，根据您的描述建议先到正规医院的消化内科做一次详细的检查，明确诊断之后再用药，平时注意饮食清淡。"
 
 

@@ -17,7 +17,7 @@ from medscale.data.near.pairs import BAND_MISS, PERMUTATIONS, Candidates, bands_
 from medscale.data.near.shingles import comparable, jaccard, shingle_set, shingles
 from places import SCRIPTS
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 CHARACTERS = "高血压糖尿病头疼胃炎肝吃药怎么办治疗检查症状饮食注意孩子老人多久能好医院医生请问一二三四五"
 TEXTS = st.text("甲乙丙丁𠀀a1", min_size=1, max_size=12)
 

@@ -14,7 +14,7 @@ from medscale.data.near.pairs import BAND_MISS, PERMUTATIONS, Candidates, bands_
 from medscale.data.near.shingles import jaccard, shingle_set, shingles
 from near_texts import LONG, OTHER, agreeing
 
-QUICK = settings(deadline=None, derandomize=True, max_examples=50)
+QUICK = settings(derandomize=True, max_examples=50)
 
 
 @pytest.mark.parametrize("threshold", [0.02, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from medscale.data.personal_data import TOKENS, mask_personal_data
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 
 
 class TestPersonalData:

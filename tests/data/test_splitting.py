@@ -36,7 +36,7 @@ from medscale.data.splitting import (
 from medscale.fetch.manifest import write_manifest
 from places import SCRIPTS
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 CHARACTERS = "高血压糖尿病头疼胃炎肝吃药怎么办治疗检查症状饮食注意孩子老人多久能好医院医生请问"
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from medscale.data.text_cleaning import clean_text, is_broken, is_placeholder
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 
 
 def cleaned(text: str) -> str:

@@ -18,7 +18,7 @@ from medscale.base.errors import UserError
 from medscale.base.parallel import batched, ordered_map
 from medscale.data.near.text_store import DIGEST_BYTES, GrowingArray, TextStore, digest, first_occurrences
 
-REPRODUCIBLE = settings(deadline=None, derandomize=True)
+REPRODUCIBLE = settings(derandomize=True)
 
 
 class TestTextStore:

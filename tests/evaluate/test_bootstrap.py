@@ -77,7 +77,7 @@ def test_resamples_without_a_denominator_are_left_out():
     assert (low, high) == (2.0, 2.0)
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, database=None)
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=30), st.integers(0, 5))
 def test_an_interval_lies_within_the_values(values, seed):
     low, high = mean_interval(values, resamples=200, seed=seed)

@@ -57,7 +57,7 @@ def mean_score(texts: list[str], test: list[dict], column: str) -> float:
 
 
 @pytest.mark.parametrize("name", FLOORS)
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, database=None)
 @given(train=rows, test=rows, seed=st.integers(0, 5))
 def test_any_rows_get_one_answer_each_that_depends_on_nothing_hidden(name, train, test, seed):
     """Empty, blank and one-character texts included; and the labels of the test set play no part."""

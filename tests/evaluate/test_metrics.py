@@ -73,14 +73,14 @@ def test_published_values(predict, label, expected):
     assert [values[column] for column in HEADLINES] == pytest.approx(expected, abs=1e-4)
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500, database=None)
 @given(st.lists(pairs, min_size=4, max_size=8))
 def test_equals_the_reference_libraries(some):
     for predict, label in some:
         assert ours(predict, label) == reference_scores(predict, label)
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500, database=None)
 @given(st.lists(st.tuples(few, few), min_size=4, max_size=8))
 def test_bleu_equals_nltk_where_n_grams_repeat(some):
     """Two or three characters only, so that nearly every n-gram repeats, and stands at the very end."""
@@ -89,7 +89,7 @@ def test_bleu_equals_nltk_where_n_grams_repeat(some):
         assert ours(predict, label)["bleu_4"] == round(reference * 100, 4)
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=100, database=None)
 @given(texts)
 def test_equals_the_reference_libraries_on_a_text_against_itself(text):
     assert ours(text, text) == reference_scores(text, text)

@@ -43,7 +43,7 @@ def _quiet_jieba():
     jieba.setLogLevel(logging.WARNING)
 
 
-@settings(max_examples=400, deadline=None, database=None)
+@settings(max_examples=400, database=None)
 @given(st.lists(texts, min_size=3, max_size=6))
 def test_equals_jieba_on_any_text(some):
     for text in some:
@@ -89,7 +89,7 @@ def test_equals_jieba_on_real_text():
 
 
 @given(texts)
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200, database=None)
 def test_loses_no_character(text):
     assert "".join(cut(text)) == text
 

@@ -123,7 +123,7 @@ def translated(request, tokenizer):
     return shipped, pieces_of(tokenizer, shipped).go()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(texts=st.lists(TEXT, min_size=1, max_size=5).filter(lambda texts: len(texts) % 2), system=st.none() | TEXT)
 def test_every_conversation_is_the_same_in_both_languages(tokenizer, translated, texts, system):
     shipped, in_go = translated

@@ -116,7 +116,7 @@ def test_a_manifest_of_another_version_is_refused(folder):
         read_manifest(path)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(contents=st.dictionaries(NAMES, st.binary(min_size=1, max_size=64), min_size=1, max_size=4), choice=st.data())
 def test_any_changed_byte_is_found(tmp_path_factory, contents, choice):
     folder = tmp_path_factory.mktemp("any")

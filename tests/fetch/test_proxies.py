@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fetch_runner import HUBS, MODEL, safetensors
@@ -214,7 +214,6 @@ PLACES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(ODD | st.builds("{}{}:{}".format, st.sampled_from(["http://", "socks://", "x://", "u:@@", ""]), PLACES, ODD))
 def test_any_value_is_a_proxy_or_named(value):
     import httpx2

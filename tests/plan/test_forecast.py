@@ -71,7 +71,7 @@ def test_the_time_model_has_no_negative_coefficient_and_needs_little():
         fit([], [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 300), min_size=1, max_size=16),
     budget=st.integers(1, 2048),
@@ -121,7 +121,7 @@ def answer_length(prompt):
     return 1 + prompt * 7919 % 32
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(prompts=st.lists(st.integers(1, 300), min_size=1, max_size=70), batch_size=st.integers(1, 20))
 def test_the_passes_are_those_that_predict_makes(prompts, batch_size):
     made.clear()

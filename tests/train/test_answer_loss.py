@@ -51,7 +51,7 @@ def batch_of(lengths, answered, seed):
     return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(~chosen, IGNORED)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(2, 40), min_size=1, max_size=5),
     answered=st.floats(0.0, 1.0),
@@ -137,7 +137,7 @@ def test_a_model_with_another_loss_keeps_its_own():
     assert not use_answer_loss(trained_head)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(2, 90), min_size=1, max_size=20),
     tokens=st.integers(1, 400),
