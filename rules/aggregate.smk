@@ -10,6 +10,7 @@ rule aggregate:
         scores=of_every("scores.parquet", ROWS),
         training_logs=of_every("train_log.csv", RUNS),
         leak_report=f"{DATA}/leak_report.json",
+        pilots=[f"{RESULTS}/pilot/{method}.json" for method in PILOTS],
     output:
         table=report(
             f"{SUMMARY}/results_summary.csv",
@@ -53,7 +54,8 @@ rule aggregate:
             caption="../workflow/report/pareto.rst",
             category="Results",
         ),
-        vector=vector_files(f"{SUMMARY}/", *PLOTS),
+        rates=[f"{SUMMARY}/learning_rates.{kind}" for kind in ("json", "png") if PILOTS],
+        vector=vector_files(f"{SUMMARY}/", *PLOTS, *(["learning_rates"] if PILOTS else [])),
     log:
         f"{LOGS}/aggregate.log",
     benchmark:
@@ -76,7 +78,7 @@ rule aggregate:
     shell:
         "python {params.script:q} --evals {input.evals:q} --training-logs {input.training_logs:q}"
         " --leak-report {input.leak_report:q} --statistics {params.statistics:q} --scaling {params.scaling:q}"
-        " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q}"
+        " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q} --pilots {input.pilots:q}"
         ' --output-folder "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
@@ -111,6 +113,7 @@ rule report:
     params:
         code=code("report.py"),
         script=script("report.py"),
+        pilots="--pilots" if PILOTS else "",
         template=folder_digest(BASE / "workflow" / "report" / "template"),
         config=as_typed(as_json(settings.shared_config(export_settings.without_export(CONFIG)))),
     message:
@@ -120,7 +123,7 @@ rule report:
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
         " --leak-report {input.leak_report:q} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
-        " --config {params.config:q} --output {output.page:q} > {log:q} 2>&1"
+        " --config {params.config:q} {params.pilots} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule record:

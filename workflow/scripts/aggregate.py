@@ -11,6 +11,7 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_json
 from medscale.base.progress import working
 from medscale.compare.caveats import Limits
+from medscale.compare.learning_rates import margin_of, sensitivity
 from medscale.compare.comparisons import comparison_table
 from medscale.compare.power import power_table
 from medscale.compare.recommendation import Settings, recommend
@@ -21,6 +22,7 @@ from medscale.report.evaluations import is_tuned, match_logs, read_evaluations
 from medscale.report.plots.losses import plot_losses
 from medscale.report.plots.pareto import plot_pareto
 from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
+from medscale.report.plots.rates import plot_rates
 from medscale.report.plots.scaling import plot_scaling
 from medscale.report.plots.style import drawn
 from medscale.report.summary import METRICS, summary_table, table_text, write_table
@@ -46,18 +48,25 @@ def main() -> None:
         power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
     with working("fitting the scaling law"):
         fit = fitted_laws(resampled, ordered, args.scaling)
-    recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args))
+    tried = sensitivity(
+        [read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"]
+    )
+    recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args), tried)
 
     write_table(table, folder / "results_summary.csv")
     write_table(comparisons, folder / "comparisons.csv")
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
     write_json(folder / "recommendation.json", recommendation)
+    if tried:
+        write_json(folder / "learning_rates.json", {"schema_version": 1, "entries": tried})
     with working("drawing the plots"), drawn(**args.plots):
         plot_data_scale(table, folder / "data_scale_comparison.png")
         plot_method_comparison(table, folder / "method_comparison.png")
         plot_losses(logs, table, folder / "loss_curves.png")
         plot_scaling(fit, folder / "scaling.png")
+        if tried:
+            plot_rates(tried, folder / "learning_rates.png")
         plot_pareto(recommendation, folder / "pareto.png")
     print(table_text(table), recommendation["sentence"]["en"], sep="\n\n")
     for warning in recommendation["warnings"]:
@@ -122,6 +131,7 @@ def parse_arguments() -> argparse.Namespace:
         default=[],
         help="train_log.csv of each fine-tuned run, in the same folder as the run's eval.json",
     )
+    parser.add_argument("--pilots", nargs="*", default=[], help="the pilots' files, where there were any")
     parser.add_argument("--leak-report", required=True, help="leak_report.json")
     for section in ("statistics", "recommendation", "scaling", "leakage"):
         parser.add_argument(

@@ -27,6 +27,7 @@ class Summary(NamedTuple):
     scaling: dict[str, Any]
     recommendation: dict[str, Any]
     plots: dict[str, str]
+    rates: list[dict[str, Any]] | None = None  # of the pilots, where there were any
 
 
 class Answers(NamedTuple):
@@ -55,21 +56,23 @@ class Inputs(NamedTuple):
     config: dict[str, Any]
 
 
-def read_summary(folder: Path) -> Summary:
-    """Read the summary folder.
+def read_summary(folder: Path, pilots: bool = False) -> Summary:
+    """Read the summary folder; what pilots found only where there were ``pilots``.
 
     Raises
     ------
     UserError
         Naming the file that is missing or has no such content.
     """
+    rates = {"learning_rates": _picture(folder / "learning_rates.png")} if pilots else {}
     return Summary(
         results=read_table(folder / "results_summary.csv", texts=("experiment", "run", "method", "arm")),
         comparisons=read_table(folder / "comparisons.csv", texts=("metric", "kind", "a", "b")),
         power=read_table(folder / "power.csv", texts=("metric",)),
         scaling=_json(folder / "scaling_fit.json", "metrics"),
         recommendation=_json(folder / "recommendation.json", "verdict", "sentence", "candidates", "warnings"),
-        plots={name: _picture(folder / f"{name}.png") for name in PLOTS},
+        plots={name: _picture(folder / f"{name}.png") for name in PLOTS} | rates,
+        rates=_json(folder / "learning_rates.json", "entries")["entries"] if pilots else None,
     )
 
 

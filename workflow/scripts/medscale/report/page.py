@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, scaling, tables
+from medscale.report import costs, facts, learning_rates, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.inputs import Inputs
 from medscale.report.texts import TEMPLATE, Text, all_texts, both, html, labelled, number, say
@@ -19,7 +19,7 @@ STYLES = ("report.css", "answers.css")
 FIRST_SCRIPT = "language.js"
 SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
 SECTIONS = (
-    *("answer", "results", "plots", "comparisons", "power", "scaling", "costs", "losses", "cleaning", "leak"),
+    *("answer", "results", "plots", "comparisons", "power", "scaling", "rates", "costs", "losses", "cleaning", "leak"),
     *("provenance", "licences", "limits", "disclaimer", "answers"),
 )
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
@@ -34,13 +34,14 @@ def report_html(inputs: Inputs) -> str:
     """
     styles = "".join(_part(name) for name in STYLES)
     first, script = _part(FIRST_SCRIPT), '"use strict";\n' + "".join(_part(name) for name in SCRIPTS)
+    views = _views(inputs)
     text = (
         environment()
         .get_template("report.html.j2")
         .render(
             facts=_facts(inputs),
-            sections=SECTIONS,
-            sections_of=_views(inputs),
+            sections=[name for name in SECTIONS if views.get(name, True) is not None],
+            sections_of=views,
             plots=inputs.summary.plots,
             styles=Markup(styles),
             first_script=Markup(first),
@@ -97,6 +98,7 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "comparisons": tables.comparison_tables,
         "power": tables.power_table,
         "scaling": scaling.scaling_entries,
+        "rates": learning_rates.rates,
         "candidates": costs.candidates,
         "costs": costs.cost_table,
         "cleaning": facts.cleaning,
