@@ -48,9 +48,7 @@ def main() -> None:
         power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
     with working("fitting the scaling law"):
         fit = fitted_laws(resampled, ordered, args.scaling)
-    tried = sensitivity(
-        [read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"]
-    )
+    tried = sensitivity([read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"])
     recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args), tried)
 
     write_table(table, folder / "results_summary.csv")

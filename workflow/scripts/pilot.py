@@ -37,7 +37,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     add_source(parser, "model", "base model")
     parser.add_argument(
-        "--train", required=True, type=by_size, nargs="+", help="SIZE=FILE: encoded training rows of each size (Parquet)"
+        "--train",
+        required=True,
+        type=by_size,
+        nargs="+",
+        help="SIZE=FILE: encoded training rows of each size (Parquet)",
     )
     parser.add_argument("--validation", required=True, help="encoded validation rows (Parquet)")
     parser.add_argument("--kept", required=True, help="folder for what is finished, and for checkpoints")
