@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
+from medscale.base.pilots import without_pilot
 from medscale.base.settings import override_keys, settings_for
 from medscale.base.study import runs_of
 
@@ -281,6 +282,13 @@ def _contradictions(config: dict) -> Iterator[Problem]:
             "C117",
             f"evaluation.max_samples = {samples}: must be at most study.test_size, which is {study['test_size']}; "
             "null takes every test item",
+        )
+    for run in without_pilot(config):
+        yield Problem(
+            "C143",
+            f"training.learning_rate = \"auto\" (in {run.name}): {run.method} has no run of {run.size} rows in the main "
+            "arm that a pilot could try rates for; give this run a number in overrides, or name the method in "
+            "study.methods",
         )
     yield from _control_problems(config)
     yield from _override_problems(config)
