@@ -35,7 +35,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--training", help="training.json of the run; left out for the base model")
     parser.add_argument("--exams", type=Path, nargs="*", default=[], help="questions (JSON lines), one file an exam")
     parser.add_argument("--retention", type=Path, help="general texts (JSON lines); left out where there are none")
-    parser.add_argument("--answers", required=True, help="what was chosen (Parquet), one row a question and permutation")
+    parser.add_argument(
+        "--answers", required=True, help="what was chosen (Parquet), one row a question and permutation"
+    )
     parser.add_argument("--texts", required=True, help="likelihoods of the general texts (Parquet)")
     parser.add_argument("--examination", required=True, help="JSON file with seconds, memory and prompts")
     return parser.parse_args()

@@ -48,9 +48,7 @@ def chosen(loglikelihoods: list[float], characters: list[int], normalised: bool)
         characters: of each choice.
         normalised: compare the log-likelihood a character, the harness's ``acc_norm``; else the sum, its ``acc``.
     """
-    scores = [
-        value / length if normalised else value for value, length in zip(loglikelihoods, characters, strict=True)
-    ]
+    scores = [value / length if normalised else value for value, length in zip(loglikelihoods, characters, strict=True)]
     return max(range(len(scores)), key=scores.__getitem__)
 
 

@@ -124,7 +124,9 @@ def run(args: argparse.Namespace) -> None:
             "examination": {
                 "seconds": round(sum(sat.kept.seconds for sat in sittings), 3),
                 "seconds_by_set": {sat.name: round(sat.kept.seconds, 3) for sat in sittings},
-                "precision": f"nf4 base, {examinee.precision} computation" if args.method == "qlora" else examinee.precision,
+                "precision": f"nf4 base, {examinee.precision} computation"
+                if args.method == "qlora"
+                else examinee.precision,
                 "peak_memory_gib": max(peaks, default=None),
                 "longest_input": examinee.longest,
             },
