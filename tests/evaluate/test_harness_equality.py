@@ -1,4 +1,4 @@
-"""Exams and general texts as lm-evaluation-harness scores them: of one model and file, the same numbers of each item."""
+"""Exams and general texts as lm-evaluation-harness scores them: of one model and file, equal numbers of each item."""
 
 import argparse
 import csv
@@ -37,7 +37,8 @@ def questions(count: int, letters: str, several: bool = False) -> list[dict]:
     found = []
     for number in range(count):
         options = rng.sample(sorted({*words, *odd}), len(letters))
-        text = " " * (number % 3) + "".join(rng.choices(TEXTS[:5], k=1 + 9 * (number % 5 == 4))) + "？" + " " * (number % 2)
+        asked_for = "".join(rng.choices(TEXTS[:5], k=1 + 9 * (number % 5 == 4)))
+        text = f"{' ' * (number % 3)}{asked_for}？{' ' * (number % 2)}"
         right = rng.sample(letters, rng.randint(2, len(letters))) if several else [rng.choice(letters)]
         found.append(
             {
@@ -107,8 +108,8 @@ def examine(folder: Path, manifest: Path) -> None:
     }
     run(
         argparse.Namespace(
-            **{"run": "base", "method": "base", "settings": json.dumps(settings), "fingerprint": "0" * 16, "threads": 1},
-            **{"model": manifest, "content": None, "adapter": None, "training": None},
+            **{"run": "base", "method": "base", "settings": json.dumps(settings), "fingerprint": "0" * 16},
+            **{"threads": 1, "model": manifest, "content": None, "adapter": None, "training": None},
             **{"exams": [folder / f"{name}.jsonl" for name in EXAMS], "retention": folder / "general.jsonl"},
             **{"answers": folder / "exams.parquet", "texts": folder / "retention.parquet"},
             examination=folder / "examination.json",
@@ -145,7 +146,7 @@ def task_of(folder: Path, name: str) -> dict:
 @pytest.fixture(scope="module")
 def harness(study, tmp_path_factory):
     """What the harness makes of the same model and files: its results, and its model."""
-    folder, kind = study
+    folder, _ = study
     patch = pytest.MonkeyPatch()
     patch.setenv("HF_HUB_OFFLINE", "1")
     from datasets import config

@@ -140,7 +140,7 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
 
 
 def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
-    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and their files."""
+    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and texts."""
     training = settings_for(config, run)["training"] if run else config["training"]
     evaluation = config["evaluation"]
     asked = ("scored_by", "normalise", "permutations", "description")
