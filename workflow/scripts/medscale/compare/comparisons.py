@@ -74,7 +74,8 @@ def comparison_table(
         )
     found = paired_differences(resampled, {metric: [pair[1:] for pair in each] for metric, each in pairs.items()})
     parts = [
-        _rows(resampled, metric, pairs[metric], differences, alpha, power) for metric, differences in found.items()
+        compared_rows(resampled, metric, pairs[metric], differences, alpha, power)
+        for metric, differences in found.items()
     ]
     rows = [row for part in parts for row in part]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -164,9 +165,10 @@ def _partners(control: Configuration, tuned: Mapping[int, Configuration], steps:
     return list(dict.fromkeys(equal_steps + [c for c, each in same_method.items() if each.size == control.size]))
 
 
-def _rows(
+def compared_rows(
     resampled: Resampled, metric: str, pairs: list[Pair], differences: Differences, alpha: float, power: float
 ) -> list[tuple]:
+    """Return a row of `COLUMNS` a pair, their p-values corrected together."""
     points, configurations = resampled.points[metric], resampled.configurations
     lo, hi = intervals(differences, alpha)
     p = p_values(differences)
