@@ -67,6 +67,7 @@ def sizes_of(config: dict) -> dict[str, int]:
 def wildcard_patterns(config: dict) -> dict[str, str]:
     """Return what the wildcards of the rules may be, as regular expressions that match whole names."""
     runs, floors, sizes = [run.name for run in runs_of(config)], config["evaluation"]["floors"], sizes_of(config)
+    exams = config["evaluation"]["exams"]
     return {
         "run": "|".join([*runs, "base", *floors_of(config)]),
         "model": "|".join([*runs, "base"]),
@@ -74,6 +75,8 @@ def wildcard_patterns(config: dict) -> dict[str, str]:
         "tuned": "|".join(runs),
         "size": "|".join(sizes),
         "part": "|".join(["validation", *(f"train_{size}" for size in sizes)]),
+        "exam": "|".join(exams) or "none",
+        "set": "|".join(["retention", "mix", *(f"exam_{exam}" for exam in exams)]),
     }
 
 
