@@ -45,6 +45,17 @@ def sets_of(config: dict) -> dict[str, AskedSet]:
     return found
 
 
+def exam_settings(config: dict, name: str) -> dict[str, Any]:
+    """Return what decides which questions an exam has, beside the bytes of its files."""
+    keys = ("format", "columns", "answer_as", "split", "subjects", "measures", "max_questions", "seed", "files")
+    return {key: config["evaluation"]["exams"][name][key] for key in keys}
+
+
+def exam_training(config: dict, name: str, rows: str) -> list[str]:
+    """Return the file of training rows that an exam is made with: that of the demo, and of no other."""
+    return [rows] if config["evaluation"]["exams"][name]["source"] == "demo" else []
+
+
 def with_sets(config: dict, change: Callable[[str, dict], dict]) -> dict:
     """Return a configuration in which ``change``, of name and section, has replaced the section of each set."""
     evaluation, study = config["evaluation"], config["study"]
