@@ -67,6 +67,12 @@ fingerprint = lambda name: planned_fingerprint(CONFIG, name, *(source.expected()
 # A file of every row, and a file of the run's training: nothing for the base model and the floors.
 of_every = lambda name, rows: files_of(RESULTS, rows, name)
 tuned_input = lambda name: (lambda wildcards: files_of(RESULTS, RUNS.keys() & {wildcards[0]}, name))
+# A file of a model's examination: nothing where the study has neither exams nor general texts, and of the floors.
+EXAMINED = MODELS if CONFIG["evaluation"]["exams"] or CONFIG["evaluation"]["retention"] else []
+examined_input = lambda name: (lambda wildcards: files_of(RESULTS, {*EXAMINED} & {wildcards[0]}, name))
+leaks_input = lambda wildcards: [
+    f"{DATA}/exams/{exam}.leak.json" for exam in CONFIG["evaluation"]["exams"] if wildcards[0] in EXAMINED
+]
 
 
 # What a call says last: the table, the answer and where the report is, or what failed and why.

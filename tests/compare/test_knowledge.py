@@ -1,4 +1,4 @@
-"""Exams and general texts: accuracies with intervals, differences to the base model, subjects, seeds, sets too small."""
+"""Exams and general texts: accuracies with intervals, differences to the base model, subjects, seeds, small sets."""
 
 import numpy as np
 import pyarrow as pa

@@ -150,6 +150,37 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
     }
 
 
+def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
+    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and their files."""
+    training = settings_for(config, run)["training"] if run else config["training"]
+    evaluation = config["evaluation"]
+    asked = ("scored_by", "normalise", "permutations", "description")
+    return {
+        "exams": {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()},
+        "retention": evaluation["retention"] and {"window": evaluation["retention"]["window"]},
+        "quantization": config["quantization"],
+        "precision": training["precision"],
+    }
+
+
+def retention_settings(config: dict) -> dict[str, Any]:
+    """Return what decides which general texts are drawn, beside the files that they are drawn from."""
+    retention = config["evaluation"]["retention"] or {}
+    return {key: retention[key] for key in ("column", "max_texts", "seed") if key in retention}
+
+
+def examined_options(files: Any) -> str:
+    """Return what evaluate.py is told of an examination: nothing where there was none.
+
+    ``files`` has the attributes exams, retention, examination and leaks, each empty or with names of files.
+    """
+    if not files.examination:
+        return ""
+    single = ("exams", "retention", "examination")
+    told = "".join(option(f"--{name}", getattr(files, name)) for name in single)
+    return told + (" --leaks " + " ".join(shlex.quote(str(path)) for path in files.leaks) if files.leaks else "")
+
+
 def shared_config(config: dict) -> dict[str, Any]:
     """Return the configuration as the report shows it: without what `PRIVATE` lists and this machine's folders."""
     private = PRIVATE | {"paths": tuple(config["paths"])}
