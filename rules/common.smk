@@ -23,13 +23,14 @@ try:
     hold_folder(workflow)
     CONFIG = take_credentials(resolve(config))
     SOURCES = {section: sources.source_of(CONFIG, section, CONDITIONS) for section in ("model", "data")}
+    SETS = sources.sets_sources(CONFIG, CONDITIONS)
     BERTSCORE = sources.folder_content(CONFIG, settings.bertscore_model(CONFIG))
     if (
         workflow.is_main_process and not workflow.deployment_settings.deployment_method
     ):  # else a job's Python is another
         require_installed(settings.trackers(CONFIG))
     if workflow.is_main_process:
-        sources.follow(*SOURCES.values())
+        sources.follow(*SOURCES.values(), *SETS.values())
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -60,6 +61,7 @@ script = lambda name: untracked(BASE / "workflow" / "scripts" / name)
 
 # What the bytes of the model and of the corpus are, and what a row of the study is made from.
 content = lambda section: (lambda wildcards: SOURCES[section].expected())
+set_content = lambda name: (lambda wildcards: SETS[name.format(**wildcards)].expected())
 fingerprint = lambda name: planned_fingerprint(CONFIG, name, *(source.expected() for source in SOURCES.values()))
 
 # A file of every row, and a file of the run's training: nothing for the base model and the floors.

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
-from medscale.base.settings import override_keys, settings_for
+from medscale.base.settings import override_keys, sets_of, settings_for
 from medscale.base.study import runs_of, seed_sizes
 
 _DEEPEST = 50
@@ -174,10 +174,15 @@ def _filled(value: dict, schema: dict) -> dict:
     """Return ``value`` with the schema's defaults in every section."""
     filled = {}
     for key, part in schema["properties"].items():
-        if "properties" in part:
-            filled[key] = _filled(value.get(key) or {}, part)
+        given = value[key] if key in value else part.get("default", {})
+        if given is None and "null" in part.get("type", ()):
+            filled[key] = None
+        elif "properties" in part:
+            filled[key] = _filled(given or {}, part)
+        elif part.get("filled"):  # a map whose entries have defaults too; in `overrides` they have none
+            filled[key] = {name: _filled(entry or {}, part["additionalProperties"]) for name, entry in given.items()}
         else:
-            filled[key] = value[key] if key in value else part["default"]
+            filled[key] = given
     return filled
 
 
@@ -249,6 +254,17 @@ def _contradictions(config: dict) -> Iterator[Problem]:
         yield Problem("C113", "model.path = null: must name a model directory, because model.source is local")
     if data["source"] == "file" and not data["path"]:
         yield Problem("C113", "data.path = null: must name a corpus file, because data.source is file")
+    for asked in sets_of(config).values():
+        if asked.settings["source"] == "file" and not asked.settings["path"]:
+            yield Problem("C113", f"{asked.key}.path = null: must name a file, because {asked.key}.source is file")
+        if asked.settings["source"] in ("huggingface", "modelscope"):
+            missing = [key for key in ("id", "file") if not asked.settings[key]]
+            if missing:
+                yield Problem(
+                    "C137",
+                    f"{asked.key}.{missing[0]} = null: must be given, because {asked.key}.source is "
+                    f"{asked.settings['source']}: id is owner/name of a data set there, file what to take from it",
+                )
     if data["department_folder"] and data["columns"]["department"]:
         yield Problem(
             "C131",

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import shlex
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from medscale.base.study import Run, runs_of
 
@@ -15,6 +16,45 @@ PRIVATE = {
     "evaluation": ("bertscore_model",),
 }
 """What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
+
+
+class AskedSet(NamedTuple):
+    """A set that a study has besides its corpus.
+
+    ``kind`` is exam, retention or mix; ``key`` is where it stands in the configuration, ``settings`` what stands there,
+    for an exam of the demo with what its corpus is made from.
+    """
+
+    kind: str
+    key: str
+    settings: dict[str, Any]
+
+
+def sets_of(config: dict) -> dict[str, AskedSet]:
+    """Return the sets of a study by name: ``exam_{name}`` for each exam, ``retention``, ``mix``."""
+    data, evaluation = config["data"], config["evaluation"]
+    corpus = {"condition_count": data["condition_count"], "data_seed": data["seed"]}
+    found = {
+        f"exam_{name}": AskedSet("exam", f"evaluation.exams.{name}", settings | corpus)
+        for name, settings in evaluation["exams"].items()
+    }
+    if evaluation["retention"]:
+        found["retention"] = AskedSet("retention", "evaluation.retention", evaluation["retention"])
+    if config["study"]["mix"]:
+        found["mix"] = AskedSet("mix", "study.mix", config["study"]["mix"])
+    return found
+
+
+def with_sets(config: dict, change: Callable[[str, dict], dict]) -> dict:
+    """Return a configuration in which ``change``, of name and section, has replaced the section of each set."""
+    evaluation, study = config["evaluation"], config["study"]
+    exams = {name: change(f"exam_{name}", section) for name, section in evaluation["exams"].items()}
+    retention = evaluation["retention"] and change("retention", evaluation["retention"])
+    mix = study["mix"] and change("mix", study["mix"])
+    return config | {
+        "evaluation": evaluation | {"exams": exams, "retention": retention},
+        "study": study | {"mix": mix},
+    }
 
 
 def as_json(value: Any) -> str:
@@ -102,6 +142,7 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
 def shared_config(config: dict) -> dict[str, Any]:
     """Return the configuration as the report shows it: without what `PRIVATE` lists and this machine's folders."""
     private = PRIVATE | {"paths": tuple(config["paths"])}
+    config = with_sets(config, lambda name, section: section | {"path": None, "endpoint": None})
     sections = {name: section for name, section in config.items() if name != "backup"}
     return {name: section | dict.fromkeys(private.get(name, ())) for name, section in sections.items()}
 
@@ -109,10 +150,15 @@ def shared_config(config: dict) -> dict[str, Any]:
 def portable_config(config: dict) -> dict[str, Any]:
     """Return the configuration as a file for another machine: `shared_config` without the keys that it empties."""
     shared = {name: section for name, section in shared_config(config).items() if name != "paths"}
+    shared = with_sets(shared, lambda name, section: _without(section, "path", "endpoint"))
     return {
         name: {key: value for key, value in section.items() if key not in PRIVATE.get(name, ())}
         for name, section in shared.items()
     }
+
+
+def _without(section: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key not in keys}
 
 
 def file_settings(config: dict) -> dict[str, Any]:

@@ -125,6 +125,7 @@ def wildcard_patterns(config: dict) -> dict[str, str]:
     matrix, floors, sizes = runs_of(config), config["evaluation"]["floors"], sizes_of(config)
     runs = [run.name for run in matrix]
     mixed = list(dict.fromkeys(run.part.removeprefix("train_") for run in matrix if run.mix is not None))
+    exams = config["evaluation"]["exams"]
     return {
         "run": "|".join([*runs, "base", *floors_of(config)]),
         "model": "|".join([*runs, "base"]),
@@ -133,6 +134,8 @@ def wildcard_patterns(config: dict) -> dict[str, str]:
         "size": "|".join(sizes),
         "mixed": "|".join(mixed) or "none",
         "part": "|".join(["validation", *(f"train_{size}" for size in [*sizes, *mixed])]),
+        "exam": "|".join(exams) or "none",
+        "set": "|".join(["retention", "mix", *(f"exam_{exam}" for exam in exams)]),
     }
 
 
