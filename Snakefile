@@ -33,6 +33,7 @@ rule all:
 
 include: "rules/fetch.smk"
 include: "rules/data.smk"
+include: "rules/mix.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"

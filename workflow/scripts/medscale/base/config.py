@@ -300,6 +300,7 @@ def _contradictions(config: dict) -> Iterator[Problem]:
         )
     yield from _seed_problems(config)
     yield from _control_problems(config)
+    yield from _mix_problems(config)
     yield from _override_problems(config)
 
 
@@ -321,6 +322,29 @@ def _seed_problems(config: dict) -> Iterator[Problem]:
             f"study.seeds_at = {shown}: {', '.join(map(str, strange))} must be one of study.sizes, which are "
             f"{study['sizes']}, or smallest, or largest",
         )
+
+
+def _mix_problems(config: dict) -> Iterator[Problem]:
+    study = config["study"]
+    if not study["mix"]:
+        return
+    share = study["mix"]["share"]
+    if abs(100 * share - round(100 * share)) > 1e-6:
+        yield Problem("C152", f"study.mix.share = {share}: must be whole percents, such as 0.1, which names the runs")
+    for place, run in enumerate(study["mix"]["runs"] or ()):
+        if run["size"] not in study["sizes"]:
+            yield Problem(
+                "C153",
+                f"study.mix.runs[{place}].size = {run['size']}: must be one of study.sizes, which are {study['sizes']}: "
+                "such a run repeats one of them",
+            )
+    for run in runs_of(config):
+        if run.mix is not None and settings_for(config, run)["training"]["max_steps"]:
+            yield Problem(
+                "C154",
+                f"training.max_steps (in {run.name}): must be null, because a run with general rows takes more steps "
+                "than the run that it is compared with",
+            )
 
 
 def _control_problems(config: dict) -> Iterator[Problem]:
