@@ -34,6 +34,7 @@ rule all:
 include: "rules/fetch.smk"
 include: "rules/data.smk"
 include: "rules/exams.smk"
+include: "rules/mix.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/examine.smk"

@@ -9,7 +9,16 @@ from medscale.base.environment import prepare_environment, require_utf8
 from medscale.base.holders import hold_folder
 from medscale.base.identity import planned_fingerprint
 from medscale.base.settings import as_json, option
-from medscale.base.study import files_of, floors_of, runs_of, size_label, sizes_of, wildcard_patterns
+from medscale.base.study import (
+    files_of,
+    floors_of,
+    mix_percent,
+    mixed_rows,
+    runs_of,
+    size_label,
+    sizes_of,
+    wildcard_patterns,
+)
 from medscale.fetch import sources
 from medscale.train.trackers.asked import require_installed
 from medscale.watch import ending
@@ -62,7 +71,12 @@ script = lambda name: untracked(BASE / "workflow" / "scripts" / name)
 # What the bytes of the model and of the corpus are, and what a row of the study is made from.
 content = lambda section: (lambda wildcards: SOURCES[section].expected())
 set_content = lambda name: (lambda wildcards: SETS[name.format(**wildcards)].expected())
-fingerprint = lambda name: planned_fingerprint(CONFIG, name, *(source.expected() for source in SOURCES.values()))
+fingerprint = lambda name: planned_fingerprint(
+    CONFIG,
+    name,
+    *(source.expected() for source in SOURCES.values()),
+    mix=SETS["mix"].expected() if "mix" in SETS else None,
+)
 
 # A file of every row, and a file of the run's training: nothing for the base model and the floors.
 of_every = lambda name, rows: files_of(RESULTS, rows, name)

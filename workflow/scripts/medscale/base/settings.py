@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from medscale.base.study import Run, runs_of
+from medscale.base.study import Run, mix_percent, mixed_arms, mixed_rows, runs_of
 
 PRIVATE = {
     "training": ("micro_batch", "gpus_per_run", "report_to", "offline"),
@@ -213,6 +213,35 @@ def file_settings(config: dict) -> dict[str, Any]:
 def cleaning_options(config: dict) -> str:
     """Return the section `cleaning` as options of clean.py."""
     return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
+
+
+def mix_settings(config: dict) -> dict[str, Any]:
+    """Return what decides the general rows of `study.mix`, except the bytes of its set."""
+    mix, leakage = config["study"]["mix"], config["leakage"]
+    threshold = min(config["study"]["similarity_threshold"], leakage["similarity_threshold"])
+    return {
+        "columns": mix["columns"],
+        "seed": mix["seed"],
+        "system_prompt": mix["system_prompt"],
+        "similarity_threshold": threshold,
+        "ngram": leakage["ngram"],
+        "containment_threshold": leakage["containment_threshold"],
+    }
+
+
+def mix_options(config: dict) -> str:
+    """Return how general rows are made as options of mix_rows.py."""
+    told = {key: value for key, value in mix_settings(config).items() if value is not None}
+    return " ".join(
+        f"--{key.replace('_', '-')} {shlex.quote(value if isinstance(value, str) else as_json(value))}"
+        for key, value in told.items()
+    )
+
+
+def mix_needed(config: dict) -> int:
+    """Return how many general rows the study's largest mix takes."""
+    percent = mix_percent(config)
+    return max((mixed_rows(size, percent) for _, size in mixed_arms(config)), default=0) if percent else 0
 
 
 def reading_options(config: dict) -> str:

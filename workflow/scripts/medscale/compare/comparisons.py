@@ -7,6 +7,7 @@
 | base | is fine-tuning better than none? | each fine-tuned configuration | base |
 | floor | is it better than an answer without a model? | each fine-tuned configuration; base | the best floor |
 | control | new data, or more steps? | a control arm | the configuration of equal steps; and the one of equal size |
+| mix | what do general rows among the training rows do? | a run with such | the same method and size without |
 
 The p-values of a metric are corrected together (Holm 1979): with probability 1 − α at least, none of the differences
 called significant by that metric is between configurations that are equal. Metrics are not corrected for each other:
@@ -26,6 +27,7 @@ import pandas as pd
 from scipy import stats
 
 from medscale.base.errors import UserError
+from medscale.base.study import mix_of
 from medscale.compare.paired_differences import Differences, intervals, p_values, paired_differences
 from medscale.compare.resampling import LOWER_IS_BETTER, Configuration, Resampled
 
@@ -136,7 +138,11 @@ def compared_pairs(resampled: Resampled, metric: str, steps: Mapping[str, int | 
     pairs += [("base", a, b) for b in kinds["base"] for a in kinds["tuned"]]
     pairs += [("floor", a, b) for b in _best(resampled, metric, kinds["floor"]) for a in kinds["tuned"] + kinds["base"]]
     for a in kinds["control"]:
-        pairs += [("control", a, b) for b in _partners(columns[a], {b: columns[b] for b in kinds["tuned"]}, steps)]
+        each = columns[a]
+        if mix_of(each.name) is not None:
+            pairs += [("mix", a, by_place[place]) for place in [(each.method, each.size)] if place in by_place]
+        else:
+            pairs += [("control", a, b) for b in _partners(each, {b: columns[b] for b in kinds["tuned"]}, steps)]
     return pairs
 
 
