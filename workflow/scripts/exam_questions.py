@@ -30,7 +30,9 @@ def main() -> None:
     for file in report["files"]:
         print(f"{file['path']}: {file['exam_format']}" + (f", {file['because']}" if "because" in file else ""))
     if report["licence"] is None and exam.source != "demo":
-        print(f"warning: {reading.where}: no licence is stated where the exam comes from; see its page", file=sys.stderr)
+        print(
+            f"warning: {reading.where}: no licence is stated where the exam comes from; see its page", file=sys.stderr
+        )
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -79,7 +79,9 @@ def demo_exam(manifest: Path, reading: Reading, rows: Iterable[Mapping[str, Any]
     exam = Exam()
     (file,) = opened(manifest, reading, exam, content)
     table = [record for record in file.table.records if isinstance(record, dict)]
-    exam.files.append({"path": file.path.as_posix(), "exam_format": "demo", "because": file.fields.why, "rows": len(table)})
+    exam.files.append(
+        {"path": file.path.as_posix(), "exam_format": "demo", "because": file.fields.why, "rows": len(table)}
+    )
     exam.source = "demo"
     wanted = (reading.max_questions or QUESTIONS) // (2 * FOUR)
     seen, unseen = divided(table, rows)

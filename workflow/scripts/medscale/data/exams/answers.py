@@ -84,9 +84,7 @@ def comparable(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).rstrip(".。;；")
 
 
-def letters_of(
-    value: Any, options: Mapping[str, str], keys: Mapping[str, str], told: str
-) -> str:
+def letters_of(value: Any, options: Mapping[str, str], keys: Mapping[str, str], told: str) -> str:
     """Return the letters of the right options, in order.
 
     Parameters

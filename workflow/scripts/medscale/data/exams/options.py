@@ -18,7 +18,6 @@ _STYLES = (_OPENED, _MARKED, _SPACED, _BARE)
 """How an option begins: (A) …, A. … or A、…, A …, A…; that of the first line is that of all."""
 
 
-
 def options_of(value: Any) -> list[Option]:
     """Return the options that a value holds, in their order; those that are empty are left out.
 

@@ -170,9 +170,9 @@ def _answer_file(files: list[_File], exam: Exam) -> dict[str, Any]:
         for record in file.table.records:
             if not isinstance(record, Broken):
                 key, count = _plain(record.get("id")), count + 1
-                answers[key] = record.get("answer") if answers.get(key, record.get("answer")) == record.get(
-                    "answer"
-                ) else None
+                answers[key] = (
+                    record.get("answer") if answers.get(key, record.get("answer")) == record.get("answer") else None
+                )
         exam.files.append(_entry(file, count) | {"exam_format": "answers of other files"})
     return answers
 

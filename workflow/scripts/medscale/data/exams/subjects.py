@@ -5,10 +5,12 @@ CMMLU has 8 medical subjects of 67, and C-Eval 3 of 52.
 """
 
 MEDICAL = {
-    "cmmlu": frozenset("""
+    "cmmlu": frozenset(
+        """
         anatomy clinical_knowledge college_medical_statistics college_medicine nutrition professional_medicine
         traditional_chinese_medicine virology
-        """.split()),
+        """.split()
+    ),
     "ceval": frozenset(["basic_medicine", "clinical_medicine", "physician"]),
 }
 
