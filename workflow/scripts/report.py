@@ -13,7 +13,7 @@ from medscale.report.page import report_html
 
 def main() -> None:
     args = parse_arguments()
-    summary = read_summary(args.summary)
+    summary = read_summary(args.summary, args.examined)
     evaluations, answers, logs = read_runs(
         summary.results, args.evals, args.predictions, args.scores, args.training_logs, args.test
     )
@@ -67,6 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--leak-report", required=True, help="leak_report.json")
     parser.add_argument("--model-manifest", required=True, help="manifest.json of the base model")
     parser.add_argument("--data-manifest", required=True, help="manifest.json of the corpus")
+    parser.add_argument("--examined", action="store_true", help="the summary tells of exams or general texts too")
     parser.add_argument("--config", type=config, required=True, help="the resolved configuration as JSON text")
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
     return parser.parse_args()

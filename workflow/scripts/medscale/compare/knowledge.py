@@ -4,7 +4,7 @@ An exam's accuracy is a mean over its questions, and the likelihood of general t
 of the test set are. So the same machinery compares them: questions are resampled whole and the same ones for all
 configurations, seeds within a configuration, differences are studentised, and their p-values corrected by Holm, over
 all pairs of an exam. The accuracy of a subject is compared with the base model alone, and Holm's correction is over all
-subjects and configurations of the exam.
+subjects and configurations of the exam; so for its medical part and its rest.
 
 The interval of an accuracy by itself is Wilson's (1927) for one seed, which stays within 0 and 100 and holds for few
 questions too, and for several seeds Student's, over questions and seeds. docs/statistics.md has the simulations.
@@ -34,10 +34,10 @@ TOO_SMALL = 5.0
 """Points of 100."""
 RETENTION = "retention"
 ACCURACY = "accuracy"
-ALL = "all"
-"""What stands in the column of subjects for an exam as a whole."""
+ALL, MEASURES, SUBJECT = "all", "measures", "subject"
+"""Scopes: an exam as a whole, what it says of medicine and of the rest, each of its subjects."""
 COLUMNS = (
-    *("metric", "subject", "measures", "name", "seeds", "n_items", "value", "lo", "hi", "chance"),
+    *("metric", "scope", "subject", "measures", "name", "seeds", "n_items", "value", "lo", "hi", "chance"),
     *("value_without_leaks", "n_without_leaks", "value_calibrated", "value_permuted", "consistent"),
     *("base_difference", "base_lo", "base_hi", "base_p", "base_p_holm", "base_significant"),
     *("smallest_detectable", "too_small"),
@@ -51,7 +51,7 @@ class Exam(NamedTuple):
     Attributes
     ----------
     ids : list of str
-    subjects : list of str or None
+    subjects, measures : list of str or None
     chance : array of shape (items,)
         Share of guesses that are right, 0 to 1.
     correct : dict of str to array of shape (items,)
@@ -60,6 +60,7 @@ class Exam(NamedTuple):
 
     ids: list[str]
     subjects: list[str | None]
+    measures: list[str | None]
     chance: np.ndarray
     correct: dict[str, np.ndarray]
 
@@ -83,15 +84,18 @@ def read_exams(paths: Mapping[str, str | Path]) -> dict[str, Exam]:
     """
     exams: dict[str, Exam] = {}
     for run, path in paths.items():
-        table = pq.ParquetFile(path).read().select(["exam", "id", "permutation", "subject", "correct", "choices"])
+        table = (
+            pq.ParquetFile(path)
+            .read()
+            .select(["exam", "id", "permutation", "subject", "measures", "correct", "choices"])
+        )
         rows = [row for row in table.to_pylist() if row["permutation"] == 0]
         for name, group in groupby(rows, key=lambda row: row["exam"]):
             here = list(group)
             ids = [row["id"] for row in here]
-            exam = exams.setdefault(
-                name,
-                Exam(ids, [row["subject"] for row in here], np.array([1 / len(row["choices"]) for row in here]), {}),
-            )
+            subjects, measures = ([row[key] for row in here] for key in ("subject", "measures"))
+            chance = np.array([1 / len(row["choices"]) for row in here])
+            exam = exams.setdefault(name, Exam(ids, subjects, measures, chance, {}))
             if exam.ids != ids:
                 raise UserError(
                     "R211",
@@ -148,19 +152,16 @@ def knowledge_tables(
         whole = study.resample(scores, ACCURACY)
         rows = study.compare(whole, ACCURACY)
         compared += [(name, *row[1:]) for row in rows]
-        chance = 100 * float(exam.chance.mean())
-        values += [
-            row | {"metric": name, "subject": ALL, "chance": chance} | study.told_of(row["name"], name)
-            for row in study.rows(whole, ACCURACY, rows)
-        ]
-        values += _by_subject(study, name, exam, scores)
+        about = {"metric": name, "scope": ALL, "chance": 100 * float(exam.chance.mean())}
+        about["measures"] = exam.measures[0] if len({*exam.measures}) == 1 else "mixed"
+        values += [row | about | study.told_of(row["name"], name) for row in study.rows(whole, ACCURACY, rows)]
+        for scope in (MEASURES, SUBJECT):
+            values += _by_part(study, name, exam, scores, scope)
     if retention:
         whole = study.resample(retention, NLL)
         rows = study.compare(whole, NLL)
         compared += [(RETENTION, *row[1:]) for row in rows]
-        values += [
-            row | {"metric": RETENTION, "subject": ALL, "too_small": None} for row in study.rows(whole, NLL, rows)
-        ]
+        values += [row | {"metric": RETENTION, "scope": ALL, "too_small": None} for row in study.rows(whole, NLL, rows)]
     return pd.DataFrame(values, columns=list(COLUMNS)), pd.DataFrame(compared, columns=list(COMPARED))
 
 
@@ -222,14 +223,17 @@ class _Study(NamedTuple):
     def told_of(self, name: str, exam: str) -> dict[str, Any]:
         """Return what eval.json says of an exam besides its accuracy, the mean over the seeds of a configuration."""
         entries = [each["exams"][exam] for each in self.of_seeds(name)]
-        clean = [entry.get("accuracy_without_leaks") or {} for entry in entries]
+
+        def mean(key: str) -> float | None:
+            values = [(entry.get(key) or {}).get("accuracy") for entry in entries]
+            return None if None in values else float(np.mean(values))
+
         return {
-            "measures": entries[0]["measures"],
-            "value_without_leaks": _mean(part.get("accuracy") for part in clean),
-            "n_without_leaks": clean[0].get("n"),
-            "value_calibrated": _mean(entry.get("accuracy_calibrated") for entry in entries),
-            "value_permuted": _mean(entry.get("accuracy_permuted") for entry in entries),
-            "consistent": _mean(entry.get("consistent") for entry in entries),
+            "value_without_leaks": mean("accuracy_without_leaks"),
+            "n_without_leaks": (entries[0].get("accuracy_without_leaks") or {}).get("n"),
+            "value_calibrated": mean("accuracy_calibrated"),
+            "value_permuted": mean("accuracy_permuted"),
+            "consistent": mean("consistent"),
         }
 
     def of_seeds(self, name: str) -> list[Mapping[str, Any]]:
@@ -264,29 +268,22 @@ def _ends(resampled: Resampled) -> list[Pair]:
     return [("ends", max(found)[1], min(found)[1]) for found in sizes.values() if len(found) > 2]
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    found = list(values)
-    return None if None in found else float(np.mean(found))
-
-
-def _by_subject(study: _Study, name: str, exam: Exam, scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    """Return the rows of an exam's subjects; the differences to the base model are corrected over all of them."""
-    subjects = list(dict.fromkeys(subject for subject in exam.subjects if subject is not None))
-    if len({*exam.subjects}) < 2:
+def _by_part(study: _Study, name: str, exam: Exam, scores: Mapping[str, Scores], scope: str) -> list[dict[str, Any]]:
+    """Return the rows of an exam's parts; the differences to the base model are corrected over all parts of a scope."""
+    parts = exam.measures if scope == MEASURES else exam.subjects
+    if len({*parts}) < 2:
         return []
+    kinds = [each.kind for each in study.configurations]
+    pairs: list[Pair] = [("base", a, b) for b in _of(kinds, "base") for a in _of(kinds, "tuned", "control")]
     found = []
-    for subject in subjects:
-        places = np.flatnonzero([each == subject for each in exam.subjects])
-        ids = [exam.ids[place] for place in places]
-        whole = study.resample(
-            {run: Scores(ids, {ACCURACY: each.columns[ACCURACY][places]}, {}) for run, each in scores.items()}, ACCURACY
-        )
-        kinds = [each.kind for each in study.configurations]
-        pairs: list[Pair] = [("base", a, b) for b in _of(kinds, "base") for a in _of(kinds, "tuned", "control")]
-        chance = 100 * float(exam.chance[places].mean())
-        for row in study.rows(whole, ACCURACY, study.compare_pairs(whole, ACCURACY, pairs)):
-            measures = study.of_seeds(row["name"])[0]["exams"][name]["by_subject"][subject].get("measures")
-            found.append(row | {"metric": name, "subject": subject, "chance": chance, "measures": measures})
+    for part in dict.fromkeys(each for each in parts if each is not None):
+        places = np.flatnonzero([each == part for each in parts])
+        ids, measures = [exam.ids[place] for place in places], {exam.measures[place] for place in places}
+        here = {run: Scores(ids, {ACCURACY: each.columns[ACCURACY][places]}, {}) for run, each in scores.items()}
+        whole = study.resample(here, ACCURACY)
+        about = {"metric": name, "scope": scope, "subject": part, "chance": 100 * float(exam.chance[places].mean())}
+        about["measures"] = measures.pop() if len(measures) == 1 else "mixed"
+        found += [row | about for row in study.rows(whole, ACCURACY, study.compare_pairs(whole, ACCURACY, pairs))]
     tested = [row for row in found if row["base_p"] is not None]
     adjusted = holm(np.array([row["base_p"] for row in tested], dtype=float))
     for row, p in zip(tested, adjusted, strict=True):

@@ -3,7 +3,7 @@
 import base64
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,15 @@ from medscale.report.evaluations import match_logs, read_evaluations
 from medscale.report.training_log import TrainingLog, read_log
 
 PLOTS = ("data_scale_comparison", "method_comparison", "scaling", "pareto", "loss_curves")
+COMPARED, KNOWN = ("metric", "kind", "a", "b"), ("metric", "scope", "subject", "measures", "name")
 AGAIN = "run the workflow again to make all of them from the same study"
 
 
 class Summary(NamedTuple):
-    """The files of the summary folder; rows of tables are dictionaries with None where a cell is empty."""
+    """The files of the summary folder; rows of tables are dictionaries with None where a cell is empty.
+
+    ``knowledge`` and its comparisons are empty where the study has neither exams nor general texts.
+    """
 
     results: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
@@ -27,6 +31,8 @@ class Summary(NamedTuple):
     scaling: dict[str, Any]
     recommendation: dict[str, Any]
     plots: dict[str, str]
+    knowledge: Sequence[dict[str, Any]] = ()
+    knowledge_comparisons: Sequence[dict[str, Any]] = ()
 
 
 class Answers(NamedTuple):
@@ -55,8 +61,8 @@ class Inputs(NamedTuple):
     config: dict[str, Any]
 
 
-def read_summary(folder: Path) -> Summary:
-    """Read the summary folder.
+def read_summary(folder: Path, examined: bool = False) -> Summary:
+    """Read the summary folder; with what exams and general texts told where the study was ``examined``.
 
     Raises
     ------
@@ -65,11 +71,13 @@ def read_summary(folder: Path) -> Summary:
     """
     return Summary(
         results=read_table(folder / "results_summary.csv", texts=("experiment", "run", "method", "arm")),
-        comparisons=read_table(folder / "comparisons.csv", texts=("metric", "kind", "a", "b")),
+        comparisons=read_table(folder / "comparisons.csv", texts=COMPARED),
         power=read_table(folder / "power.csv", texts=("metric",)),
         scaling=_json(folder / "scaling_fit.json", "metrics"),
         recommendation=_json(folder / "recommendation.json", "verdict", "sentence", "candidates", "warnings"),
-        plots={name: _picture(folder / f"{name}.png") for name in PLOTS},
+        plots={name: _picture(folder / f"{name}.png") for name in (*PLOTS, *["knowledge"] * examined)},
+        knowledge=read_table(folder / "knowledge.csv", texts=KNOWN) if examined else (),
+        knowledge_comparisons=read_table(folder / "knowledge_comparisons.csv", texts=COMPARED) if examined else (),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, scaling, tables
+from medscale.report import costs, facts, knowledge, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.inputs import Inputs
 from medscale.report.texts import TEMPLATE, Text, all_texts, both, html, labelled, number, say
@@ -19,11 +19,27 @@ STYLES = ("report.css", "answers.css")
 FIRST_SCRIPT = "language.js"
 SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
 SECTIONS = (
-    *("answer", "results", "plots", "comparisons", "power", "scaling", "costs", "losses", "cleaning", "leak"),
+    *(
+        "answer",
+        "results",
+        "plots",
+        "comparisons",
+        "power",
+        "knowledge",
+        "scaling",
+        "costs",
+        "losses",
+        "cleaning",
+        "leak",
+    ),
     *("provenance", "licences", "limits", "disclaimer", "answers"),
 )
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+OPTIONAL = ("knowledge",)
+"""Sections that a study may not have."""
 
 
 def report_html(inputs: Inputs) -> str:
@@ -33,14 +49,15 @@ def report_html(inputs: Inputs) -> str:
     here, by their digests, and pictures inside the file. Whatever the data contains is escaped besides.
     """
     styles = "".join(_part(name) for name in STYLES)
+    views = _views(inputs)
     first, script = _part(FIRST_SCRIPT), '"use strict";\n' + "".join(_part(name) for name in SCRIPTS)
     text = (
         environment()
         .get_template("report.html.j2")
         .render(
             facts=_facts(inputs),
-            sections=SECTIONS,
-            sections_of=_views(inputs),
+            sections=[name for name in SECTIONS if name not in OPTIONAL or views[name]],
+            sections_of=views,
             plots=inputs.summary.plots,
             styles=Markup(styles),
             first_script=Markup(first),
@@ -96,6 +113,7 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "results": tables.results_table,
         "comparisons": tables.comparison_tables,
         "power": tables.power_table,
+        "knowledge": knowledge.knowledge,
         "scaling": scaling.scaling_entries,
         "candidates": costs.candidates,
         "costs": costs.cost_table,
