@@ -15,7 +15,9 @@ def _find(found: Collection[str], subject: str, why: str) -> Fields | None:
     if not set(COLUMNS) <= set(found):
         return None
     department = next((name for name in _DEPARTMENT if name in found), None)
-    return Fields("cmexam", f"{why}'Question', 'Options' and 'Answer'", ("Question",), ("Options",), "Answer", department)
+    return Fields(
+        "cmexam", f"{why}'Question', 'Options' and 'Answer'", ("Question",), ("Options",), "Answer", department
+    )
 
 
 CMEXAM = Format("cmexam", "'Question', 'Options' and 'Answer'", _find, split="test")
