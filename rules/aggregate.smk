@@ -13,6 +13,7 @@ rule aggregate:
         leak_report=f"{DATA}/leak_report.json",
         exams=of_every("exams.parquet", EXAMINED),
         retention=of_every("retention.parquet", EXAMINED),
+        pilots=[f"{RESULTS}/pilot/{method}.json" for method in PILOTS],
     output:
         table=report(
             f"{SUMMARY}/results_summary.csv",
@@ -63,7 +64,8 @@ rule aggregate:
             caption="../workflow/report/knowledge.rst",
             category="Results",
         ),
-        vector=vector_files(f"{SUMMARY}/", *PLOTS, *EXAMINED_PLOTS),
+        rates=[f"{SUMMARY}/learning_rates.{kind}" for kind in ("json", "png") if PILOTS],
+        vector=vector_files(f"{SUMMARY}/", *PLOTS, *EXAMINED_PLOTS, *(["learning_rates"] if PILOTS else [])),
     log:
         f"{LOGS}/aggregate.log",
     benchmark:
@@ -87,7 +89,7 @@ rule aggregate:
     shell:
         "python {params.script:q} --evals {input.evals:q} --training-logs {input.training_logs:q}"
         " --leak-report {input.leak_report:q} --statistics {params.statistics:q} --scaling {params.scaling:q}"
-        " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q}"
+        " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q} --pilots {input.pilots:q}"
         ' {params.examined} --output-folder "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
@@ -122,6 +124,7 @@ rule report:
     params:
         code=code("report.py"),
         script=script("report.py"),
+        pilots="--pilots" if PILOTS else "",
         template=folder_digest(BASE / "workflow" / "report" / "template"),
         examined="--examined" if EXAMINED else "",
         config=as_typed(as_json(settings.shared_config(export_settings.without_export(CONFIG)))),
@@ -132,7 +135,7 @@ rule report:
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
         " --leak-report {input.leak_report:q} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
-        " --config {params.config:q} {params.examined} --output {output.page:q} > {log:q} 2>&1"
+        " --config {params.config:q} {params.pilots} {params.examined} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule record:

@@ -13,6 +13,7 @@ from medscale.base.progress import working
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
 from medscale.compare.knowledge import Statistics, knowledge_tables, read_exams, read_retention
+from medscale.compare.learning_rates import margin_of, sensitivity
 from medscale.compare.power import power_table
 from medscale.compare.recommendation import Settings, recommend
 from medscale.compare.resampling import FLOOR, Configuration, Resampled, configurations_of, resample
@@ -23,6 +24,7 @@ from medscale.report.plots.knowledge import plot_knowledge
 from medscale.report.plots.losses import plot_losses
 from medscale.report.plots.pareto import plot_pareto
 from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
+from medscale.report.plots.rates import plot_rates
 from medscale.report.plots.scaling import plot_scaling
 from medscale.report.plots.style import drawn
 from medscale.report.summary import METRICS, summary_table, table_text, write_table
@@ -53,18 +55,25 @@ def main() -> None:
             knowledge = knowledge_of(evaluations, ordered, configurations, args)
         for name, part in zip(("knowledge", "knowledge_comparisons"), knowledge, strict=True):
             write_table(part, folder / f"{name}.csv")
-    recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args))
+    tried = sensitivity(
+        [read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"]
+    )
+    recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args), tried)
 
     write_table(table, folder / "results_summary.csv")
     write_table(comparisons, folder / "comparisons.csv")
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
     write_json(folder / "recommendation.json", recommendation)
+    if tried:
+        write_json(folder / "learning_rates.json", {"schema_version": 1, "entries": tried})
     with working("drawing the plots"), drawn(**args.plots):
         plot_data_scale(table, folder / "data_scale_comparison.png")
         plot_method_comparison(table, folder / "method_comparison.png")
         plot_losses(logs, table, folder / "loss_curves.png")
         plot_scaling(fit, folder / "scaling.png")
+        if tried:
+            plot_rates(tried, folder / "learning_rates.png")
         plot_pareto(recommendation, folder / "pareto.png")
         if args.examined:
             plot_knowledge(knowledge[0], pd.DataFrame(configurations), folder / "knowledge.png")
@@ -148,6 +157,7 @@ def parse_arguments() -> argparse.Namespace:
         default=[],
         help="train_log.csv of each fine-tuned run, in the same folder as the run's eval.json",
     )
+    parser.add_argument("--pilots", nargs="*", default=[], help="the pilots' files, where there were any")
     parser.add_argument("--leak-report", required=True, help="leak_report.json")
     for section in ("statistics", "recommendation", "scaling", "leakage"):
         parser.add_argument(

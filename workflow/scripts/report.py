@@ -13,7 +13,7 @@ from medscale.report.page import report_html
 
 def main() -> None:
     args = parse_arguments()
-    summary = read_summary(args.summary, args.examined)
+    summary = read_summary(args.summary, args.examined, args.pilots)
     evaluations, answers, logs = read_runs(
         summary.results, args.evals, args.predictions, args.scores, args.training_logs, args.test
     )
@@ -62,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
         "--training-logs", nargs="*", default=[], help="train_log.csv of each fine-tuned run, in the same folder"
     )
     parser.add_argument("--test", help="test.jsonl, for the departments of the questions (default: no departments)")
+    parser.add_argument("--pilots", action="store_true", help="the summary tells of learning rates that pilots tried")
     parser.add_argument("--clean-report", required=True, help="clean_report.json")
     parser.add_argument("--split-report", required=True, help="split_report.json")
     parser.add_argument("--leak-report", required=True, help="leak_report.json")

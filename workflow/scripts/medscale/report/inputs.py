@@ -33,6 +33,7 @@ class Summary(NamedTuple):
     plots: dict[str, str]
     knowledge: Sequence[dict[str, Any]] = ()
     knowledge_comparisons: Sequence[dict[str, Any]] = ()
+    rates: list[dict[str, Any]] | None = None  # of the pilots, where there were any
 
 
 class Answers(NamedTuple):
@@ -61,23 +62,27 @@ class Inputs(NamedTuple):
     config: dict[str, Any]
 
 
-def read_summary(folder: Path, examined: bool = False) -> Summary:
-    """Read the summary folder; with what exams and general texts told where the study was ``examined``.
+def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> Summary:
+    """Read the summary folder.
+
+    What exams and general texts told is read where the study was ``examined``, what pilots found where there were some.
 
     Raises
     ------
     UserError
         Naming the file that is missing or has no such content.
     """
+    rates = {"learning_rates": _picture(folder / "learning_rates.png")} if pilots else {}
     return Summary(
         results=read_table(folder / "results_summary.csv", texts=("experiment", "run", "method", "arm")),
         comparisons=read_table(folder / "comparisons.csv", texts=COMPARED),
         power=read_table(folder / "power.csv", texts=("metric",)),
         scaling=_json(folder / "scaling_fit.json", "metrics"),
         recommendation=_json(folder / "recommendation.json", "verdict", "sentence", "candidates", "warnings"),
-        plots={name: _picture(folder / f"{name}.png") for name in (*PLOTS, *["knowledge"] * examined)},
+        plots={name: _picture(folder / f"{name}.png") for name in (*PLOTS, *["knowledge"] * examined)} | rates,
         knowledge=read_table(folder / "knowledge.csv", texts=KNOWN) if examined else (),
         knowledge_comparisons=read_table(folder / "knowledge_comparisons.csv", texts=COMPARED) if examined else (),
+        rates=_json(folder / "learning_rates.json", "entries")["entries"] if pilots else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, knowledge, scaling, tables
+from medscale.report import costs, facts, knowledge, learning_rates, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.inputs import Inputs
 from medscale.report.texts import TEMPLATE, Text, all_texts, both, html, labelled, number, say
@@ -19,27 +19,12 @@ STYLES = ("report.css", "answers.css")
 FIRST_SCRIPT = "language.js"
 SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
 SECTIONS = (
-    *(
-        "answer",
-        "results",
-        "plots",
-        "comparisons",
-        "power",
-        "knowledge",
-        "scaling",
-        "costs",
-        "losses",
-        "cleaning",
-        "leak",
-    ),
+    *("answer", "results", "plots", "comparisons", "power", "knowledge", "scaling", "rates", "costs", "losses"),
+    *("cleaning", "leak"),
     *("provenance", "licences", "limits", "disclaimer", "answers"),
 )
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-OPTIONAL = ("knowledge",)
-"""Sections that a study may not have."""
 
 
 def report_html(inputs: Inputs) -> str:
@@ -56,7 +41,7 @@ def report_html(inputs: Inputs) -> str:
         .get_template("report.html.j2")
         .render(
             facts=_facts(inputs),
-            sections=[name for name in SECTIONS if name not in OPTIONAL or views[name]],
+            sections=[name for name in SECTIONS if views.get(name, True) is not None],
             sections_of=views,
             plots=inputs.summary.plots,
             styles=Markup(styles),
@@ -115,6 +100,7 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "power": tables.power_table,
         "knowledge": knowledge.knowledge,
         "scaling": scaling.scaling_entries,
+        "rates": learning_rates.rates,
         "candidates": costs.candidates,
         "costs": costs.cost_table,
         "cleaning": facts.cleaning,
