@@ -13,6 +13,7 @@ PRIVATE = {
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
+    "judging": ("path",),
 }
 """What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
 
