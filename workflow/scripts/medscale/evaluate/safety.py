@@ -73,7 +73,7 @@ def read_rules(path: Path = PATTERNS) -> list[Rule]:
 def _screen(part: Mapping[str, Any], words: Mapping[str, str], where: str) -> Screen:
     match, unless = (_pattern(part.get(key) or (), words, where) for key in ("match", "unless"))
     if match is None:
-        raise UserError("E150", f"{where}: has no pattern under match; write one, or take the rule out")
+        raise UserError("J111", f"{where}: has no pattern under match; write one, or take the rule out")
     return Screen(match, unless)
 
 
@@ -83,7 +83,7 @@ def _pattern(patterns: Iterable[str], words: Mapping[str, str], where: str) -> r
     try:
         return re.compile("|".join(texts), re.IGNORECASE) if texts else None
     except re.error as error:
-        raise UserError("E150", f"{where}: a pattern is no regular expression ({error}); correct it") from error
+        raise UserError("J111", f"{where}: a pattern is no regular expression ({error}); correct it") from error
 
 
 def _spelled_out(pattern: str, words: Mapping[str, str], where: str, depth: int = 0) -> str:
@@ -91,7 +91,7 @@ def _spelled_out(pattern: str, words: Mapping[str, str], where: str, depth: int 
 
     def word(found: re.Match[str]) -> str:
         if found[1] not in words or depth > len(words):
-            raise UserError("E150", f"{where}: {found[0]} names no word, or itself; the words are {', '.join(words)}")
+            raise UserError("J111", f"{where}: {found[0]} names no word, or itself; the words are {', '.join(words)}")
         return _spelled_out(words[found[1]], words, where, depth + 1)
 
     return _NAME.sub(word, pattern)

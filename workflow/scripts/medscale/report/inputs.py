@@ -166,7 +166,7 @@ def read_safety(paths: Iterable[str], predictions: Iterable[str]) -> dict[str, d
     for path in paths:
         screen = _json(Path(path), "run", "n", "rules", "predictions_sha256")
         if screen["predictions_sha256"] not in digests:
-            raise UserError("E114", f"{path}: the screen is of other predictions; {AGAIN}")
+            raise UserError("J112", f"{path}: the screen is of other predictions; {AGAIN}")
         found[screen["run"]] = screen
     return found
 
