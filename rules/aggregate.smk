@@ -106,6 +106,8 @@ rule report:
         leak_report=f"{DATA}/leak_report.json",
         model=SOURCES["model"].copy,
         corpus=SOURCES["data"].copy,
+        safety=of_every("safety.json", ROWS),
+        reference_safety=REFERENCE_SAFETY,
     output:
         page=report(
             f"{SUMMARY}/report.html",
@@ -128,6 +130,9 @@ rule report:
         template=folder_digest(BASE / "workflow" / "report" / "template"),
         examined="--examined" if EXAMINED else "",
         config=as_typed(as_json(settings.shared_config(export_settings.without_export(CONFIG)))),
+        # No input: who asks for the report asks for no judge. What judges said counts where it is there.
+        verdicts_content=lambda wildcards: judge_settings.digest_where_there(VERDICTS),
+        verdicts=lambda wildcards, input: option("--verdicts", VERDICTS if Path(VERDICTS).is_file() else None),
     message:
         "Writing the report"
     shell:
@@ -135,6 +140,7 @@ rule report:
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
         " --leak-report {input.leak_report:q} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
+        " --safety {input.safety:q} {input.reference_safety:q} {params.verdicts}"
         " --config {params.config:q} {params.pilots} {params.examined} --output {output.page:q} > {log:q} 2>&1"
 
 

@@ -1,6 +1,6 @@
 # The names that the rules use. Each is bound to a function of the resolved configuration in workflow/scripts/medscale,
 # where its tests are. Every call of snakemake pays for what is imported here: never torch, never pandas.
-from medscale.base import export_settings, settings
+from medscale.base import export_settings, judge_settings, settings
 from medscale.base.config import resolve
 from medscale.base.credentials import take_credentials
 from medscale.base.digest import code_digest as code
@@ -55,6 +55,8 @@ RESULTS = CONFIG["paths"]["results"]
 DATA = f"{RESULTS}/data"
 SUMMARY = f"{RESULTS}/summary"
 LOGS = f"logs/{RESULTS.lstrip('/')}"
+VERDICTS = f"{RESULTS}/judging/verdicts.json"
+REFERENCE_SAFETY = f"{DATA}/safety.json"
 if workflow.is_main_process:
     ending.begin(RESULTS, LOGS)
 

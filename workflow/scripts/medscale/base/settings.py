@@ -14,6 +14,7 @@ PRIVATE = {
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
+    "judging": ("path",),
 }
 """What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
 

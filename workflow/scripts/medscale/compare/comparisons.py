@@ -28,6 +28,7 @@ from scipy import stats
 
 from medscale.base.errors import UserError
 from medscale.base.study import mix_of
+from medscale.compare.holm import holm
 from medscale.compare.paired_differences import Differences, intervals, p_values, paired_differences
 from medscale.compare.resampling import LOWER_IS_BETTER, Configuration, Resampled
 
@@ -91,19 +92,6 @@ def among_tuned(comparisons: pd.DataFrame) -> pd.DataFrame:
     """
     rows = comparisons[comparisons["kind"].isin(["method", "size"])]
     return comparisons[comparisons["kind"] == "base"] if rows.empty else rows
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Return Holm's adjusted p-values, which control the family-wise error under any dependence.
-
-    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p)
-    steps = p[order] * np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-    return adjusted
 
 
 def detectable(standard_error: Any, alpha: float, power: float) -> Any:

@@ -48,7 +48,11 @@ class Answers(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """All inputs of the report; ``evaluations`` by run, in the order of the table of results."""
+    """All inputs of the report; ``evaluations`` by run, in the order of the table of results.
+
+    ``safety`` holds the screens by run, the reference answers as ``reference``, and is empty where there are none;
+    ``verdicts`` is None where nobody judged.
+    """
 
     summary: Summary
     evaluations: dict[str, dict[str, Any]]
@@ -60,6 +64,8 @@ class Inputs(NamedTuple):
     model: dict[str, Any]
     data: dict[str, Any]
     config: dict[str, Any]
+    safety: dict[str, dict[str, Any]] = {}
+    verdicts: dict[str, Any] | None = None
 
 
 def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> Summary:
@@ -164,6 +170,18 @@ def read_runs(
     answers = _answers(order, paths["predictions"], paths["scores"], test)
     training = {run: read_log(path) for run, path in match_logs(by_folder, logs).items()}
     return {run: found[run] for run in order}, answers, {run: training[run] for run in order if run in training}
+
+
+def read_safety(paths: Iterable[str], predictions: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read the screens of answers by run, and check that they are of the predictions given."""
+    digests = {sha256_file(path) for path in predictions} if (paths := list(paths)) else set()
+    found = {}
+    for path in paths:
+        screen = _json(Path(path), "run", "n", "rules", "predictions_sha256")
+        if screen["predictions_sha256"] not in digests:
+            raise UserError("J112", f"{path}: the screen is of other predictions; {AGAIN}")
+        found[screen["run"]] = screen
+    return found
 
 
 def _by_run(folders: dict[Path, str], paths: Iterable[str], option: str) -> dict[str, Path]:
