@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from medscale.base.study import Run, runs_of
+from medscale.base.study import Run, mix_percent, mixed_arms, mixed_rows, runs_of
 
 PRIVATE = {
     "training": ("micro_batch", "gpus_per_run", "report_to", "offline"),
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
+    "judging": ("path",),
 }
 """What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
 
@@ -43,6 +44,17 @@ def sets_of(config: dict) -> dict[str, AskedSet]:
     if config["study"]["mix"]:
         found["mix"] = AskedSet("mix", "study.mix", config["study"]["mix"])
     return found
+
+
+def exam_settings(config: dict, name: str) -> dict[str, Any]:
+    """Return what decides which questions an exam has, beside the bytes of its files."""
+    keys = ("format", "columns", "answer_as", "split", "subjects", "measures", "max_questions", "seed", "files")
+    return {key: config["evaluation"]["exams"][name][key] for key in keys}
+
+
+def exam_training(config: dict, name: str, rows: str) -> list[str]:
+    """Return the file of training rows that an exam is made with: that of the demo, and of no other."""
+    return [rows] if config["evaluation"]["exams"][name]["source"] == "demo" else []
 
 
 def with_sets(config: dict, change: Callable[[str, dict], dict]) -> dict:
@@ -202,6 +214,35 @@ def file_settings(config: dict) -> dict[str, Any]:
 def cleaning_options(config: dict) -> str:
     """Return the section `cleaning` as options of clean.py."""
     return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
+
+
+def mix_settings(config: dict) -> dict[str, Any]:
+    """Return what decides the general rows of `study.mix`, except the bytes of its set."""
+    mix, leakage = config["study"]["mix"], config["leakage"]
+    threshold = min(config["study"]["similarity_threshold"], leakage["similarity_threshold"])
+    return {
+        "columns": mix["columns"],
+        "seed": mix["seed"],
+        "system_prompt": mix["system_prompt"],
+        "similarity_threshold": threshold,
+        "ngram": leakage["ngram"],
+        "containment_threshold": leakage["containment_threshold"],
+    }
+
+
+def mix_options(config: dict) -> str:
+    """Return how general rows are made as options of mix_rows.py."""
+    told = {key: value for key, value in mix_settings(config).items() if value is not None}
+    return " ".join(
+        f"--{key.replace('_', '-')} {shlex.quote(value if isinstance(value, str) else as_json(value))}"
+        for key, value in told.items()
+    )
+
+
+def mix_needed(config: dict) -> int:
+    """Return how many general rows the study's largest mix takes."""
+    percent = mix_percent(config)
+    return max((mixed_rows(size, percent) for _, size in mixed_arms(config)), default=0) if percent else 0
 
 
 def reading_options(config: dict) -> str:

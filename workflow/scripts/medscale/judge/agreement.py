@@ -1,0 +1,114 @@
+"""How far judges agree beyond chance, whether the position decides, and whether a judge says the same twice.
+
+Krippendorff's alpha (Krippendorff 2011) is 1 − observed / expected disagreement; it takes any number of judges and any gaps.
+The three verdicts are ordered — a is better, neither, b is better — so the disagreement is *ordinal*: who says the
+opposite disagrees more than who says neither. Verdicts are taken by configuration, not by position, so that judges who
+all like the first answer do not agree for that in pairs shown in both orders. Where nearly all verdicts are the same, a
+low alpha is compatible with much agreement, and the share of equal verdicts stands beside it.
+
+(The package krippendorff gives the same figures, and a test compares them; its licence, GPL-3, is none that this project
+could pass on.)
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from medscale.evaluate.bootstrap import percentile_interval
+from medscale.judge.win_rates import LOSS, TIE, WIN, Opinion
+
+VALUES = (LOSS, TIE, WIN)
+
+
+def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], alpha: float) -> dict[str, Any] | None:
+    """Return Krippendorff's alpha of one criterion with its interval, or None where no two judges judged one pair.
+
+    Parameters
+    ----------
+    opinions : of one criterion. A unit is what was shown: one question of one pair of configurations in one order.
+    weights : by question, from `win_rates.question_weights`: the units of a question move together.
+    alpha : 1 − level of the interval.
+
+    Returns
+    -------
+    dict or None
+        ``alpha`` and ``ci``, null where every verdict was the same, so that chance would agree as well; ``units`` and
+        ``judges`` that it is of; ``equal``, the share of pairs of verdicts that are the same.
+    """
+    units: dict[tuple, dict[str, float]] = {}
+    for each in opinions:
+        units.setdefault((each.item, each.a, each.b, each.first), {})[each.judge] = each.score
+    paired = {unit: said for unit, said in units.items() if len(said) > 1}
+    if not paired:
+        return None
+    tables = np.array([_coincidences(list(said.values())) for said in paired.values()])
+    drawn = np.array([weights[item] for item, *_ in paired])
+    value = float(ordinal_alpha(tables.sum(axis=0)[None])[0])
+    draws = ordinal_alpha(np.einsum("ud,uij->dij", drawn, tables))
+    draws = draws[np.isfinite(draws)]
+    known = np.isfinite(value)
+    return {
+        "alpha": value if known else None,
+        "ci": list(percentile_interval(draws, 1 - alpha)) if known and len(draws) else None,
+        "units": len(paired),
+        "judges": len({judge for said in paired.values() for judge in said}),
+        "equal": float(tables.sum(axis=0).trace() / tables.sum()),
+    }
+
+
+def _coincidences(values: Sequence[float]) -> np.ndarray:
+    """Return the coincidence matrix of one unit, of shape (3, 3): its ordered pairs of verdicts, each 1/(m − 1)."""
+    counts = np.array([sum(value == each for value in values) for each in VALUES], dtype=float)
+    return (np.outer(counts, counts) - np.diag(counts)) / (len(values) - 1)
+
+
+def ordinal_alpha(coincidences: np.ndarray) -> np.ndarray:
+    """Return alpha of coincidence matrices of shape (…, 3, 3), NaN where one value alone occurs.
+
+    The distance of two values is (Σ of n over the values from one to the other − half of the two ends' n)², n the
+    values' frequencies.
+    """
+    n = coincidences.sum(axis=-1)
+    total = n.sum(axis=-1)
+    up_to = np.cumsum(n, axis=-1) - n / 2
+    distance = (up_to[..., :, None] - up_to[..., None, :]) ** 2
+    observed = (coincidences * distance).sum(axis=(-1, -2))
+    expected = ((n[..., :, None] * n[..., None, :]) * distance).sum(axis=(-1, -2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(expected > 0, 1 - (total - 1) * observed / expected, np.nan)
+
+
+def position(opinions: Sequence[Opinion]) -> dict[str, Any]:
+    """Return how often the answer shown first was preferred, among verdicts that prefer one, and the sign test of ½.
+
+    Half of the pairs show each configuration first, so without a liking for a place it is one half whatever the
+    configurations are worth.
+    """
+    firsts = [(each.score == WIN) == each.first for each in opinions if each.score != TIE]
+    count, first = len(firsts), sum(firsts)
+    test = stats.binomtest(first, count) if count else None
+    interval = test.proportion_ci(method="wilson") if test else None
+    return {
+        "decided": count,
+        "first": first,
+        "share": first / count if count else None,
+        "ci": [float(interval.low), float(interval.high)] if interval else None,
+        "p": float(test.pvalue) if test else None,
+    }
+
+
+def consistency(opinions: Sequence[Opinion]) -> dict[str, int]:
+    """Return what judges said of the pairs that they saw in both orders.
+
+    ``same`` verdict both times; ``place``: each time the answer in the same place; ``other``: one answer once and
+    neither the other time.
+    """
+    seen: dict[tuple, dict[bool, Opinion]] = {}
+    for each in opinions:
+        seen.setdefault((each.judge, each.a, each.b, each.item), {})[each.first] = each
+    both = [list(said.values()) for said in seen.values() if len(said) == 2]
+    same = sum(one.score == other.score for one, other in both)
+    place = sum({one.score, other.score} == {WIN, LOSS} for one, other in both)
+    return {"shown_twice": len(both), "same": same, "place": place, "other": len(both) - same - place}
