@@ -55,9 +55,7 @@ def main() -> None:
             knowledge = knowledge_of(evaluations, ordered, configurations, args)
         for name, part in zip(("knowledge", "knowledge_comparisons"), knowledge, strict=True):
             write_table(part, folder / f"{name}.csv")
-    tried = sensitivity(
-        [read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"]
-    )
+    tried = sensitivity([read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"])
     recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args), tried)
 
     write_table(table, folder / "results_summary.csv")
