@@ -39,11 +39,8 @@ include: "rules/mix.smk"
 include: "rules/pilot.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
-<<<<<<< HEAD
-include: "rules/safety.smk"
-=======
 include: "rules/examine.smk"
->>>>>>> main
+include: "rules/safety.smk"
 include: "rules/aggregate.smk"
 include: "rules/plan.smk"
 include: "rules/backup.smk"

@@ -15,14 +15,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
-<<<<<<< HEAD
 from medscale.base.judge_settings import judged_names
-from medscale.base.settings import override_keys, settings_for
-from medscale.base.study import runs_of
-=======
 from medscale.base.settings import override_keys, sets_of, settings_for
 from medscale.base.study import runs_of, seed_sizes
->>>>>>> main
 
 _DEEPEST = 50
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, scaling, tables
+from medscale.report import costs, facts, judging, safety, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.embedding import embedded, policy, writable
 from medscale.report.inputs import Inputs
@@ -16,7 +16,8 @@ STYLES = ("report.css", "answers.css")
 FIRST_SCRIPT = "language.js"
 SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
 SECTIONS = (
-    *("answer", "results", "plots", "comparisons", "power", "scaling", "costs", "losses", "cleaning", "leak"),
+    *("answer", "results", "plots", "comparisons", "power", "scaling", "costs", "losses", "judging", "safety"),
+    *("cleaning", "leak"),
     *("provenance", "licences", "limits", "disclaimer", "answers"),
 )
 
@@ -28,14 +29,15 @@ def report_html(inputs: Inputs) -> str:
     here, by their digests, and pictures inside the file. Whatever the data contains is escaped besides.
     """
     styles = "".join(_part(name) for name in STYLES)
+    views = _views(inputs)
     first, script = _part(FIRST_SCRIPT), '"use strict";\n' + "".join(_part(name) for name in SCRIPTS)
     text = (
         environment()
         .get_template("report.html.j2")
         .render(
             facts=_facts(inputs),
-            sections=SECTIONS,
-            sections_of=_views(inputs),
+            sections=[name for name in SECTIONS if views.get(name, True) is not None],
+            sections_of=views,
             plots=inputs.summary.plots,
             styles=Markup(styles),
             first_script=Markup(first),
@@ -75,6 +77,8 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "scaling": scaling.scaling_entries,
         "candidates": costs.candidates,
         "costs": costs.cost_table,
+        "judging": judging.judging,
+        "safety": safety.safety,
         "cleaning": facts.cleaning,
         "leak": facts.leak,
         "provenance": facts.provenance,
