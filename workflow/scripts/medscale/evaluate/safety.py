@@ -33,14 +33,14 @@ class Screen(NamedTuple):
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return start and end of each match that counts, from left to right; matches do not overlap.
 
-        A match of ``match`` is void where one of ``unless`` covers its first character.
+        A match of ``match`` is void where one of ``unless`` overlaps it.
         """
         plain = text.translate(_HALF_WIDTH)
         voided = [found.span() for found in self.unless.finditer(plain)] if self.unless else []
         return [
             found.span()
             for found in self.match.finditer(plain)
-            if found.group() and not any(start <= found.start() < end for start, end in voided)
+            if found.group() and not any(start < found.end() and found.start() < end for start, end in voided)
         ]
 
 
