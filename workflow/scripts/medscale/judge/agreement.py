@@ -1,10 +1,11 @@
 """How far judges agree beyond chance, whether the position decides, and whether a judge says the same twice.
 
 Krippendorff's alpha (Krippendorff 2011) is 1 − observed / expected disagreement; it takes any number of judges and any
-gaps. The three verdicts are ordered — a is better, neither, b is better — so the disagreement is *ordinal*: who says
-the opposite disagrees more than who says neither. Verdicts are taken by configuration, not by position, so that judges
-who all like the first answer do not agree for that in pairs shown in both orders. Where nearly all verdicts are the
-same, a low alpha is compatible with much agreement, and the share of equal verdicts stands beside it.
+gaps. The three verdicts are ordered — the first answer is better, neither, the second is — so the disagreement is *ordinal*:
+who says the opposite disagrees more than who says neither. Verdicts are taken by place, as judges gave them: they do not
+know the configurations, and chance is what they would agree by without reading. Taken by configuration, judges who rightly
+prefer the same one nearly always would seem not to agree at all. Judges who like a place agree in that, too, which is why
+the bias of the position stands beside it.
 
 (The package krippendorff gives the same figures, and a test compares them; its licence, GPL-3, is none that this
 project could pass on.)
@@ -38,7 +39,7 @@ def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], al
     """
     units: dict[tuple, dict[str, float]] = {}
     for each in opinions:
-        units.setdefault((each.item, each.a, each.b, each.first), {})[each.judge] = each.score
+        units.setdefault((each.item, each.a, each.b, each.first), {})[each.judge] = by_place(each)
     paired = {unit: said for unit, said in units.items() if len(said) > 1}
     if not paired:
         return None
@@ -55,6 +56,11 @@ def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], al
         "judges": len({judge for said in paired.values() for judge in said}),
         "equal": float(tables.sum(axis=0).trace() / tables.sum()),
     }
+
+
+def by_place(opinion: Opinion) -> float:
+    """Return a verdict as the judge gave it: 1 for the answer shown first, 0 for the second, ½ for neither."""
+    return opinion.score if opinion.first else 1 - opinion.score
 
 
 def _coincidences(values: Sequence[float]) -> np.ndarray:
@@ -96,7 +102,7 @@ def position(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], alp
     for each in opinions:
         if each.score != TIE:
             of_question = counts.setdefault(each.item, [0, 0])
-            of_question[0] += (each.score == WIN) == each.first
+            of_question[0] += by_place(each) == WIN
             of_question[1] += 1
     if not counts:
         return {"decided": 0, "first": 0, "share": None, "ci": None}
