@@ -72,7 +72,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data-manifest", required=True, help="manifest.json of the corpus")
     parser.add_argument("--examined", action="store_true", help="the summary tells of exams or general texts too")
     parser.add_argument(
-        "--safety", nargs="*", default=[], help="safety.json of each of them and of the reference answers (default: none)"
+        "--safety",
+        nargs="*",
+        default=[],
+        help="safety.json of each of them and of the reference answers (default: none)",
     )
     parser.add_argument("--verdicts", help="verdicts.json of judges (default: none)")
     parser.add_argument("--config", type=config, required=True, help="the resolved configuration as JSON text")

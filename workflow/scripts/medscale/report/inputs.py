@@ -64,8 +64,8 @@ class Inputs(NamedTuple):
     model: dict[str, Any]
     data: dict[str, Any]
     config: dict[str, Any]
-    safety: dict[str, dict[str, Any]] = {}
-    verdicts: dict[str, Any] | None = None
+    safety: dict[str, dict[str, Any]]
+    verdicts: dict[str, Any] | None
 
 
 def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> Summary:
