@@ -16,6 +16,11 @@ rule aggregate:
             caption="../workflow/report/results_summary.rst",
             category="Results",
         ),
+        configurations=report(
+            f"{SUMMARY}/configurations.csv",
+            caption="../workflow/report/configurations.rst",
+            category="Results",
+        ),
         comparisons=report(
             f"{SUMMARY}/comparisons.csv",
             caption="../workflow/report/comparisons.rst",

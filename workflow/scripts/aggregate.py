@@ -12,6 +12,7 @@ from medscale.base.files import read_json, write_json
 from medscale.base.progress import working
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
+from medscale.compare.configurations import configuration_table, own_intervals
 from medscale.compare.power import power_table
 from medscale.compare.recommendation import Settings, recommend
 from medscale.compare.resampling import Resampled, configurations_of, resample
@@ -47,19 +48,21 @@ def main() -> None:
     with working("fitting the scaling law"):
         fit = fitted_laws(resampled, ordered, args.scaling)
     recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args))
+    configurations = configuration_table(resampled, ordered)
 
     write_table(table, folder / "results_summary.csv")
+    write_table(configurations, folder / "configurations.csv")
     write_table(comparisons, folder / "comparisons.csv")
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
     write_json(folder / "recommendation.json", recommendation)
     with working("drawing the plots"), drawn(**args.plots):
-        plot_data_scale(table, folder / "data_scale_comparison.png")
-        plot_method_comparison(table, folder / "method_comparison.png")
+        plot_data_scale(table, folder / "data_scale_comparison.png", configurations)
+        plot_method_comparison(table, folder / "method_comparison.png", configurations)
         plot_losses(logs, table, folder / "loss_curves.png")
         plot_scaling(fit, folder / "scaling.png")
         plot_pareto(recommendation, folder / "pareto.png")
-    print(table_text(table), recommendation["sentence"]["en"], sep="\n\n")
+    print(table_text(table, configurations), recommendation["sentence"]["en"], sep="\n\n")
     for warning in recommendation["warnings"]:
         print(f"warning: {warning['en']}")
 
@@ -83,6 +86,12 @@ def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling
             seconds.setdefault(evaluation["method"], []).append(
                 evaluation["training"]["seconds"] / evaluation["train_size"]
             )
+    by_run = {evaluation["run"]: evaluation for evaluation in evaluations}
+    several = any(len(each.runs) > 1 for each in resampled.configurations)
+    ends = {
+        metric: [(low, high) for _, low, high in own_intervals(resampled, metric, by_run)]
+        for metric in (scaling["metrics"] if several else ())
+    }
     return fit_study(
         resampled.configurations,
         {metric: resampled.points[metric] for metric in scaling["metrics"]},
@@ -91,6 +100,7 @@ def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling
         seconds_per_row={method: values[-1] for method, values in seconds.items()},
         resamples=scaling["resamples"],
         seed=resampled.seed,
+        ends=ends,
     )
 
 

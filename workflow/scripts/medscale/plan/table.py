@@ -85,7 +85,9 @@ def _further(plan: dict[str, Any]) -> list[str]:
         found = plan.get("further", {}).get(kind)
         if not found:
             continue
-        ends = [spread(found[key]) if plan["computed"] and found[key] is not None else None for key in ("seconds", "cost")]
+        ends = [
+            spread(found[key]) if plan["computed"] and found[key] is not None else None for key in ("seconds", "cost")
+        ]
         text = f"{title} are {found['trainings']} of the {trainings} trainings"
         if found["seconds"] is not None:
             text += f" and take {_ranged(found['seconds'], ends[0], duration)} of the time with their answers"

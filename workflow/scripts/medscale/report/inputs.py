@@ -22,6 +22,7 @@ class Summary(NamedTuple):
     """The files of the summary folder; rows of tables are dictionaries with None where a cell is empty."""
 
     results: list[dict[str, Any]]
+    configurations: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     power: list[dict[str, Any]]
     scaling: dict[str, Any]
@@ -65,6 +66,9 @@ def read_summary(folder: Path) -> Summary:
     """
     return Summary(
         results=read_table(folder / "results_summary.csv", texts=("experiment", "run", "method", "arm")),
+        configurations=read_table(
+            folder / "configurations.csv", texts=("configuration", "kind", "method", "runs", "interval")
+        ),
         comparisons=read_table(folder / "comparisons.csv", texts=("metric", "kind", "a", "b")),
         power=read_table(folder / "power.csv", texts=("metric",)),
         scaling=_json(folder / "scaling_fit.json", "metrics"),
