@@ -96,6 +96,7 @@ rule report:
         clean_report=f"{DATA}/clean_report.json",
         split_report=f"{DATA}/split_report.json",
         leak_report=f"{DATA}/leak_report.json",
+        mix=[f"{DATA}/mix.json"] if "mix" in SETS else [],
         model=SOURCES["model"].copy,
         corpus=SOURCES["data"].copy,
     output:
@@ -118,13 +119,14 @@ rule report:
         script=script("report.py"),
         template=folder_digest(BASE / "workflow" / "report" / "template"),
         config=as_typed(as_json(settings.shared_config(export_settings.without_export(CONFIG)))),
+        mix=lambda wildcards, input: option("--mix-report", input.mix),
     message:
         "Writing the report"
     shell:
         'python {params.script:q} --summary "$(dirname {output.page:q})" --evals {input.evals:q}'
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
-        " --leak-report {input.leak_report:q} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
+        " --leak-report {input.leak_report:q}{params.mix} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
         " --config {params.config:q} --output {output.page:q} > {log:q} 2>&1"
 
 
@@ -161,8 +163,9 @@ rule record:
         code=code("record.py"),
         script=script("record.py"),
         plots=as_json(CONFIG["plots"]),
+        seeds=lambda wildcards: settings.record_options(CONFIG, RUNS[wildcards.tuned]),
     message:
         "Writing the record of {wildcards.tuned}"
     shell:
         "python {params.script:q} --eval {input.eval:q} --training {input.training:q} --train-log {input.train_log:q}"
-        " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} --plots {params.plots:q} > {log:q} 2>&1"
+        " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} --plots {params.plots:q}{params.seeds} > {log:q} 2>&1"

@@ -28,6 +28,7 @@ def main() -> None:
         model=read_json(args.model_manifest),
         data=read_json(args.data_manifest),
         config=args.config,
+        mix=read_json(args.mix_report) if args.mix_report else None,
     )
     with working("writing the report"):
         text = report_html(inputs)
@@ -65,6 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--clean-report", required=True, help="clean_report.json")
     parser.add_argument("--split-report", required=True, help="split_report.json")
     parser.add_argument("--leak-report", required=True, help="leak_report.json")
+    parser.add_argument("--mix-report", help="mix.json, of a study with general rows")
     parser.add_argument("--model-manifest", required=True, help="manifest.json of the base model")
     parser.add_argument("--data-manifest", required=True, help="manifest.json of the corpus")
     parser.add_argument("--config", type=config, required=True, help="the resolved configuration as JSON text")

@@ -54,6 +54,7 @@ class Inputs(NamedTuple):
     model: dict[str, Any]
     data: dict[str, Any]
     config: dict[str, Any]
+    mix: dict[str, Any] | None = None
 
 
 def read_summary(folder: Path) -> Summary:

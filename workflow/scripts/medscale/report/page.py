@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, scaling, tables
+from medscale.report import costs, facts, mix, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.inputs import Inputs
 from medscale.report.texts import TEMPLATE, Text, all_texts, both, html, labelled, number, say
@@ -95,6 +95,7 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "answer": costs.answer,
         "results": tables.results_table,
         "comparisons": tables.comparison_tables,
+        "mix": mix.mix,
         "power": tables.power_table,
         "scaling": scaling.scaling_entries,
         "candidates": costs.candidates,
