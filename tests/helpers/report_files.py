@@ -13,6 +13,7 @@ from PIL import Image
 import report
 import synthetic
 from judged_pairs import verdicts_file
+from made_up_configurations import made_up_configurations
 from medscale.base.files import sha256_file, write_json, write_jsonl
 from medscale.evaluate.metrics import STANDARD
 from medscale.evaluate.safety import read_rules, screened
@@ -150,6 +151,7 @@ class Study:
         for evaluation in self.evaluations:
             self.write_run(evaluation)
         write_table(summary_table(self.evaluations), summary / "results_summary.csv")
+        write_table(made_up_configurations(self.evaluations), summary / "configurations.csv")
         write_text_table(summary / "comparisons.csv", comparisons(self.evaluations, self.random))
         write_text_table(summary / "power.csv", power(self.items))
         write_json(summary / "scaling_fit.json", scaling_fit(self.evaluations))

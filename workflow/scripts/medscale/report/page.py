@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, judging, knowledge, learning_rates, safety, scaling, tables
+from medscale.report import costs, facts, judging, knowledge, learning_rates, mix, safety, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.embedding import embedded, policy, writable
 from medscale.report.inputs import Inputs
@@ -74,6 +74,7 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "answer": costs.answer,
         "results": tables.results_table,
         "comparisons": tables.comparison_tables,
+        "mix": mix.mix,
         "power": tables.power_table,
         "knowledge": knowledge.knowledge,
         "scaling": scaling.scaling_entries,
