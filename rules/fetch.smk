@@ -1,4 +1,4 @@
-# The base model and the corpus. What the study keeps of them is a copy of the manifest. The files and their own manifest
+# The base model, the corpus and the sets. What the study keeps of them is a copy of the manifest. The files and their own manifest
 # lie under resources and are declared nowhere: partial downloads survive a kill, and several studies may share them.
 # The code that fetches is no param: what it fetched is content, and its digest stands in the params of what is made of it.
 
@@ -49,5 +49,28 @@ rule fetch_data:
         options=untracked(sources.fetch_options(CONFIG, SOURCES["data"], CONDITIONS)),
     message:
         "Fetching the question-answer corpus"
+    shell:
+        "python {params.script:q} {params.options} --fetches {params.fetches} --copy {output.kept:q} > {log:q} 2>&1"
+
+
+rule fetch_set:
+    output:
+        kept=f"{DATA}/sets/{{set}}.json",
+    log:
+        f"{LOGS}/fetch_{{set}}.log",
+    benchmark:
+        f"{LOGS}/fetch_{{set}}.benchmark.tsv"
+    localrule: any(source.request["source"] in sources.HUBS for source in SETS.values())
+    conda:
+        "../envs/fetch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        script=script("fetch_set.py"),
+        fetches=lambda wildcards: SETS[wildcards.set].fetches(sources.is_set_needed(CONFIG, wildcards.set)),
+        options=lambda wildcards, input: sources.set_options(CONFIG, wildcards.set, SETS[wildcards.set], CONDITIONS),
+    message:
+        "Fetching {wildcards.set}"
     shell:
         "python {params.script:q} {params.options} --fetches {params.fetches} --copy {output.kept:q} > {log:q} 2>&1"

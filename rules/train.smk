@@ -4,8 +4,8 @@
 rule finetune:
     input:
         SOURCES["model"].copy,
-        train=lambda wildcards: f"{DATA}/encoded/train_{RUNS[wildcards.tuned].size_label}.parquet",
-        train_report=lambda wildcards: f"{DATA}/encoded/train_{RUNS[wildcards.tuned].size_label}.json",
+        train=lambda wildcards: f"{DATA}/encoded/{RUNS[wildcards.tuned].part}.parquet",
+        train_report=lambda wildcards: f"{DATA}/encoded/{RUNS[wildcards.tuned].part}.json",
         validation=f"{DATA}/encoded/validation.parquet",
         test=f"{DATA}/test.jsonl",
         pilot=lambda wildcards: pilot_of(RUNS[wildcards.tuned]),

@@ -4,8 +4,7 @@ import argparse
 
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path
-from medscale.fetch.corpus_files import select
-from medscale.fetch.endings import COMPRESSIONS, SUFFIXES, in_order
+from medscale.fetch.corpus_files import chosen_files
 from medscale.fetch.manifest import write_manifest
 from medscale.fetch.program import fetch_from_hub, parse, parser_of, run_fetcher
 from medscale.fetch.sources import own_path, point_to_own
@@ -26,30 +25,7 @@ def from_hub(args: argparse.Namespace) -> None:
             f"data.source: {args.source} needs data.id, as owner/name, and data.file, a file of that dataset, "
             "a folder, a pattern such as data/train-*.parquet, or a list of these",
         )
-    fetch_from_hub(args, "data", choose=lambda paths: choose(paths, args))
-
-
-def choose(paths: list[str], args: argparse.Namespace) -> list[str]:
-    """Return the wanted files, or say which there are."""
-    chosen = {}
-    for wanted in [args.file] if isinstance(args.file, str) else args.file:
-        try:
-            taken, skipped = select(wanted, paths)
-        except UserError as error:
-            raise UserError(error.code, f"data.file: {wanted}, {args.source}, {args.id}: {error.text}") from None
-        if not taken:
-            offered = [path for path in in_order(paths) if path.lower().endswith((*SUFFIXES, *COMPRESSIONS))]
-            rest = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
-            raise UserError(
-                "F104",
-                f"data.file: {args.source}, {args.id} has no {wanted}; it has "
-                f"{', '.join(offered[:20]) or 'no file of rows at all'}{rest}; set data.file to what it has",
-            )
-        print(
-            f"data.file: {wanted} is {', '.join(taken)}" + (f"; passed over: {', '.join(skipped)}" if skipped else "")
-        )
-        chosen |= dict.fromkeys(taken)
-    return list(chosen)
+    fetch_from_hub(args, "data", choose=lambda paths: chosen_files(paths, args.file, "data", args.source, args.id))
 
 
 def from_file(args: argparse.Namespace) -> None:

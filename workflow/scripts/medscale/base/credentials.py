@@ -5,6 +5,8 @@ import re
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from medscale.base.settings import with_sets
+
 VARIABLE = "MEDSCALE_{section}_CREDENTIALS"
 IN_ADDRESS = re.compile(r"(?<=://)[^\s/@\"']*(?:@[^\s/@\"']*)*@")
 
@@ -24,7 +26,14 @@ def take_credentials(config: dict[str, Any]) -> dict[str, Any]:
         if credentials:
             os.environ[VARIABLE.format(section=section.upper())] = credentials
             taken[section] = config[section] | {"endpoint": endpoint}
-    return taken
+
+    def of_set(name: str, section: dict[str, Any]) -> dict[str, Any]:
+        credentials, endpoint = split_address(section["endpoint"])
+        if credentials:
+            os.environ[VARIABLE.format(section=name.upper())] = credentials
+        return section | {"endpoint": endpoint}
+
+    return with_sets(taken, of_set)
 
 
 def with_credentials(endpoint: str | None, section: str) -> str | None:

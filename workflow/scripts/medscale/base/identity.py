@@ -11,21 +11,26 @@ from typing import Any
 from medscale.base.digest import code_digest
 from medscale.base.files import sha256_json
 from medscale.base.pilots import DECIDES, chosen_by, fixed_rate, is_auto, piloted, piloted_settings, rates_of
-from medscale.base.settings import reading_settings, training_settings
+from medscale.base.settings import mix_settings, reading_settings, training_settings
 from medscale.base.study import Run, runs_of
 
 MADE_BY = ("clean.py", "split.py", "subset.py", "encode.py", "finetune.py")
 """The scripts between the fetched files and the adapter. What fetches is not among them: its result is content."""
+MIXED_BY = ("mix_rows.py", "mixed_subset.py")
+"""What is between them for a run with general rows besides."""
 SPLIT = ("split_seed", "similarity_threshold", "test_size", "validation_size")
 
 
-def planned_fingerprint(config: dict, name: str, model: str, data: str, choice: bool = True) -> str:
+def planned_fingerprint(
+    config: dict, name: str, model: str, data: str, mix: str | None = None, choice: bool = True
+) -> str:
     """Return what a row of the study is planned to be made from.
 
     Args:
         config: the resolved configuration.
         name: a run, ``base``, or a floor.
         model, data: what the bytes of the model and of the corpus are, see `fetch.sources`.
+        mix: what those of the general rows are; they are part of the runs that are trained on such, and of no others.
         choice: whether what decides a pilot's choice counts, for a run whose learning rate is `auto`. Without it, the
             training knows the run by the rate that was chosen: another grid with the same choice trains nothing again.
 
@@ -38,6 +43,8 @@ def planned_fingerprint(config: dict, name: str, model: str, data: str, choice: 
     run = {run.name: run for run in runs_of(config)}.get(name)
     if run is not None:
         facts += [run.method, run.size, run.seed, training_settings(config, run), [code_digest(s) for s in MADE_BY]]
+        if run.mix is not None:
+            facts += [run.mix, mix, mix_settings(config), [code_digest(s) for s in MIXED_BY]]
         if choice and is_auto(config, run):
             facts += [chosen_by(config, run), code_digest("pilot.py")]
     return sha256_json(facts)[:16]

@@ -4,17 +4,69 @@ import json
 import os
 import re
 import shlex
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from medscale.base.study import Run, runs_of
+from medscale.base.study import Run, mix_percent, mixed_arms, mixed_rows, runs_of
 
 PRIVATE = {
     "training": ("micro_batch", "gpus_per_run", "report_to", "offline"),
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
+    "judging": ("path",),
 }
 """What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
+
+
+class AskedSet(NamedTuple):
+    """A set that a study has besides its corpus.
+
+    ``kind`` is exam, retention or mix; ``key`` is where it stands in the configuration, ``settings`` what stands there,
+    for an exam of the demo with what its corpus is made from.
+    """
+
+    kind: str
+    key: str
+    settings: dict[str, Any]
+
+
+def sets_of(config: dict) -> dict[str, AskedSet]:
+    """Return the sets of a study by name: ``exam_{name}`` for each exam, ``retention``, ``mix``."""
+    data, evaluation = config["data"], config["evaluation"]
+    corpus = {"condition_count": data["condition_count"], "data_seed": data["seed"]}
+    found = {
+        f"exam_{name}": AskedSet("exam", f"evaluation.exams.{name}", settings | corpus)
+        for name, settings in evaluation["exams"].items()
+    }
+    if evaluation["retention"]:
+        found["retention"] = AskedSet("retention", "evaluation.retention", evaluation["retention"])
+    if config["study"]["mix"]:
+        found["mix"] = AskedSet("mix", "study.mix", config["study"]["mix"])
+    return found
+
+
+def exam_settings(config: dict, name: str) -> dict[str, Any]:
+    """Return what decides which questions an exam has, beside the bytes of its files."""
+    keys = ("format", "columns", "answer_as", "split", "subjects", "measures", "max_questions", "seed", "files")
+    return {key: config["evaluation"]["exams"][name][key] for key in keys}
+
+
+def exam_training(config: dict, name: str, rows: str) -> list[str]:
+    """Return the file of training rows that an exam is made with: that of the demo, and of no other."""
+    return [rows] if config["evaluation"]["exams"][name]["source"] == "demo" else []
+
+
+def with_sets(config: dict, change: Callable[[str, dict], dict]) -> dict:
+    """Return a configuration in which ``change``, of name and section, has replaced the section of each set."""
+    evaluation, study = config["evaluation"], config["study"]
+    exams = {name: change(f"exam_{name}", section) for name, section in evaluation["exams"].items()}
+    retention = evaluation["retention"] and change("retention", evaluation["retention"])
+    mix = study["mix"] and change("mix", study["mix"])
+    return config | {
+        "evaluation": evaluation | {"exams": exams, "retention": retention},
+        "study": study | {"mix": mix},
+    }
 
 
 def as_json(value: Any) -> str:
@@ -99,9 +151,41 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
     }
 
 
+def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
+    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and texts."""
+    training = settings_for(config, run)["training"] if run else config["training"]
+    evaluation = config["evaluation"]
+    asked = ("scored_by", "normalise", "permutations", "description")
+    return {
+        "exams": {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()},
+        "retention": evaluation["retention"] and {"window": evaluation["retention"]["window"]},
+        "quantization": config["quantization"],
+        "precision": training["precision"],
+    }
+
+
+def retention_settings(config: dict) -> dict[str, Any]:
+    """Return what decides which general texts are drawn, beside the files that they are drawn from."""
+    retention = config["evaluation"]["retention"] or {}
+    return {key: retention[key] for key in ("column", "max_texts", "seed") if key in retention}
+
+
+def examined_options(files: Any) -> str:
+    """Return what evaluate.py is told of an examination: nothing where there was none.
+
+    ``files`` has the attributes exams, retention, examination and leaks, each empty or with names of files.
+    """
+    if not files.examination:
+        return ""
+    single = ("exams", "retention", "examination")
+    told = "".join(option(f"--{name}", getattr(files, name)) for name in single)
+    return told + (" --leaks " + " ".join(shlex.quote(str(path)) for path in files.leaks) if files.leaks else "")
+
+
 def shared_config(config: dict) -> dict[str, Any]:
     """Return the configuration as the report shows it: without what `PRIVATE` lists and this machine's folders."""
     private = PRIVATE | {"paths": tuple(config["paths"])}
+    config = with_sets(config, lambda name, section: section | {"path": None, "endpoint": None})
     sections = {name: section for name, section in config.items() if name != "backup"}
     return {name: section | dict.fromkeys(private.get(name, ())) for name, section in sections.items()}
 
@@ -109,10 +193,15 @@ def shared_config(config: dict) -> dict[str, Any]:
 def portable_config(config: dict) -> dict[str, Any]:
     """Return the configuration as a file for another machine: `shared_config` without the keys that it empties."""
     shared = {name: section for name, section in shared_config(config).items() if name != "paths"}
+    shared = with_sets(shared, lambda name, section: _without(section, "path", "endpoint"))
     return {
         name: {key: value for key, value in section.items() if key not in PRIVATE.get(name, ())}
         for name, section in shared.items()
     }
+
+
+def _without(section: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key not in keys}
 
 
 def file_settings(config: dict) -> dict[str, Any]:
@@ -125,6 +214,35 @@ def file_settings(config: dict) -> dict[str, Any]:
 def cleaning_options(config: dict) -> str:
     """Return the section `cleaning` as options of clean.py."""
     return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
+
+
+def mix_settings(config: dict) -> dict[str, Any]:
+    """Return what decides the general rows of `study.mix`, except the bytes of its set."""
+    mix, leakage = config["study"]["mix"], config["leakage"]
+    threshold = min(config["study"]["similarity_threshold"], leakage["similarity_threshold"])
+    return {
+        "columns": mix["columns"],
+        "seed": mix["seed"],
+        "system_prompt": mix["system_prompt"],
+        "similarity_threshold": threshold,
+        "ngram": leakage["ngram"],
+        "containment_threshold": leakage["containment_threshold"],
+    }
+
+
+def mix_options(config: dict) -> str:
+    """Return how general rows are made as options of mix_rows.py."""
+    told = {key: value for key, value in mix_settings(config).items() if value is not None}
+    return " ".join(
+        f"--{key.replace('_', '-')} {shlex.quote(value if isinstance(value, str) else as_json(value))}"
+        for key, value in told.items()
+    )
+
+
+def mix_needed(config: dict) -> int:
+    """Return how many general rows the study's largest mix takes."""
+    percent = mix_percent(config)
+    return max((mixed_rows(size, percent) for _, size in mixed_arms(config)), default=0) if percent else 0
 
 
 def reading_options(config: dict) -> str:
@@ -147,6 +265,12 @@ def run_options(run: Run | None, name: str) -> str:
         return f"--method {name}"
     told = f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
     return f"{told} --arm {run.arm}"
+
+
+def record_options(config: dict, run: Run) -> str:
+    """Return what record.py is told of a run: the number of seeds of its configuration, where there are several."""
+    alike = [each for each in runs_of(config) if each._replace(name="", seed=0) == run._replace(name="", seed=0)]
+    return f" --seeds {len(alike)}" if len(alike) > 1 else ""
 
 
 def bertscore_model(config: dict) -> str | None:

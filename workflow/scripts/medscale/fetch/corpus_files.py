@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -116,6 +117,32 @@ def select(wanted: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
     return divide(name for name in names if WILD.search(plain) and _pattern(plain).fullmatch(name))
 
 
+def chosen_files(paths: list[str], file: str | list[str], section: str, source: str, id: str) -> list[str]:
+    """Return which of the paths of a repository the ``file`` of a section means, or say which there are.
+
+    Raises:
+        UserError: a file that is named is not there, or is of a kind that is not read.
+    """
+    chosen = {}
+    for wanted in [file] if isinstance(file, str) else file:
+        try:
+            taken, skipped = select(wanted, paths)
+        except UserError as error:
+            raise UserError(error.code, f"{section}.file: {wanted}, {source}, {id}: {error.text}") from None
+        if not taken:
+            offered = [path for path in in_order(paths) if path.lower().endswith((*SUFFIXES, *COMPRESSIONS))]
+            rest = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
+            raise UserError(
+                "F104",
+                f"{section}.file: {source}, {id} has no {wanted}; it has "
+                f"{', '.join(offered[:20]) or 'no file of rows at all'}{rest}; set {section}.file to what it has",
+            )
+        over = f"; passed over: {', '.join(skipped)}" if skipped else ""
+        print(f"{section}.file: {wanted} is {', '.join(taken)}{over}")
+        chosen |= dict.fromkeys(taken)
+    return list(chosen)
+
+
 def _pattern(wanted: str) -> re.Pattern:
     made = ""
     for token in re.findall(r"\*\*/|\*+|\?|\[!?\]?[^\]/]*\]|.", wanted, re.DOTALL):
@@ -133,8 +160,8 @@ def _pattern(wanted: str) -> re.Pattern:
     return re.compile(made, re.DOTALL)
 
 
-def own_corpus(path: str | list[str] | None) -> OwnFiles:
-    """Return the user's own files that ``data.path`` means: a file, a folder, a pattern, or a list of these.
+def own_corpus(path: str | list[str] | None, section: str = "data") -> OwnFiles:
+    """Return the user's own files that the ``path`` of a section means: a file, a folder, a pattern, or several.
 
     Raises `UserError` that names the path where there is nothing to be read.
     """
@@ -142,12 +169,12 @@ def own_corpus(path: str | list[str] | None) -> OwnFiles:
     if not given or not all(given):
         raise UserError(
             "C113",
-            "data.path is not set; with data.source: file it is the file of questions and answers, or a folder, "
-            "a pattern such as data/**/*.csv, or a list of these",
+            f"{section}.path is not set; with {section}.source: file it is the file of questions and answers, or a "
+            "folder, a pattern such as data/**/*.csv, or a list of these",
         )
     bases, found, skipped = [], {}, {}
     for one in given:
-        base, files, passed = _one(Path(os.path.abspath(os.path.expanduser(one))))
+        base, files, passed = _one(Path(os.path.abspath(os.path.expanduser(one))), f"{section}.path")
         bases.append(base)
         found |= dict.fromkeys(files)
         skipped |= passed
@@ -166,7 +193,7 @@ def own_corpus(path: str | list[str] | None) -> OwnFiles:
         shown = ", ".join(f"{file.name} ({why})" for file, why in list(skipped.items())[:10])
         raise UserError(
             "D109",
-            f"data.path: {', '.join(given)} has no file with rows{f', only {shown}' if shown else ''}; "
+            f"{section}.path: {', '.join(given)} has no file with rows{f', only {shown}' if shown else ''}; "
             "name files of JSON lines, JSON, CSV, Parquet or Arrow, packed or not",
         )
     told = in_order(f"{os.path.relpath(file, root)} ({why})" for file, why in skipped.items() if file not in kept)
@@ -174,54 +201,52 @@ def own_corpus(path: str | list[str] | None) -> OwnFiles:
     return OwnFiles(root, kept, told, kept[0] if single else root.name or "files")
 
 
-def _one(path: Path) -> tuple[Path, list[Path], dict[Path, str]]:
+def _one(path: Path, key: str) -> tuple[Path, list[Path], dict[Path, str]]:
     """Return the fixed folder of one path, the files that it means, and those that it passes over with the reason."""
     if path.is_file():
         if reason := REFUSED.get(path.suffix.lower()):
-            raise UserError("D101", f"data.path: {path} is {reason}")
+            raise UserError("D101", f"{key}: {path} is {reason}")
         return path.parent, [path], {}
     if path.is_dir():
-        files = list(_walk(path))
+        files = list(_walk(path, key))
         if not files:
             raise UserError(
-                "F151", f"data.path: {path} is a folder without files; name the folder or file that holds the rows"
+                "F151", f"{key}: {path} is a folder without files; name the folder or file that holds the rows"
             )
-        return path, *_divided(path, [file.relative_to(path).as_posix() for file in files])
+        return path, *_divided(path, [file.relative_to(path).as_posix() for file in files], key)
     fixed = path
     while WILD.search(fixed.as_posix()) and not fixed.is_dir():
         fixed = fixed.parent
     if fixed == path:
-        raise UserError(
-            "F108", f"data.path: {path} is not there; name a file, a folder or a pattern such as data/**/*.csv"
-        )
+        raise UserError("F108", f"{key}: {path} is not there; name a file, a folder or a pattern such as data/**/*.csv")
     if not fixed.is_dir():
         raise UserError(
             "F108",
-            f"data.path: {path} matches nothing, because there is no folder {fixed}; mend the path up to the first *",
+            f"{key}: {path} matches nothing, because there is no folder {fixed}; mend the path up to the first *",
         )
     pattern = _pattern(path.relative_to(fixed).as_posix())
-    names = [file.relative_to(fixed).as_posix() for file in _walk(fixed)]
+    names = [file.relative_to(fixed).as_posix() for file in _walk(fixed, key)]
     matched = [name for name in names if pattern.fullmatch(name)]
     if not matched:
         raise UserError(
             "F150",
-            f"data.path: {path} matches no file; `*` stands for characters of one name, `**/` for any folders",
+            f"{key}: {path} matches no file; `*` stands for characters of one name, `**/` for any folders",
         )
-    return fixed, *_divided(fixed, matched)
+    return fixed, *_divided(fixed, matched, key)
 
 
-def _divided(folder: Path, names: list[str]) -> tuple[list[Path], dict[Path, str]]:
+def _divided(folder: Path, names: list[str], key: str) -> tuple[list[Path], dict[Path, str]]:
     """Divide the files below a folder into those of the corpus and others, of saved data sets by what these say."""
     strays = set()
     for name in names:
         if PurePosixPath(name).name == "state.json":
-            strays |= _strays(folder, PurePosixPath(name).parent, names)
+            strays |= _strays(folder, PurePosixPath(name).parent, names, key)
     taken, skipped = [], {folder / name: "no part of the saved data set" for name in strays}
     for name in names:
         try:
             reason = None if name in strays else passed_over(name)
         except UserError as error:
-            raise UserError(error.code, f"data.path: {folder}/{error.text}") from None
+            raise UserError(error.code, f"{key}: {folder}/{error.text}") from None
         if name not in strays and reason is None:
             taken.append(folder / name)
         elif reason:
@@ -229,7 +254,7 @@ def _divided(folder: Path, names: list[str]) -> tuple[list[Path], dict[Path, str
     return taken, skipped
 
 
-def _strays(folder: Path, saved: PurePosixPath, names: list[str]) -> set[str]:
+def _strays(folder: Path, saved: PurePosixPath, names: list[str], key: str) -> set[str]:
     """Return the Arrow files in the folder of a saved data set that it does not name: older shards, caches."""
     try:
         state = json.loads((folder / saved / "state.json").read_text(encoding="utf-8"))
@@ -240,17 +265,17 @@ def _strays(folder: Path, saved: PurePosixPath, names: list[str]) -> set[str]:
     if absent:
         raise UserError(
             "F152",
-            f"data.path: {folder / saved}/state.json names {', '.join(sorted(absent))}, which is not there; "
+            f"{key}: {folder / saved}/state.json names {', '.join(sorted(absent))}, which is not there; "
             "save the data set again",
         )
     here = [name for name in names if PurePosixPath(name).parent == saved and name.endswith(".arrow")]
     return {name for name in here if PurePosixPath(name).name not in named}
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, key: str) -> Iterator[Path]:
     """Yield every file below a folder, and hidden folders unopened; links are followed, but into no folder twice."""
     seen = set()
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=partial(_unreadable, key)):
         facts = os.stat(place)
         if (facts.st_dev, facts.st_ino) in seen:
             folders.clear()
@@ -266,10 +291,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             elif path.is_symlink() and passed_over(path.name) is None:
                 raise UserError(
                     "F154",
-                    f"data.path: {path} is a link to {os.readlink(path)}, which is not there; "
+                    f"{key}: {path} is a link to {os.readlink(path)}, which is not there; "
                     "bring that back, or remove the link",
                 )
 
 
-def _unreadable(error: OSError) -> None:
-    raise UserError("B106", f"data.path: {error.filename} may not be read; change its permissions") from error
+def _unreadable(key: str, error: OSError) -> None:
+    raise UserError("B106", f"{key}: {error.filename} may not be read; change its permissions") from error

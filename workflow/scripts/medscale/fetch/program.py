@@ -17,22 +17,26 @@ from medscale.fetch.sources import OWN, request_of
 Fetcher = Callable[[argparse.Namespace], None]
 
 
-def run_fetcher(args: argparse.Namespace, section: str, fetchers: dict[str, Fetcher]) -> None:
+def run_fetcher(
+    args: argparse.Namespace, section: str, fetchers: dict[str, Fetcher], key: str | None = None, name: str = ""
+) -> None:
     """Fetch from the source that was asked for, unless the files are there and whole already.
 
     Args:
         args: from a parser of `parser_of`.
-        section: ``model`` or ``data``.
+        section: ``model``, ``data``, or the kind of a set.
         fetchers: by source, what puts the files and the manifest in place.
+        key: where the section stands in the configuration; default: under its own name.
+        name: of a set; credentials of its endpoint lie in the environment under it.
     """
-    args.endpoint = with_credentials(args.endpoint, section)
+    args.endpoint = with_credentials(args.endpoint, name or section)
     with nothing_told(args.endpoint):
-        _run(args, section, fetchers)
+        _run(args, section, fetchers, key or section)
 
 
-def _run(args: argparse.Namespace, section: str, fetchers: dict[str, Fetcher]) -> None:
+def _run(args: argparse.Namespace, section: str, fetchers: dict[str, Fetcher], key: str) -> None:
     if args.source not in fetchers:
-        raise UserError("C103", f"{section}.source: {args.source} is none of {', '.join(fetchers)}")
+        raise UserError("C103", f"{key}.source: {args.source} is none of {', '.join(fetchers)}")
     request = request_of(section, vars(args), args.conditions)
     # What the user has himself is looked at anew: the same words may mean another folder, as in a copied study.
     if args.source not in OWN and is_current(args.output, request):

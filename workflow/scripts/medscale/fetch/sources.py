@@ -1,9 +1,12 @@
-"""Where a study's model and corpus come from, and what bytes they are, as far as that is known before a job runs.
+"""Where a study's model, corpus and sets come from, and what bytes they are, as far as known before a job runs.
 
 A result depends on bytes, so the params of a rule hold their digest and nothing of where they lie. The user's own files
 are read when the workflow is planned (once; see `hashes`). What a hub has, or what is made here, is known when it lies
 there. What the results so far were made with is told by the study's own copies of the manifests, ``model.json`` and
 ``corpus.json`` among its data. Fetching is due only where that is not what is asked for now.
+
+Sets are what a study may have besides: the exams, the general texts of `evaluation.retention`, the general rows of
+`study.mix`; see `base.settings.sets_of`. They come from where a corpus may come from, and are treated as one.
 """
 
 import shlex
@@ -13,7 +16,7 @@ from typing import Any, NamedTuple
 from medscale.base.digest import code_digest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, sha256_json
-from medscale.base.settings import as_json, settings_for
+from medscale.base.settings import as_json, sets_of, settings_for
 from medscale.base.study import files_of, folder_name, runs_of
 from medscale.fetch.corpus_files import OwnFiles, own_corpus
 from medscale.fetch.hashes import Hashes
@@ -36,11 +39,26 @@ MADE = ("tiny", "demo")
 OWN = ("local", "file")
 FOLDERS = {"model": "models", "data": "data"}
 CORPUS = "medscale/data/demo/corpus.py"
+DEMO_SETS = {
+    "exam": "medscale/data/demo/exam.py",
+    "retention": "medscale/data/demo/everyday_texts.py",
+    "mix": "medscale/data/demo/everyday_rows.py",
+}
+"""What makes a set of the source `demo`: a module with ``write(path, conditions, settings)``."""
 MAKERS = {"model": ("medscale/model/tiny.py", CORPUS), "data": (CORPUS,)}
+MAKERS |= {kind: (path,) for kind, path in DEMO_SETS.items()}
 """The code that makes what is not fetched: where it changes, so does what it makes."""
 SHIPPED = "base"
 """The folder beside the table of facts in which the demo's base model is tracked."""
 COPIES = {"model": "model.json", "data": "corpus.json"}
+MADE_FROM = {
+    "model": ("tiny",),
+    "data": ("rows", "condition_count", "seed", "noise"),
+    "exam": ("rows", "seed", "condition_count", "data_seed"),
+    "retention": ("rows", "seed"),
+    "mix": ("rows", "seed"),
+}
+"""The settings that decide what is made where nothing is fetched."""
 UNKNOWN = "not fetched yet"
 NOT_AS_SHIPPED = (
     "the base model of the demo is not as it was shipped; bring it back with git checkout -- resources/demo/base, or "
@@ -49,10 +67,10 @@ NOT_AS_SHIPPED = (
 
 
 class Source(NamedTuple):
-    """The model or the corpus of a study.
+    """The model, the corpus or a set of a study.
 
     Attributes:
-        section: ``model`` or ``data``.
+        section: ``model``, ``data``, or the kind of a set: ``exam``, ``retention``, ``mix``.
         manifest: the manifest.json of the files, under the folder of resources.
         copy: the study's own copy of it, with the digest of the bytes that its results were made with.
         request: what is asked for; see `request_of`.
@@ -73,6 +91,10 @@ class Source(NamedTuple):
             return self.own_content
         there = Path(self.manifest).is_file() and _meant(fetched_for(self.manifest)) == _meant(self.request)
         return content_of(read_manifest(self.manifest)) if there else None
+
+    def own_names(self) -> list[str]:
+        """Return what the user's own files are called below their folder; nothing for what is fetched or made."""
+        return self.own.names if isinstance(self.own, OwnFiles) else []
 
     def so_far(self) -> dict[str, Any]:
         """Return the study's copy of the manifest; empty where nothing was made yet."""
@@ -131,6 +153,28 @@ def source_of(config: dict, section: str, conditions: Path) -> Source:
     return Source(section, manifest, copy, request, own, content)
 
 
+def sets_sources(config: dict, conditions: Path) -> dict[str, Source]:
+    """Return where each set of a study comes from, by its name; own files are read for their digest.
+
+    What is fetched or made lies in a folder whose name tells what was asked for, so that studies which share resources
+    and mean other things by one name have a folder each.
+
+    Raises:
+        UserError: the user's own files are not there, not complete, or may not be read.
+    """
+    found = {}
+    for name, asked in sets_of(config).items():
+        own = own_path(asked.kind, asked.settings["path"], asked.key) if asked.settings["source"] in OWN else None
+        request = request_of(asked.kind, asked.settings, conditions)
+        folder = f"{config['paths']['resources']}/sets/{name}-{sha256_json(request)[:8]}"
+        copy = f"{config['paths']['results']}/data/sets/{name}.json"
+        content = None
+        if own is not None:
+            content = own_content(asked.kind, own, Hashes(f"{config['paths']['resources']}/{BOOKKEEPING}/sha256.json"))
+        found[name] = Source(asked.kind, f"{folder}/manifest.json", copy, request, own, content)
+    return found
+
+
 def targets_of(config: dict) -> list[str | list[str]]:
     """Return the different values of `lora.target_modules` of the runs that were not trained with theirs yet."""
     named = []
@@ -158,9 +202,8 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
     """Return what decides which model or corpus is meant.
 
     Args:
-        section: ``model`` or ``data``.
-        settings: source, and what that source needs: path; id, revision, file; tiny; rows, condition_count, seed,
-            noise.
+        section: ``model``, ``data``, or the kind of a set.
+        settings: source, and what that source needs: path; id, revision, file; what `MADE_FROM` lists.
         conditions: the table of medical facts; needed for the sources ``tiny`` and ``demo``. The demo's base model
             lies beside it.
     """
@@ -174,8 +217,7 @@ def request_of(section: str, settings: dict[str, Any], conditions: Path | None) 
             )
         if (section, kind) == ("model", "demo"):
             return {"source": kind, "content": content_of(shipped_manifest(conditions))}
-        keys = ("tiny",) if section == "model" else ("rows", "condition_count", "seed", "noise")
-        made = {key: settings[key] for key in keys}
+        made = {key: settings[key] for key in MADE_FROM[section]}
         return {
             "source": kind,
             **made,
@@ -195,10 +237,13 @@ def shipped_manifest(conditions: Path) -> dict[str, Any]:
         raise UserError("F160", f"{path}: {NOT_AS_SHIPPED}") from error
 
 
-def own_path(section: str, path: str | list[str] | None) -> Path | OwnFiles:
-    """Return the user's own model folder or the files of his corpus; `UserError` if there are none."""
-    if section == "data":
-        return own_corpus(path)
+def own_path(section: str, path: str | list[str] | None, key: str = "data") -> Path | OwnFiles:
+    """Return the user's own model folder or the files of his corpus or set; `UserError` if there are none.
+
+    ``key`` is what the configuration calls the section of a corpus or a set.
+    """
+    if section != "model":
+        return own_corpus(path, key)
     if not path:
         raise UserError(
             "C113", "model.path is not set; with model.source: local it is the folder of the model; name that"
@@ -218,7 +263,7 @@ def own_content(section: str, own: Path | OwnFiles, hashes: Hashes) -> str:
         names = model_files([file.name for file in own.iterdir() if file.is_file()], f"model.path, {own}")
         require_whole(own, f"model.path, {own}")
     files = [{"path": name, "sha256": hashes.sha256(root / name)} for name in names]
-    return content_of({"kind": section, "files": files})
+    return content_of({"kind": "model" if section == "model" else "data", "files": files})
 
 
 def folder_content(config: dict, folder: str | None) -> str | None:
@@ -263,6 +308,12 @@ def follow(*sources: Source) -> None:
             relocate(manifest, root)
 
 
+def is_set_needed(config: dict, name: str) -> bool:
+    """Say whether a job may still ask for the files of a set: until the study has its rows."""
+    made = f"exams/{name.removeprefix('exam_')}" if name.startswith("exam_") else name
+    return not Path(f"{config['paths']['results']}/data/{made}.jsonl").is_file()
+
+
 def is_needed(config: dict, section: str) -> bool:
     """Say whether a job may still ask for the files: for the corpus until it is clean, the model until all answered."""
     results = config["paths"]["results"]
@@ -279,6 +330,14 @@ def fetch_options(config: dict, source: Source, conditions: Path) -> str:
     told = {source.section: as_json(section), "endpoint": section["endpoint"] or ""}
     told |= {"conditions": conditions, "output": source.manifest}
     return " ".join(f"--{name}={shlex.quote(str(value))}" for name, value in told.items())
+
+
+def set_options(config: dict, name: str, source: Source, conditions: Path) -> str:
+    """Return what the program that fetches a set is told."""
+    asked = sets_of(config)[name]
+    told = {"key": asked.key, "kind": asked.kind, "data": as_json(asked.settings), "name": name}
+    told |= {"endpoint": asked.settings["endpoint"] or "", "conditions": conditions, "output": source.manifest}
+    return " ".join(f"--{option}={shlex.quote(str(value))}" for option, value in told.items())
 
 
 def _meant(request: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """The pilot of a method: each rate of a grid on the smallest and the largest size, trained as the runs are, compared.
 
 A pilot has the trainer, the order of the data, the batch, the precision and the memory settings of the run whose rate
-is to be found, and a whole schedule, warm-up and decay, over a share of its steps. What is finished is kept, a rate of a
-size a file, and what is not goes on from its newest checkpoint.
+is to be found, and a whole schedule, warm-up and decay, over a share of its steps. What is finished is kept, a file a
+rate, and what is not goes on from its newest checkpoint.
 """
 
 import argparse

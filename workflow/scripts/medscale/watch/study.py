@@ -148,7 +148,9 @@ def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], 
             for size in sizes
         ),
         *(
-            Step("pilot", method, (f"pilot/{method}.json",), _encoded(end.size_label for end in piloted(config, method)))
+            Step(
+                "pilot", method, (f"pilot/{method}.json",), _encoded(end.size_label for end in piloted(config, method))
+            )
             for method in pilots_of(config)
         ),
     ]

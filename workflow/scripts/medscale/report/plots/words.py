@@ -75,6 +75,16 @@ WORDS = {
     "through_base": ("{law} through the base model", "{law}，含基座模型"),
     "fitted": ("fitted law", "拟合曲线"),
     "extrapolated": ("extrapolated", "外推"),
+    "knowledge_title": ("Exams, and general texts", "考试与通用文本"),
+    "exam_part": ("{exam}: {part}", "{exam}：{part}"),
+    "part_medicine": ("medicine", "医学"),
+    "part_general": ("other subjects", "其他学科"),
+    "part_seen": ("facts of the training rows", "训练数据中的知识"),
+    "part_unseen": ("facts of no training row", "训练数据中没有的知识"),
+    "accuracy": ("right answers (%)", "正确率（%）"),
+    "guessing": ("guessing", "随机猜测"),
+    "retention": ("General texts: NLL (lower is better)", "通用文本 NLL（越低越好）"),
+    "nats_a_token": ("nats per token", "奈特/词元"),
     "colon": ("{head}: {text}", "{head}：{text}"),
 }
 
