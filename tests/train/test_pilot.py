@@ -174,9 +174,7 @@ def test_a_rate_that_diverges_is_not_chosen_and_all_of_them_are_an_error(tiny_mo
         assert "the run has diverged" in size["rates"][1]["diverged"]
     for size in settings["sizes"].values():
         size["rates"] = [1e30, 1e31]
-    call(
-        tiny_model, data, tmp_path / "all", settings, told="with lora on 8 rows, the training diverged at each of them"
-    )
+    call(tiny_model, data, tmp_path / "all", settings, told="with lora on 8 rows, training diverged at each of them")
 
 
 def test_a_run_takes_the_rate_of_its_size(tiny_model, data, tmp_path):

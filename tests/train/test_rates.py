@@ -63,5 +63,5 @@ def test_the_line_between_is_straight_where_both_axes_are_logarithmic():
 
 @pytest.mark.parametrize("content", [{}, {"sizes": {}}, {"sizes": {"100": {"size": 100, "chosen": None}}}])
 def test_a_file_without_a_choice_is_told(content):
-    with pytest.raises(UserError, match="results/pilot/lora.json: holds no chosen rate; delete it.*T111"):
+    with pytest.raises(UserError, match=r"results/pilot/lora\.json: holds no chosen rate; delete it.*T111"):
         chosen_rate(content, 100, "results/pilot/lora.json")
