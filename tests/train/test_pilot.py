@@ -160,7 +160,7 @@ def test_one_rate_more_where_the_best_is_at_an_end(tiny_model, data, tmp_path):
         assert [rate["rate"] for rate in size["rates"]] == [0.00001, 0.0001, 0.001]
         assert [rate["extended"] for rate in size["rates"]] == [False, False, True]
         assert (size["chosen"], size["at_edge"]) == (0.001, "upper"), "more than one step is not gone"
-    assert said.count("lies at the upper end of what was tried") == 2
+    assert said.count("lies at the upper end of those tried") == 2
 
 
 def test_a_rate_that_diverges_is_not_chosen_and_all_of_them_are_an_error(tiny_model, data, tmp_path):
@@ -174,7 +174,7 @@ def test_a_rate_that_diverges_is_not_chosen_and_all_of_them_are_an_error(tiny_mo
         assert "the run has diverged" in size["rates"][1]["diverged"]
     for size in settings["sizes"].values():
         size["rates"] = [1e30, 1e31]
-    call(tiny_model, data, tmp_path / "all", settings, told="with lora on 8 rows, training diverged at each of them")
+    call(tiny_model, data, tmp_path / "all", settings, told="with lora on 8 rows, training diverged at each")
 
 
 def test_a_run_takes_the_rate_of_its_size(tiny_model, data, tmp_path):

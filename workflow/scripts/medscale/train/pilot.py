@@ -97,13 +97,13 @@ def tried_size(
     if best is None:
         raise UserError(
             "T110",
-            f"pilot.rates = {spec['rates']}: with {args.method} on {label} rows, training diverged at each of them; name "
+            f"pilot.rates = {spec['rates']}: with {args.method} on {label} rows, training diverged at each; name "
             "smaller rates, or set training.precision to bf16 or fp32 if it is fp16",
         )
     at_edge = edge(list(found), best)
     if at_edge:
         print(
-            f"warning: {label} rows: the best rate, {best:g}, lies at the {at_edge} end of what was tried", flush=True
+            f"warning: {label} rows: the best rate, {best:g}, lies at the {at_edge} end of those tried", flush=True
         )
     first = next(iter(found.values()))
     return {
