@@ -7,9 +7,9 @@ A question is contaminated where one training row has
 * ``with_options``: the question together with its options, likewise: exams that were made into training rows.
 * ``answered``: the question word for word, and beside it the text of a right option.
 
-A question of fewer characters than an n-gram, such as 属于甲类传染病的是, is that of many exams and says little by itself:
-it counts with its answer (``answered``) or with its options, but not alone. What says the same in other words is not
-found. Training rows pass through in batches, so that memory does not grow with their number.
+A question of fewer characters than an n-gram, such as 属于甲类传染病的是, is that of many exams and says little by
+itself: it counts with its answer (``answered``) or with its options, but not alone. What says the same in other words
+is not found. Training rows pass through in batches, so that memory does not grow with their number.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
