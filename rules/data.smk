@@ -101,6 +101,7 @@ rule leak_check:
         test=f"{DATA}/test.jsonl",
         train=f"{DATA}/train_{LARGEST}.jsonl",
         split_report=f"{DATA}/split_report.json",
+        general=[f"{DATA}/mix.jsonl"] if "mix" in SETS else [],
     output:
         report=f"{DATA}/leak_report.json",
     log:
@@ -118,11 +119,12 @@ rule leak_check:
         similarity=CONFIG["leakage"]["similarity_threshold"],
         ngram=CONFIG["leakage"]["ngram"],
         containment=CONFIG["leakage"]["containment_threshold"],
+        general=lambda wildcards, input: option("--general", input.general),
     message:
         "Looking for test questions among the training questions"
     shell:
         "python {params.script:q} --test {input.test:q} --train {input.train:q}"
-        " --split-report {input.split_report:q}"
+        " --split-report {input.split_report:q}{params.general}"
         " --similarity-threshold {params.similarity} --ngram {params.ngram}"
         " --containment-threshold {params.containment} --output {output.report:q} > {log:q} 2>&1"
 

@@ -1,6 +1,7 @@
 """Check, on the files that the split wrote, that no test question is near to any training question."""
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -18,10 +19,14 @@ def main() -> None:
         raise UserError("B105", f"{args.test}: has no rows; delete the file and run the workflow again")
     thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
     boilerplate = [found["text"] for found in read_json(args.split_report)["boilerplate"]] if args.split_report else []
-    total = count_lines(args.train)
-    training = counted(read_jsonl(args.train), "comparing the test questions with training", "questions", total)
-    report = check(test, training, thresholds, boilerplate)
-    write_json(args.output, report | {"training_file": args.train.name})
+    files = [args.train, *([args.general] if args.general else [])]
+    rows = itertools.chain.from_iterable(map(read_jsonl, files))
+    total = sum(map(count_lines, files))
+    training = counted(rows, "comparing the test questions with training", "questions", total)
+    report = check(test, training, thresholds, boilerplate) | {"training_file": args.train.name}
+    if args.general:
+        report["general_questions"] = count_lines(args.general)
+    write_json(args.output, report)
     near, contained = report["near"]["count"], report["contained"]["count"]
     print(
         f"{report['test_questions']} test questions against {report['training_questions']} training questions: "
@@ -47,6 +52,7 @@ def parse_arguments() -> argparse.Namespace:
         train="training rows, the largest set (JSON lines)",
         output="JSON with what is near, and how near the rest is",
     )
+    parser.add_argument("--general", type=Path, help="general rows that runs are trained on besides (JSON lines)")
     parser.add_argument(
         "--split-report", type=Path, help="what the split reported: the boilerplate that no question is compared with"
     )

@@ -15,8 +15,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
+from medscale.base.judge_settings import judged_names
 from medscale.base.settings import override_keys, sets_of, settings_for
-from medscale.base.study import runs_of
+from medscale.base.study import runs_of, seed_sizes
 
 _DEEPEST = 50
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -298,8 +299,54 @@ def _contradictions(config: dict) -> Iterator[Problem]:
             f"evaluation.max_samples = {samples}: must be at most study.test_size, which is {study['test_size']}; "
             "null takes every test item",
         )
+    yield from _seed_problems(config)
     yield from _control_problems(config)
+    yield from _mix_problems(config)
     yield from _override_problems(config)
+    yield from _judging_problems(config)
+
+
+def _seed_problems(config: dict) -> Iterator[Problem]:
+    study = config["study"]
+    if study["seeds_at"] is None:
+        return
+    shown = json.dumps(study["seeds_at"])
+    if len(study["seeds"]) == 1:
+        yield Problem(
+            "C150",
+            f"study.seeds_at = {shown}: says where further seeds are trained, and study.seeds has one alone; name "
+            "several, or set study.seeds_at: null",
+        )
+    strange = sorted(seed_sizes(config) - set(study["sizes"]))
+    if strange:
+        yield Problem(
+            "C151",
+            f"study.seeds_at = {shown}: {', '.join(map(str, strange))} is none of study.sizes, which are "
+            f"{study['sizes']}; take some of these, or smallest, or largest",
+        )
+
+
+def _mix_problems(config: dict) -> Iterator[Problem]:
+    study = config["study"]
+    if not study["mix"]:
+        return
+    share = study["mix"]["share"]
+    if abs(100 * share - round(100 * share)) > 1e-6:
+        yield Problem("C152", f"study.mix.share = {share}: must be whole percents, such as 0.1, which names the runs")
+    for place, run in enumerate(study["mix"]["runs"] or ()):
+        if run["size"] not in study["sizes"]:
+            yield Problem(
+                "C153",
+                f"study.mix.runs[{place}].size = {run['size']}: is none of study.sizes, which are "
+                f"{study['sizes']}; a run with general rows repeats one of them",
+            )
+    for run in runs_of(config):
+        if run.mix is not None and settings_for(config, run)["training"]["max_steps"]:
+            yield Problem(
+                "C154",
+                f"training.max_steps (in {run.name}): must be null, because a run with general rows takes more steps "
+                "than the run that it is compared with",
+            )
 
 
 def _control_problems(config: dict) -> Iterator[Problem]:
@@ -330,3 +377,18 @@ def _override_problems(config: dict) -> Iterator[Problem]:
                 f"overrides.{name}.training.max_length: cannot differ between runs, because LoRA and QLoRA share the "
                 "encoded rows; set training.max_length",
             )
+
+
+def _judging_problems(config: dict) -> Iterator[Problem]:
+    known = judged_names(config)
+    seen: set[frozenset[str]] = set()
+    for place, pair in enumerate(config["judging"]["pairs"] or ()):
+        key = f"judging.pairs[{place}] = {json.dumps(pair, ensure_ascii=False)}"
+        for name in pair:
+            if name not in known:
+                yield Problem("C147", f"{key}: there is no {name} in this study{_similar(name, known)}")
+        if pair[0] == pair[1]:
+            yield Problem("C148", f"{key}: compares {pair[0]} with itself; name two")
+        elif frozenset(pair) in seen:
+            yield Problem("C148", f"{key}: stands twice, whichever comes first; each pair may stand once")
+        seen.add(frozenset(pair))

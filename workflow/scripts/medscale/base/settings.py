@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from medscale.base.study import Run, runs_of
+from medscale.base.study import Run, mix_percent, mixed_arms, mixed_rows, runs_of
 
 PRIVATE = {
     "training": ("micro_batch", "gpus_per_run", "report_to", "offline"),
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
+    "judging": ("path",),
 }
 """What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
 
@@ -150,6 +151,37 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
     }
 
 
+def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
+    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and texts."""
+    training = settings_for(config, run)["training"] if run else config["training"]
+    evaluation = config["evaluation"]
+    asked = ("scored_by", "normalise", "permutations", "description")
+    return {
+        "exams": {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()},
+        "retention": evaluation["retention"] and {"window": evaluation["retention"]["window"]},
+        "quantization": config["quantization"],
+        "precision": training["precision"],
+    }
+
+
+def retention_settings(config: dict) -> dict[str, Any]:
+    """Return what decides which general texts are drawn, beside the files that they are drawn from."""
+    retention = config["evaluation"]["retention"] or {}
+    return {key: retention[key] for key in ("column", "max_texts", "seed") if key in retention}
+
+
+def examined_options(files: Any) -> str:
+    """Return what evaluate.py is told of an examination: nothing where there was none.
+
+    ``files`` has the attributes exams, retention, examination and leaks, each empty or with names of files.
+    """
+    if not files.examination:
+        return ""
+    single = ("exams", "retention", "examination")
+    told = "".join(option(f"--{name}", getattr(files, name)) for name in single)
+    return told + (" --leaks " + " ".join(shlex.quote(str(path)) for path in files.leaks) if files.leaks else "")
+
+
 def shared_config(config: dict) -> dict[str, Any]:
     """Return the configuration as the report shows it: without what `PRIVATE` lists and this machine's folders."""
     private = PRIVATE | {"paths": tuple(config["paths"])}
@@ -184,6 +216,35 @@ def cleaning_options(config: dict) -> str:
     return " ".join(f"--{key.replace('_', '-')} {as_json(value)}" for key, value in config["cleaning"].items())
 
 
+def mix_settings(config: dict) -> dict[str, Any]:
+    """Return what decides the general rows of `study.mix`, except the bytes of its set."""
+    mix, leakage = config["study"]["mix"], config["leakage"]
+    threshold = min(config["study"]["similarity_threshold"], leakage["similarity_threshold"])
+    return {
+        "columns": mix["columns"],
+        "seed": mix["seed"],
+        "system_prompt": mix["system_prompt"],
+        "similarity_threshold": threshold,
+        "ngram": leakage["ngram"],
+        "containment_threshold": leakage["containment_threshold"],
+    }
+
+
+def mix_options(config: dict) -> str:
+    """Return how general rows are made as options of mix_rows.py."""
+    told = {key: value for key, value in mix_settings(config).items() if value is not None}
+    return " ".join(
+        f"--{key.replace('_', '-')} {shlex.quote(value if isinstance(value, str) else as_json(value))}"
+        for key, value in told.items()
+    )
+
+
+def mix_needed(config: dict) -> int:
+    """Return how many general rows the study's largest mix takes."""
+    percent = mix_percent(config)
+    return max((mixed_rows(size, percent) for _, size in mixed_arms(config)), default=0) if percent else 0
+
+
 def reading_options(config: dict) -> str:
     """Return how the records of the corpus are read as options of clean.py."""
     texts = {
@@ -204,6 +265,12 @@ def run_options(run: Run | None, name: str) -> str:
         return f"--method {name}"
     told = f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
     return f"{told} --arm {run.arm}"
+
+
+def record_options(config: dict, run: Run) -> str:
+    """Return what record.py is told of a run: the number of seeds of its configuration, where there are several."""
+    alike = [each for each in runs_of(config) if each._replace(name="", seed=0) == run._replace(name="", seed=0)]
+    return f" --seeds {len(alike)}" if len(alike) > 1 else ""
 
 
 def bertscore_model(config: dict) -> str | None:

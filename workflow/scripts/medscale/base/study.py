@@ -1,5 +1,6 @@
 """The run matrix: which runs a study has, and what they are called."""
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -7,7 +8,8 @@ from typing import NamedTuple
 class Run(NamedTuple):
     """One fine-tuning run of the study: a method on a number of training rows with one seed.
 
-    ``epochs`` is None in the main arm, whose epochs are those of the training section, and a number in a control.
+    ``epochs`` is None where they are those of the training section, and a number in a control that repeats a size for
+    others. ``mix`` is the percentage of general rows in a control that trains on such beside its own, and else None.
     """
 
     name: str
@@ -16,11 +18,17 @@ class Run(NamedTuple):
     size_label: str
     seed: int
     epochs: int | None = None
+    mix: int | None = None
 
     @property
     def arm(self) -> str:
-        """``main``, or ``control`` for a run that repeats a size for another number of epochs."""
-        return "main" if self.epochs is None else "control"
+        """``main``, or ``control`` for a run that repeats a size in another way."""
+        return "main" if self.epochs is None and self.mix is None else "control"
+
+    @property
+    def part(self) -> str:
+        """The part of the data that the run is trained on, as it stands in file names."""
+        return f"train_{self.size_label}" + ("" if self.mix is None else f"_mix{self.mix}")
 
 
 def size_label(size: int) -> str:
@@ -33,20 +41,68 @@ def size_label(size: int) -> str:
 
 
 def runs_of(config: dict) -> list[Run]:
-    """Return the runs in the order of the study: method, then size, then seed; controls last.
+    """Return the runs in the order of the study: method, then size, then seed; controls last, those with a mix behind.
 
-    The first seed keeps the bare name; the others add ``_seed{n}``.
+    The first seed keeps the bare name; the others add ``_seed{n}``, and are trained at the sizes of `seed_sizes` alone.
     """
-    study = config["study"]
-    arms = [(method, size, None) for method in study["methods"] for size in study["sizes"]]
-    arms += [(control["method"], control["size"], control["epochs"]) for control in study["controls"]]
+    study, percent = config["study"], mix_percent(config)
+    arms: list[tuple[str, int, int | None, int | None]] = [
+        (method, size, None, None) for method in study["methods"] for size in study["sizes"]
+    ]
+    arms += [(control["method"], control["size"], control["epochs"], None) for control in study["controls"]]
+    arms += [(method, size, None, percent) for method, size in mixed_arms(config)]
+    several = seed_sizes(config)
     runs = []
-    for method, size, epochs in arms:
+    for method, size, epochs, mix in arms:
         label = size_label(size)
-        bare = f"{method}_{label}" + (f"_{epochs}epochs" if epochs else "")
-        for position, seed in enumerate(study["seeds"]):
-            runs.append(Run(bare + (f"_seed{seed}" if position else ""), method, size, label, seed, epochs))
+        bare = f"{method}_{label}" + (f"_{epochs}epochs" if epochs else "") + (f"_mix{mix}" if mix else "")
+        for position, seed in enumerate(study["seeds"] if size in several else study["seeds"][:1]):
+            runs.append(Run(bare + (f"_seed{seed}" if position else ""), method, size, label, seed, epochs, mix))
     return runs
+
+
+def seed_sizes(config: dict) -> set[int]:
+    """Return the sizes at which a study trains with all of its seeds; at the others it does with the first."""
+    study = config["study"]
+    if study.get("seeds_at") is None:
+        return set(study["sizes"])
+    ends = {"smallest": min(study["sizes"]), "largest": max(study["sizes"])}
+    return {ends.get(each, each) for each in study["seeds_at"]}
+
+
+def mix_percent(config: dict) -> int | None:
+    """Return the percentage of general rows of the runs that train on such; None where the study has none."""
+    mix = config["study"].get("mix")
+    return round(100 * mix["share"]) if mix else None
+
+
+def mixed_arms(config: dict) -> list[tuple[str, int]]:
+    """Return method and size of each run that is repeated with general rows among its own."""
+    study = config["study"]
+    if not study.get("mix"):
+        return []
+    if study["mix"]["runs"] is None:
+        return [(method, max(study["sizes"])) for method in study["methods"]]
+    return [(run["method"], run["size"]) for run in study["mix"]["runs"]]
+
+
+def mixed_rows(size: int, percent: int) -> int:
+    """Return how many general rows come to ``size`` rows, so that they are ``percent`` in a hundred of all.
+
+    >>> mixed_rows(900, 10), mixed_rows(200, 10)
+    (100, 22)
+    """
+    return round(size * percent / (100 - percent))
+
+
+def mix_of(run: str) -> int | None:
+    """Return the percentage of general rows by the name of a run; None for a run without such.
+
+    >>> mix_of("lora_20k_mix10_seed43"), mix_of("lora_20k_5epochs")
+    (10, None)
+    """
+    found = re.fullmatch(r"\w+?_mix(\d+)(_seed\d+)?", run)
+    return int(found[1]) if found else None
 
 
 def floors_of(config: dict) -> list[str]:
@@ -66,7 +122,9 @@ def sizes_of(config: dict) -> dict[str, int]:
 
 def wildcard_patterns(config: dict) -> dict[str, str]:
     """Return what the wildcards of the rules may be, as regular expressions that match whole names."""
-    runs, floors, sizes = [run.name for run in runs_of(config)], config["evaluation"]["floors"], sizes_of(config)
+    matrix, floors, sizes = runs_of(config), config["evaluation"]["floors"], sizes_of(config)
+    runs = [run.name for run in matrix]
+    mixed = list(dict.fromkeys(run.part.removeprefix("train_") for run in matrix if run.mix is not None))
     exams = config["evaluation"]["exams"]
     return {
         "run": "|".join([*runs, "base", *floors_of(config)]),
@@ -74,7 +132,8 @@ def wildcard_patterns(config: dict) -> dict[str, str]:
         "floor": "|".join(floors) or "none",
         "tuned": "|".join(runs),
         "size": "|".join(sizes),
-        "part": "|".join(["validation", *(f"train_{size}" for size in sizes)]),
+        "mixed": "|".join(mixed) or "none",
+        "part": "|".join(["validation", *(f"train_{size}" for size in [*sizes, *mixed])]),
         "exam": "|".join(exams) or "none",
         "set": "|".join(["retention", "mix", *(f"exam_{exam}" for exam in exams)]),
     }

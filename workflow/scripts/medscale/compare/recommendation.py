@@ -19,6 +19,7 @@ import pandas as pd
 from medscale.base.errors import UserError
 from medscale.compare.best_comparisons import BestComparisons, compare_with_best
 from medscale.compare.caveats import Limits, caveats
+from medscale.compare.configurations import own_intervals
 from medscale.compare.recommendation_text import recommendation_sentence
 from medscale.compare.resampling import LOWER_IS_BETTER, Configuration, Resampled
 
@@ -46,6 +47,7 @@ def recommend(
     comparisons: pd.DataFrame,
     leak_report: Mapping[str, Any] | None,
     settings: Settings,
+    rates: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return recommendation.json.
 
@@ -60,6 +62,8 @@ def recommend(
     leak_report : dict, or None
         leak_report.json; None where the check was not made, which is warned of.
     settings : Settings
+    rates : sequence of dict
+        What pilots found of learning rates, from `learning_rates.sensitivity`, for the warnings.
 
     Raises
     ------
@@ -76,10 +80,10 @@ def recommend(
             f"recommendation.metric = {metric}: no fine-tuned run has it, so none can be recommended; take another",
         )
     best = compare_with_best(resampled, metric, columns, settings.alpha)
-    candidates = _candidates(resampled, metric, columns, best, settings)
+    values = own_intervals(resampled, metric, by_run, settings.alpha)
+    candidates = _candidates(resampled, metric, columns, best, settings, values)
     for candidate, configuration in zip(candidates, configurations, strict=True):
         candidate |= costs(configuration, by_run, settings.price_per_gpu_hour)
-        candidate |= _reported_interval(configuration, by_run, metric, settings.alpha)
     for candidate, pareto in zip(candidates, pareto_flags(candidates, metric), strict=True):
         candidate["pareto"] = pareto
     verdict, run = _verdict(candidates, configurations, best)
@@ -94,7 +98,7 @@ def recommend(
         "candidates": candidates,
         "price_per_gpu_hour": settings.price_per_gpu_hour,
         "currency": settings.currency,
-        "warnings": caveats(resampled, by_run, comparisons, leak_report, metric, margin, settings.limits),
+        "warnings": caveats(resampled, by_run, comparisons, leak_report, metric, margin, settings.limits, rates),
     }
     base = next((c for c, each in zip(candidates, configurations, strict=True) if each.kind == "base"), None)
     result["sentence"] = recommendation_sentence(result, base, settings.alpha)
@@ -145,29 +149,20 @@ def pareto_flags(candidates: Sequence[Mapping[str, Any]], metric: str) -> list[b
     return [place in known and not dominated(known[place]) for place in range(len(candidates))]
 
 
-def _reported_interval(
-    configuration: Configuration, by_run: Mapping[str, Mapping[str, Any]], metric: str, alpha: float
-) -> dict[str, float]:
-    """Return lo and hi of eval.json where it has the interval that is asked for, so that a reader meets one alone.
-
-    That is at 95 % and with one seed; other intervals are of this module's draws.
-    """
-    if len(configuration.runs) > 1 or alpha != 0.05:
-        return {}
-    interval = by_run[configuration.name]["metrics"].get(metric, {}).get("ci95")
-    return dict(zip(("lo", "hi"), interval, strict=True)) if interval else {}
-
-
 def _candidates(
-    resampled: Resampled, metric: str, columns: Sequence[int], best: BestComparisons, settings: Settings
+    resampled: Resampled,
+    metric: str,
+    columns: Sequence[int],
+    best: BestComparisons,
+    settings: Settings,
+    values: Sequence[tuple[float, float, float]],
 ) -> list[dict[str, Any]]:
     """Return each candidate with its value, its interval, and its difference to the best in the metric's unit."""
     lower = metric in LOWER_IS_BETTER
-    ends = (settings.alpha / 2, 1 - settings.alpha / 2)
     candidates = []
     for place, column in enumerate(columns):
         configuration = resampled.configurations[column]
-        low, high = np.quantile(resampled.draws[metric][:, column], ends)
+        value, low, high = values[column]
         difference, worst, closest = best.difference[place], best.lo[place], best.hi[place]
         if lower:
             difference, worst, closest = -difference, -closest, -worst
@@ -176,9 +171,9 @@ def _candidates(
                 "run": configuration.name,
                 "method": configuration.method,
                 "train_size": configuration.size,
-                "value": _rounded(resampled.points[metric][column]),
-                "lo": _rounded(low),
-                "hi": _rounded(high),
+                "value": _rounded(value),
+                "lo": low if np.isfinite(low) else None,
+                "hi": high if np.isfinite(high) else None,
                 "difference_to_best": _rounded(difference),
                 "lo_difference": _rounded(worst),
                 "hi_difference": _rounded(closest),

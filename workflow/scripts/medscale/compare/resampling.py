@@ -102,6 +102,24 @@ class Resampled:
         """Return the column of the configuration called ``name``."""
         return [configuration.name for configuration in self.configurations].index(name)
 
+    def with_nothing(self) -> "Resampled":
+        """Return the same with one more configuration behind the others, which has 0 on every item and one seed."""
+        nothing = Configuration("", "nothing", "", None, ("",))
+
+        def widened(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {metric: np.column_stack([each, np.zeros(len(each))]) for metric, each in arrays.items()}
+
+        return Resampled(
+            (*self.configurations, nothing),
+            {metric: np.append(each, 0.0) for metric, each in self.points.items()},
+            widened(self.draws),
+            widened(self.items),
+            self.weights,
+            {metric: SeedSpread(*(np.append(part, 0.0) for part in each)) for metric, each in self.seeds.items()},
+            self.resamples,
+            self.seed,
+        )
+
     def measured(self, metric: str) -> list[int]:
         """Return the columns in which ``metric`` was measured."""
         return [int(column) for column in np.flatnonzero(~np.isnan(self.points[metric]))]

@@ -21,7 +21,7 @@ from medscale.base.files import read_jsonl, write_json, write_text
 from medscale.base.imports import UNUSED, leave_out, needs_bitsandbytes
 from medscale.base.progress import working
 from medscale.base.settings import largest_method, reading_settings, settings_for
-from medscale.base.study import Run, runs_of, size_label
+from medscale.base.study import Run, mixed_rows, runs_of, size_label
 from medscale.data.questions import question_of
 from medscale.model.chat import Chat
 from medscale.model.hardware import device, hardware, software
@@ -32,8 +32,9 @@ from medscale.plan.cards import Card, card_of, known_card
 from medscale.plan.computed import Simulations, compute, rates
 from medscale.plan.lengths import Lengths, Row, study_lengths
 from medscale.plan.outcome import CPU_FLOPS, Machine, Outcome
+from medscale.plan.pilots import pilot_methods, pilot_notes, pilot_row, pilot_share
 from medscale.plan.random_model import config_of, empty_model, weights_gib
-from medscale.plan.rows import base_row, measured_facts, notes, planned_passes, run_row, session
+from medscale.plan.rows import base_row, further, measured_facts, notes, planned_passes, run_row, session
 from medscale.plan.shapes import Shape, shape_of
 from medscale.plan.table import plan_text
 from medscale.train.trainer import planned_steps
@@ -95,7 +96,7 @@ def cpu_days(config: dict[str, Any], shape: Shape, lengths: Lengths) -> float:
     """Return the days that the trainings would take on a CPU, roughly."""
     tokens = 0.0
     for run in runs_of(config):
-        training, rows = settings_for(config, run)["training"], lengths.parts[f"train_{run.size_label}"]
+        training, rows = settings_for(config, run)["training"], lengths.parts[run.part]
         mean = sum(row.total for row in rows) / len(rows)
         tokens += planned_steps(len(rows), training) * training["effective_batch"] * mean
     return 6 * empty_model(config_of(shape)).num_parameters() * tokens / CPU_FLOPS / 86400
@@ -126,7 +127,7 @@ def forecast(
     for run in sorted(runs, key=lambda run: -run.size):  # the largest first: its rows stand for its kind
         settings = settings_for(config, run)
         if kind_of(run, settings) not in outcomes:
-            task = task_of(config, shape, run.method, settings, lengths.parts[f"train_{run.size_label}"], lengths, args)
+            task = task_of(config, shape, run.method, settings, lengths.parts[run.part], lengths, args)
             outcomes[kind_of(run, settings)] = outcome_of(task)
     for run in runs:
         settings = settings_for(config, run)
@@ -139,12 +140,23 @@ def forecast(
         whole = [outcome_of(task_of(config, shape, "base", base, None, lengths, args))]
         outcomes[json.dumps(["base"])] = whole[0]
     rows.append(base_row(config, whole[0], lengths, machine))
-    plan = assemble(config, shape, lengths, rows, outcomes, machine)
+    pilots = [
+        pilot_row(
+            config,
+            ends,
+            [outcomes[kind_of(end, settings_for(config, end))] for end in ends],
+            lengths,
+            machine,
+            2 * empty_model(config_of(shape)).num_parameters(),
+        )
+        for ends in pilot_methods(config).values()
+    ]
+    plan = assemble(config, shape, lengths, rows, pilots, outcomes, machine)
     if card is not None:
         return plan | {"coefficients": plan["measured"]} | of_card(card, rows)
     if (name := known_card(plan["hardware"]["gpu_model"], machine.memory_gib)) is not None:
         beside = forecast(config, shape, lengths, args, card_of(name, {}))
-        plan["beside"] = {"card": name, "runs": beside["runs"], "basis": beside["basis"]}
+        plan["beside"] = {"card": name, "pilots": beside["pilots"], "runs": beside["runs"], "basis": beside["basis"]}
     return plan
 
 
@@ -196,6 +208,7 @@ def lengths_of(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -
     """Return the lengths of all rows, from the files that are there."""
     study, limit = config["study"], config["evaluation"]["max_samples"]
     sizes = {f"train_{size_label(size)}": size for size in study["sizes"]}
+    sizes |= {run.part: run.size + mixed_rows(run.size, run.mix) for run in runs_of(config) if run.mix is not None}
     sizes |= {"validation": study["validation_size"], "test": min(limit or study["test_size"], study["test_size"])}
     data = Path(config["paths"]["results"]) / "data"
     max_length = config["training"]["max_length"]
@@ -275,6 +288,7 @@ def assemble(
     shape: Shape,
     lengths: Lengths,
     rows: list[dict[str, Any]],
+    pilots: list[dict[str, Any]],
     outcomes: dict[str, Outcome],
     machine: Machine,
 ) -> dict[str, Any]:
@@ -293,8 +307,11 @@ def assemble(
         "price_per_gpu_hour": machine.price_per_hour if machine.computed else recommendation["price_per_gpu_hour"],
         "currency": recommendation["currency"],
         "runs": rows,
-        "totals": totals(rows, SUMS),
-        "sessions": {name: session(limits, rows, machine) for name, limits in config["sessions"].items()},
+        "pilots": pilots,
+        "pilot_share": pilot_share(pilots, rows),
+        "totals": totals([*rows, *pilots], SUMS),
+        "further": further(config, rows),
+        "sessions": {name: session(limits, rows, machine, pilots) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
-        "notes": notes(config, rows, outcomes, machine),
+        "notes": notes(config, rows, outcomes, machine) + pilot_notes(config, pilots, rows),
     }

@@ -2,11 +2,21 @@
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from medscale.base.settings import settings_for
 from medscale.base.study import Run, runs_of
-from medscale.plan.arithmetic import Passes, answer_lengths, answer_passes, energy_kwh, fits, money, prediction_seconds
+from medscale.plan.arithmetic import (
+    Passes,
+    answer_lengths,
+    answer_passes,
+    energy_kwh,
+    fits,
+    money,
+    prediction_seconds,
+    totals,
+)
 from medscale.plan.cards import spread
 from medscale.plan.lengths import Lengths
 from medscale.plan.outcome import Machine, Outcome
@@ -15,6 +25,9 @@ from medscale.plan.table import duration
 
 COMPUTED = {"optimizer": ("adamw_torch", "adamw_torch_fused"), "packing": (False,), "liger_kernel": (False,)}
 """The values for which a plan is computed."""
+
+
+TIMES = ("train_seconds", "predict_seconds", "likelihood_seconds")
 
 
 def planned_passes(config: dict[str, Any], lengths: Lengths, tuned: bool) -> Passes:
@@ -37,7 +50,7 @@ def run_row(
             measured,
             # Computed are padded passes.
             settings["training"] | ({"packing": False} if machine.computed else {}),
-            lengths.parts[f"train_{run.size_label}"],
+            lengths.parts[run.part],
             lengths.parts["validation"],
             run.seed,
         )
@@ -105,8 +118,34 @@ def finish(
     }
 
 
-def session(limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine) -> dict[str, Any]:
+def further(config: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what the further seeds and the runs with general rows take, which are in the totals.
+
+    By ``seeds`` and ``mix``, where the study has such: the trainings, and the seconds and money of their training and
+    answers; None where they do not fit the card.
+    """
+    first = {run.name.removesuffix(f"_seed{run.seed}") for run in runs_of(config)}
+    of = {
+        "seeds": [run.name for run in runs_of(config) if run.name not in first],
+        "mix": [run.name for run in runs_of(config) if run.mix is not None and run.name in first],
+    }
+    by_run = {row["run"]: row for row in rows}
+    found = {}
+    for kind, names in of.items():
+        if names:
+            sums = totals([by_run[name] for name in names], (*TIMES, "cost"))
+            seconds = [sums[name] for name in TIMES]
+            known = None if None in seconds else sum(seconds)
+            found[kind] = {"trainings": len(names), "seconds": known, "cost": sums["cost"]}
+    return found
+
+
+def session(
+    limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine, pilots: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """Return how the runs that fit the memory, and the longest of them alone, fit the sessions of a service.
+
+    The pilots of the learning rate come first: they are part of the study.
 
     Of computed times both ends are packed: ``study`` and ``longest_run`` are the least, ``…_at_most`` the most.
     """
@@ -116,16 +155,20 @@ def session(limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine
     fitting = [row for row in rows if row["fits"]]
     if not fitting:
         return found
+    before = [row for row in pilots if row["fits"]]
     longest = max(fitting, key=lambda row: row["train_seconds"] or 0.0)
     ends = dict(zip(("", "_at_most"), spread(1.0), strict=True)) if machine.computed else {"": 1.0}
     for end, factor in ends.items():
-        found[f"study{end}"] = pack([job for row in fitting for job in jobs(row, factor)], limit)._asdict()
+        found[f"study{end}"] = pack([job for row in before + fitting for job in jobs(row, factor)], limit)._asdict()
         found[f"longest_run{end}"] = pack(jobs(longest, factor), limit)._asdict()
     return found
 
 
 def jobs(row: dict[str, Any], factor: float = 1.0) -> list[Job]:
     """Return the training, which resumes, and the prediction, which begins anew; the times ``factor`` times as long."""
+    if row["predict_seconds"] is None:
+        between = factor * row["seconds_between_checkpoints"]
+        return [Job(f"{row['run']}", factor * row["train_seconds"], between)]
     seconds = factor * (row["predict_seconds"] + row["likelihood_seconds"])
     predict = Job(f"prediction of {row['run']}", seconds)
     if row["train_seconds"] is None:
@@ -172,6 +215,8 @@ def notes(
             for key, values in COMPUTED.items()
             if any(training[key] not in values for training in trainings)
         ]
+    if config["study"]["mix"]:
+        found.append("The general rows of study.mix are taken to be as long as those of the corpus.")
     if config["evaluation"]["engine"] == "vllm":
         found.append("The answers' time and memory are those of transformers; what vLLM takes is not known.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]

@@ -18,6 +18,7 @@ def plan_text(plan: dict[str, Any]) -> str:
         f"Lengths of the rows: {plan['lengths']['source']}; on average {plan['lengths']['mean_tokens']:.0f} tokens.",
         "",
         *_runs(plan),
+        *_further(plan),
         "",
         f"## Settings it would choose{computed}",
         "",
@@ -68,11 +69,31 @@ def _runs(plan: dict[str, Any]) -> list[str]:
     """Return the table of the runs; of a card whose figures can be computed, those beside the measured ones."""
     columns = ["run", "steps", "training", "prediction", "peak memory, GiB", "fits", "energy, kWh", _money_title(plan)]
     basis = ["basis"] if plan["computed"] else []
-    rows = [[*_row(run), *([run["basis"]] if basis else [])] for run in plan["runs"]]
+    rows = [[*_row(run), *([run["basis"]] if basis else [])] for run in [*plan["pilots"], *plan["runs"]]]
     lines = table([*columns, *basis], [*rows, [*_total(plan), *(["computed, not measured"] if basis else [])]])
     if beside := plan.get("beside"):
         lines += ["", f"Computed for this card ({beside['card']}) from declared rates, not measured:", ""]
-        lines += table(columns, [_row(run) for run in beside["runs"]])
+        lines += table(columns, [_row(run) for run in [*beside["pilots"], *beside["runs"]]])
+    return lines
+
+
+def _further(plan: dict[str, Any]) -> list[str]:
+    """Return a line for the further seeds and one for the runs with general rows, where there are such."""
+    lines = []
+    trainings = sum(run["train_size"] > 0 for run in plan["runs"])
+    for kind, title in (("seeds", "The seeds after the first"), ("mix", "The runs with general rows")):
+        found = plan.get("further", {}).get(kind)
+        if not found:
+            continue
+        ends = [
+            spread(found[key]) if plan["computed"] and found[key] is not None else None for key in ("seconds", "cost")
+        ]
+        text = f"{title} are {found['trainings']} of the {trainings} trainings"
+        if found["seconds"] is not None:
+            text += f" and take {_ranged(found['seconds'], ends[0], duration)} of the time with their answers"
+        if found["cost"] is not None:
+            text += f", {_ranged(found['cost'], ends[1], number)} {plan['currency']}"
+        lines += ["", f"{text}."]
     return lines
 
 
