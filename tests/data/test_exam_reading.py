@@ -100,7 +100,7 @@ def test_cmb_with_its_answers_in_a_file_of_their_own(read):
     exam, report = read(files | {"CMB-test-choice-answer.json": json.dumps(answers)})
     assert [question.answer for question in exam.questions] == ["A", "B", "C"]
     assert report["read"] == 3, "answers are no questions"
-    with pytest.raises(UserError, match="none of the 3 questions .* has an answer") as error:
+    with pytest.raises(UserError, match=r"none of the 3 questions .* has an answer") as error:
         read(files)
     assert error.value.code == "D158"
 
