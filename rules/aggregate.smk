@@ -20,6 +20,11 @@ rule aggregate:
             caption="../workflow/report/results_summary.rst",
             category="Results",
         ),
+        configurations=report(
+            f"{SUMMARY}/configurations.csv",
+            caption="../workflow/report/configurations.rst",
+            category="Results",
+        ),
         comparisons=report(
             f"{SUMMARY}/comparisons.csv",
             caption="../workflow/report/comparisons.rst",
@@ -104,6 +109,7 @@ rule report:
         clean_report=f"{DATA}/clean_report.json",
         split_report=f"{DATA}/split_report.json",
         leak_report=f"{DATA}/leak_report.json",
+        mix=[f"{DATA}/mix.json"] if "mix" in SETS else [],
         model=SOURCES["model"].copy,
         corpus=SOURCES["data"].copy,
         safety=of_every("safety.json", ROWS),
@@ -133,13 +139,14 @@ rule report:
         # No input: who asks for the report asks for no judge. What judges said counts where it is there.
         verdicts_content=lambda wildcards: judge_settings.digest_where_there(VERDICTS),
         verdicts=lambda wildcards, input: option("--verdicts", VERDICTS if Path(VERDICTS).is_file() else None),
+        mix=lambda wildcards, input: option("--mix-report", input.mix),
     message:
         "Writing the report"
     shell:
         'python {params.script:q} --summary "$(dirname {output.page:q})" --evals {input.evals:q}'
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
-        " --leak-report {input.leak_report:q} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
+        " --leak-report {input.leak_report:q}{params.mix} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
         " --safety {input.safety:q} {input.reference_safety:q} {params.verdicts}"
         " --config {params.config:q} {params.pilots} {params.examined} --output {output.page:q} > {log:q} 2>&1"
 
@@ -177,8 +184,9 @@ rule record:
         code=code("record.py"),
         script=script("record.py"),
         plots=as_json(CONFIG["plots"]),
+        seeds=lambda wildcards: settings.record_options(CONFIG, RUNS[wildcards.tuned]),
     message:
         "Writing the record of {wildcards.tuned}"
     shell:
         "python {params.script:q} --eval {input.eval:q} --training {input.training:q} --train-log {input.train_log:q}"
-        " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} --plots {params.plots:q} > {log:q} 2>&1"
+        " --inference {input.inference:q} --output {output.record:q} --plot {output.plot:q} --plots {params.plots:q}{params.seeds} > {log:q} 2>&1"

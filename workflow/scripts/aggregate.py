@@ -12,6 +12,7 @@ from medscale.base.files import read_json, write_json
 from medscale.base.progress import working
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
+from medscale.compare.configurations import configuration_table, own_intervals
 from medscale.compare.knowledge import Statistics, knowledge_tables, read_exams, read_retention
 from medscale.compare.learning_rates import margin_of, sensitivity
 from medscale.compare.power import power_table
@@ -55,12 +56,12 @@ def main() -> None:
             knowledge = knowledge_of(evaluations, ordered, configurations, args)
         for name, part in zip(("knowledge", "knowledge_comparisons"), knowledge, strict=True):
             write_table(part, folder / f"{name}.csv")
-    tried = sensitivity(
-        [read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"]
-    )
+    tried = sensitivity([read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"])
     recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args), tried)
+    by_configuration = configuration_table(resampled, ordered)
 
     write_table(table, folder / "results_summary.csv")
+    write_table(by_configuration, folder / "configurations.csv")
     write_table(comparisons, folder / "comparisons.csv")
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
@@ -68,8 +69,8 @@ def main() -> None:
     if tried:
         write_json(folder / "learning_rates.json", {"schema_version": 1, "entries": tried})
     with working("drawing the plots"), drawn(**args.plots):
-        plot_data_scale(table, folder / "data_scale_comparison.png")
-        plot_method_comparison(table, folder / "method_comparison.png")
+        plot_data_scale(table, folder / "data_scale_comparison.png", by_configuration)
+        plot_method_comparison(table, folder / "method_comparison.png", by_configuration)
         plot_losses(logs, table, folder / "loss_curves.png")
         plot_scaling(fit, folder / "scaling.png")
         if tried:
@@ -77,7 +78,7 @@ def main() -> None:
         plot_pareto(recommendation, folder / "pareto.png")
         if args.examined:
             plot_knowledge(knowledge[0], pd.DataFrame(configurations), folder / "knowledge.png")
-    print(table_text(table), recommendation["sentence"]["en"], sep="\n\n")
+    print(table_text(table, by_configuration), recommendation["sentence"]["en"], sep="\n\n")
     for warning in recommendation["warnings"]:
         print(f"warning: {warning['en']}")
 
@@ -118,6 +119,12 @@ def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling
             seconds.setdefault(evaluation["method"], []).append(
                 evaluation["training"]["seconds"] / evaluation["train_size"]
             )
+    by_run = {evaluation["run"]: evaluation for evaluation in evaluations}
+    several = any(len(each.runs) > 1 for each in resampled.configurations)
+    ends = {
+        metric: [(low, high) for _, low, high in own_intervals(resampled, metric, by_run)]
+        for metric in (scaling["metrics"] if several else ())
+    }
     return fit_study(
         resampled.configurations,
         {metric: resampled.points[metric] for metric in scaling["metrics"]},
@@ -126,6 +133,7 @@ def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling
         seconds_per_row={method: values[-1] for method, values in seconds.items()},
         resamples=scaling["resamples"],
         seed=resampled.seed,
+        ends=ends,
     )
 
 

@@ -30,6 +30,7 @@ def main() -> None:
         config=args.config,
         safety=read_safety(args.safety, args.predictions),
         verdicts=args.verdicts and read_json(args.verdicts),
+        mix=read_json(args.mix_report) if args.mix_report else None,
     )
     with working("writing the report"):
         text = report_html(inputs)
@@ -68,11 +69,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--clean-report", required=True, help="clean_report.json")
     parser.add_argument("--split-report", required=True, help="split_report.json")
     parser.add_argument("--leak-report", required=True, help="leak_report.json")
+    parser.add_argument("--mix-report", help="mix.json, of a study with general rows")
     parser.add_argument("--model-manifest", required=True, help="manifest.json of the base model")
     parser.add_argument("--data-manifest", required=True, help="manifest.json of the corpus")
     parser.add_argument("--examined", action="store_true", help="the summary tells of exams or general texts too")
     parser.add_argument(
-        "--safety", nargs="*", default=[], help="safety.json of each of them and of the reference answers (default: none)"
+        "--safety",
+        nargs="*",
+        default=[],
+        help="safety.json of each of them and of the reference answers (default: none)",
     )
     parser.add_argument("--verdicts", help="verdicts.json of judges (default: none)")
     parser.add_argument("--config", type=config, required=True, help="the resolved configuration as JSON text")

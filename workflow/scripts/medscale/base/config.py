@@ -321,8 +321,8 @@ def _seed_problems(config: dict) -> Iterator[Problem]:
     if strange:
         yield Problem(
             "C151",
-            f"study.seeds_at = {shown}: {', '.join(map(str, strange))} must be one of study.sizes, which are "
-            f"{study['sizes']}, or smallest, or largest",
+            f"study.seeds_at = {shown}: {', '.join(map(str, strange))} is none of study.sizes, which are "
+            f"{study['sizes']}; take some of these, or smallest, or largest",
         )
 
 
@@ -337,8 +337,8 @@ def _mix_problems(config: dict) -> Iterator[Problem]:
         if run["size"] not in study["sizes"]:
             yield Problem(
                 "C153",
-                f"study.mix.runs[{place}].size = {run['size']}: must be one of study.sizes, which are {study['sizes']}: "
-                "such a run repeats one of them",
+                f"study.mix.runs[{place}].size = {run['size']}: is none of study.sizes, which are "
+                f"{study['sizes']}; a run with general rows repeats one of them",
             )
     for run in runs_of(config):
         if run.mix is not None and settings_for(config, run)["training"]["max_steps"]:

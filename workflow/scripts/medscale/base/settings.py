@@ -269,6 +269,12 @@ def run_options(run: Run | None, name: str) -> str:
     return f"{told} --arm {run.arm}"
 
 
+def record_options(config: dict, run: Run) -> str:
+    """Return what record.py is told of a run: the number of seeds of its configuration, where there are several."""
+    alike = [each for each in runs_of(config) if each._replace(name="", seed=0) == run._replace(name="", seed=0)]
+    return f" --seeds {len(alike)}" if len(alike) > 1 else ""
+
+
 def bertscore_model(config: dict) -> str | None:
     """Return the folder of the encoder for BERTScore, or None where BERTScore is not asked for."""
     evaluation = config["evaluation"]

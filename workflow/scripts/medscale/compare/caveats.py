@@ -34,7 +34,7 @@ def caveats(
         *_too_good(resampled, limits),
         *_not_above_floor(comparisons),
         *_few_items(comparisons, metric, margin, resampled.n_items),
-        *_few_seeds(resampled),
+        *_few_seeds(resampled, comparisons),
         *_rates(rates),
         *_times(resampled, by_run),
         *_engines(resampled, by_run),
@@ -115,8 +115,9 @@ def _few_items(comparisons: pd.DataFrame, metric: str, margin: float, n_items: i
     )
 
 
-def _few_seeds(resampled: Resampled) -> Iterator[Caveat]:
-    counts = {len(each.runs) for each in resampled.configurations if each.kind == "tuned"}
+def _few_seeds(resampled: Resampled, comparisons: pd.DataFrame) -> Iterator[Caveat]:
+    tuned = [each for each in resampled.configurations if each.kind == "tuned"]
+    counts = {len(each.runs) for each in tuned}
     if counts == {1}:
         yield (
             "one_seed",
@@ -125,10 +126,19 @@ def _few_seeds(resampled: Resampled) -> Iterator[Caveat]:
             "每个配置只用一个随机种子训练：区间反映的是测试问题的变化，不反映训练的偶然性。",
         )
     elif 1 in counts:
+        several = [each.name for each in tuned if len(each.runs) > 1]
+        rows = comparisons[comparisons["kind"].isin(["method", "size", "control", "mix"])]
+        pairs = rows.drop_duplicates(["a", "b"])
+        mixed = int(((pairs["seeds_a"] > 1) != (pairs["seeds_b"] > 1)).sum())
         yield (
             "one_seed",
-            "Some configurations were trained with one seed: their intervals do not cover the luck of a training.",
-            "部分配置只用一个随机种子训练：其区间不反映训练的偶然性。",
+            f"Of {len(tuned)} configurations {len(several)} were trained with several seeds ({', '.join(several)}), "
+            "the others with one: the intervals of those do not cover the luck of a training. Of the "
+            f"{len(pairs)} comparisons between trainings {mixed} are of one with several seeds and one with a single "
+            "one, and cover it on one side only.",
+            f"{len(tuned)} 个配置中有 {len(several)} 个用了多个随机种子（{'、'.join(several)}），其余只用一个："
+            f"后者的区间不反映训练的偶然性。训练之间的 {len(pairs)} 组比较中，"
+            f"{mixed} 组一方有多个种子而另一方只有一个，只反映一方的偶然性。",
         )
 
 

@@ -221,7 +221,7 @@ def provenance(args: argparse.Namespace, settings: dict[str, Any]) -> dict[str, 
         raise UserError("E113", f"{args.training}: the adapter was trained on another base model than {args.model}")
     return {
         "fingerprint": predicted_fingerprint(args.fingerprint, training, model),
-        "config_sha256": trained_with.get("config_sha256") or sha256_json(settings),
+        "config_sha256": trained_with.get("config_sha256"),  # the base model's is that of its predictions
         "train_sha256": trained_with.get("train_sha256"),
         "model_manifest_sha256": model,
     }

@@ -1,7 +1,7 @@
-"""Safety at a glance: how many answers name a dose, advise stopping a medicine, or fail to send an emergency to a doctor.
+"""Safety at a glance: answers that name a dose, advise stopping a medicine, or send no emergency to a doctor.
 
-A screen and not a verdict: `workflow/safety/patterns.yaml` holds every pattern, with examples that a test runs. A new pattern
-screens the answers that are there anew, and nothing is predicted again.
+A screen and not a verdict: `workflow/safety/patterns.yaml` holds every pattern, with examples that a test runs. A new
+pattern screens the answers that are there anew, and nothing is predicted again.
 """
 
 import re
@@ -19,6 +19,7 @@ CONTEXT = 30
 """Characters shown before and behind a match."""
 BEGINNING = 160
 """Characters shown of an answer in which nothing was found."""
+ABOUT = ("name", "means", "misses")
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code) not in "，；！？：（）～"}
 _NAME = re.compile(r"<([a-z_]+)>")
 
@@ -32,21 +33,25 @@ class Screen(NamedTuple):
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return start and end of each match that counts, from left to right; matches do not overlap.
 
-        A match of ``match`` is void where one of ``unless`` covers its first character.
+        A match of ``match`` is void where one of ``unless`` overlaps it.
         """
         plain = text.translate(_HALF_WIDTH)
         voided = [found.span() for found in self.unless.finditer(plain)] if self.unless else []
         return [
             found.span()
             for found in self.match.finditer(plain)
-            if found.group() and not any(start <= found.start() < end for start, end in voided)
+            if found.group() and not any(start < found.end() and found.start() < end for start, end in voided)
         ]
 
 
 class Rule(NamedTuple):
-    """One rule. ``question`` is None where it reads answers alone; else answers *without* a match are what it counts."""
+    """One rule; ``about`` says in both languages what it is called, what it means and what it misses.
+
+    ``question`` is None where it reads answers alone; else it counts answers *without* a match.
+    """
 
     name: str
+    about: dict[str, Any]
     question: Screen | None
     answer: Screen
 
@@ -63,10 +68,8 @@ def read_rules(path: Path = PATTERNS) -> list[Rule]:
     rules = []
     for name, rule in content["rules"].items():
         parts = [rule.get("question"), rule.get("answer", rule)]
-        question, answer = (
-            part and _screen(part, content["words"], f"{path}: rules.{name}") for part in parts
-        )
-        rules.append(Rule(name, question, answer))
+        question, answer = (part and _screen(part, content["words"], f"{path}: rules.{name}") for part in parts)
+        rules.append(Rule(name, {key: rule[key] for key in ABOUT}, question, answer))
     return rules
 
 
@@ -108,9 +111,9 @@ def screened(rules: Sequence[Rule], rows: Iterable[tuple[str, str, str]]) -> dic
     Returns
     -------
     dict of str to dict
-        By rule: ``count`` of ``of`` answers, ``share`` with ``ci95`` (Wilson), and ``matches``: id and the matched texts,
-        each as ``[before, matched, behind]``. A rule that reads questions counts among those that match, and tells the
-        beginning of the answer too.
+        By rule: what it is about, ``count`` of ``of`` answers, ``share`` with ``ci95`` (Wilson), and ``matches``: id
+        and the matched texts, each as ``[before, matched, behind]``. A rule that reads questions counts among those
+        that match, and tells the beginning of the answer too.
     """
     rows = list(rows)
     return {rule.name: _screened(rule, rows) for rule in rules}
@@ -129,7 +132,8 @@ def _screened(rule: Rule, rows: Sequence[tuple[str, str, str]]) -> dict[str, Any
             if not rule.answer.find(answer):
                 texts = [_in_context(question, *span) for span in found]
                 matches.append({"id": row, "texts": texts, "answer": answer[:BEGINNING]})
-    return {"count": len(matches), "of": of, **_share(len(matches), of), "matches": matches}
+    about = {**rule.about, "of_what": "answer" if rule.question is None else "question"}
+    return {**about, "count": len(matches), "of": of, **_share(len(matches), of), "matches": matches}
 
 
 def _share(count: int, of: int) -> dict[str, Any]:

@@ -1,23 +1,23 @@
 """How far judges agree beyond chance, whether the position decides, and whether a judge says the same twice.
 
-Krippendorff's alpha (Krippendorff 2011) is 1 − observed / expected disagreement; it takes any number of judges and any gaps.
-The three verdicts are ordered — a is better, neither, b is better — so the disagreement is *ordinal*: who says the
-opposite disagrees more than who says neither. Verdicts are taken by configuration, not by position, so that judges who
-all like the first answer do not agree for that in pairs shown in both orders. Where nearly all verdicts are the same, a
-low alpha is compatible with much agreement, and the share of equal verdicts stands beside it.
+Krippendorff's alpha (Krippendorff 2011) is 1 − observed / expected disagreement; it takes any number of judges and any
+gaps. The three verdicts are ordered — the first answer is better, neither, the second is — so the disagreement is *ordinal*:
+who says the opposite disagrees more than who says neither. Verdicts are taken by place, as judges gave them: they do not
+know the configurations, and chance is what they would agree by without reading. Taken by configuration, judges who rightly
+prefer the same one nearly always would seem not to agree at all. Judges who like a place agree in that, too, which is why
+the bias of the position stands beside it.
 
-(The package krippendorff gives the same figures, and a test compares them; its licence, GPL-3, is none that this project
-could pass on.)
+(The package krippendorff gives the same figures, and a test compares them; its licence, GPL-3, is none that this
+project could pass on.)
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from medscale.evaluate.bootstrap import percentile_interval
-from medscale.judge.win_rates import LOSS, TIE, WIN, Opinion
+from medscale.judge.win_rates import LOSS, TIE, WIN, Opinion, half_wins
 
 VALUES = (LOSS, TIE, WIN)
 
@@ -39,7 +39,7 @@ def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], al
     """
     units: dict[tuple, dict[str, float]] = {}
     for each in opinions:
-        units.setdefault((each.item, each.a, each.b, each.first), {})[each.judge] = each.score
+        units.setdefault((each.item, each.a, each.b, each.first), {})[each.judge] = by_place(each)
     paired = {unit: said for unit, said in units.items() if len(said) > 1}
     if not paired:
         return None
@@ -56,6 +56,11 @@ def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], al
         "judges": len({judge for said in paired.values() for judge in said}),
         "equal": float(tables.sum(axis=0).trace() / tables.sum()),
     }
+
+
+def by_place(opinion: Opinion) -> float:
+    """Return a verdict as the judge gave it: 1 for the answer shown first, 0 for the second, ½ for neither."""
+    return opinion.score if opinion.first else 1 - opinion.score
 
 
 def _coincidences(values: Sequence[float]) -> np.ndarray:
@@ -80,23 +85,34 @@ def ordinal_alpha(coincidences: np.ndarray) -> np.ndarray:
         return np.where(expected > 0, 1 - (total - 1) * observed / expected, np.nan)
 
 
-def position(opinions: Sequence[Opinion]) -> dict[str, Any]:
-    """Return how often the answer shown first was preferred, among verdicts that prefer one, and the sign test of ½.
+def position(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], alpha: float) -> dict[str, Any]:
+    """Return how often the answer shown first was preferred, among verdicts that prefer one, with its interval.
 
     Half of the pairs show each configuration first, so without a liking for a place it is one half whatever the
-    configurations are worth.
+    configurations are worth. Verdicts on one question, of several judges and pairs, move together; half a verdict for
+    each place, of the weight of a question, is added as in the win rates.
+
+    Parameters
+    ----------
+    opinions : of one criterion, of one judge or of all.
+    weights : by question, from `win_rates.question_weights`.
+    alpha : 1 − level of the interval.
     """
-    firsts = [(each.score == WIN) == each.first for each in opinions if each.score != TIE]
-    count, first = len(firsts), sum(firsts)
-    test = stats.binomtest(first, count) if count else None
-    interval = test.proportion_ci(method="wilson") if test else None
-    return {
-        "decided": count,
-        "first": first,
-        "share": first / count if count else None,
-        "ci": [float(interval.low), float(interval.high)] if interval else None,
-        "p": float(test.pvalue) if test else None,
-    }
+    counts: dict[str, list[int]] = {}
+    for each in opinions:
+        if each.score != TIE:
+            of_question = counts.setdefault(each.item, [0, 0])
+            of_question[0] += by_place(each) == WIN
+            of_question[1] += 1
+    if not counts:
+        return {"decided": 0, "first": 0, "share": None, "ci": None}
+    table = np.array(list(counts.values()), dtype=float)
+    first, decided = table.sum(axis=0)
+    drawn = table.T @ np.array([weights[item] for item in counts])
+    prior = half_wins("position", drawn.shape[1], 0) * decided / len(counts)
+    low, high = percentile_interval((drawn[0] + prior[0]) / (drawn[1] + prior.sum(axis=0)), 1 - alpha)
+    ends = [0.0 if first == 0 else low, 1.0 if first == decided else high]
+    return {"decided": int(decided), "first": int(first), "share": float(first / decided), "ci": ends}
 
 
 def consistency(opinions: Sequence[Opinion]) -> dict[str, int]:

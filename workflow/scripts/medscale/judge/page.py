@@ -38,5 +38,3 @@ def judge_html(pairs: Sequence[dict[str, Any]], name: str) -> str:
         data=embedded({"set": name, "asked": list(ASKED), "pairs": list(pairs)}),
     )
     return writable(page)
-
-

@@ -1,8 +1,8 @@
 """Blind pairs of answers: which questions, which answer comes first, and the key that is kept apart.
 
-All that is random comes from the seed and from names, never from how many there are: with more questions or another pair
-of configurations, what was drawn before is drawn again, and verdicts on it stay good. A pair is called by the digest of
-what a judge sees, so a verdict can never be counted for other texts than those that were judged.
+All that is random comes from the seed and from names, never from how many there are: with more questions or another
+pair of configurations, what was drawn before is drawn again, and verdicts on it stay good. A pair is called by the
+digest of what a judge sees, so a verdict can never be counted for other texts than those that were judged.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class Shown(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """One pair of configurations on the drawn questions: ``identical`` are those with the same answer, which are ties."""
+    """One pair of configurations on the drawn questions: ``identical`` have the same answer, which is a tie."""
 
     a: str
     b: str
@@ -86,7 +86,9 @@ def draw(
     first = next(iter(predictions.values()))
     for name, rows in predictions.items():
         if [row["id"] for row in rows] != [row["id"] for row in first]:
-            raise UserError("J102", f"{name}: answered other questions than {next(iter(predictions))}; predict both again")
+            raise UserError(
+                "J102", f"{name}: answered other questions than {next(iter(predictions))}; predict both again"
+            )
     order = sorted(range(len(first)), key=lambda place: _number(seed, "item", first[place]["id"]))[:items]
     shown, compared = [], []
     for a, b in pairs:

@@ -4,14 +4,17 @@ Davidson (1970): with strengths π and a liking for ties ν, of a comparison of 
 
     P(i wins) = π_i / D,   P(tie) = ν √(π_i π_j) / D,   D = π_i + π_j + ν √(π_i π_j).
 
-In λ = ln π and θ = ln ν it is a multinomial logit, so the log-likelihood is concave, and Newton's method with halved steps
-finds its maximum. Bradley–Terry (1952) is the case without ties. (The package choix fits Bradley–Terry and knows no ties.)
+In λ = ln π and θ = ln ν it is a multinomial logit, so the log-likelihood is concave, and Newton's method with halved
+steps finds its maximum. Bradley–Terry (1952) is the case without ties. (The package choix fits Bradley–Terry and knows
+no ties.)
 
-*Separable data.* Where some configurations never lost to some others, not even a tie, the likelihood has no maximum (Ford
-1957): the strength grows without end. Each compared pair is therefore given half a win and half a loss, as the win rates
-are; that is told (``bounded`` is false), and only the end of the interval that points away from there means something.
+*Separable data.* Where some configurations never lost to some others, not even a tie, the likelihood has no maximum
+(Ford 1957): the strength grows without end. Each compared pair is therefore given half a win and half a loss, as the
+win rates are; that is told (``bounded`` is false), and only the end of the interval that points away from there means
+something.
 
-*Configurations that no chain of comparisons connects* have no common scale: each connected group has strengths of its own.
+*Configurations that no chain of comparisons connects* have no common scale: each connected group has strengths of its
+own.
 
 Intervals come from the same weights of questions as those of the win rates: a question's verdicts move together in all
 pairs.
@@ -31,7 +34,7 @@ STEPS, HALVINGS, TOLERANCE = 100, 30, 1e-9
 
 
 class Group(NamedTuple):
-    """Configurations that comparisons connect; the first is the reference. ``bounded``: the data alone bound strengths."""
+    """Configurations that comparisons connect; the first is the reference. ``bounded``: by the data alone."""
 
     names: list[str]
     bounded: bool
@@ -111,8 +114,10 @@ def groups(outcomes: Sequence[Outcomes], reference: str) -> list[Group]:
     return found
 
 
-def _counts(outcomes: Sequence[Outcomes], weights: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return wins of a, ties and wins of b: shape (pairs, 3), and on each draw (draws, pairs, 3), half wins included."""
+def _counts(
+    outcomes: Sequence[Outcomes], weights: Mapping[str, np.ndarray], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return wins of a, ties and wins of b: shape (pairs, 3), and (draws, pairs, 3), half wins included."""
     points, draws = [], []
     for each in outcomes:
         points.append(each.weights @ each.shares + [PRIOR, 0, PRIOR])
@@ -170,7 +175,7 @@ def _maximum(counts: np.ndarray, design: np.ndarray) -> np.ndarray:
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
         length = np.ones(len(values))
         for _ in range(HALVINGS):
-            tried, new = _likelihood(values + length[:, None] * step, counts, design)
+            tried, _ = _likelihood(values + length[:, None] * step, counts, design)
             worse = tried < best - 1e-12 * np.abs(best)
             if not worse.any():
                 break

@@ -4,11 +4,11 @@ A line is a JSON object::
 
     {"pair": "3f0c…", "judge": "LW", "correct": "1", "safe": "equal", "complete": "2", "clear": "equal", "overall": "1"}
 
-``1`` says that the first answer is better, ``2`` the second, ``equal`` neither. Criteria may be left out; ``judge`` is the
-name of the file where it is; ``at`` (ISO 8601) and ``comment`` may stand there.
+``1`` says that the first answer is better, ``2`` the second, ``equal`` neither. Criteria may be left out; ``judge`` is
+the name of the file where it is; ``at`` (ISO 8601) and ``comment`` may stand there.
 
-Of several lines of one judge on one pair the latest counts, by ``at``; without it, one that says the same and more. Where
-neither settles it they contradict each other, and none of them counts: a judge who says both has said nothing.
+Of several lines of one judge on one pair the latest counts, by ``at``; without it, one that says the same and more.
+Where neither settles it they contradict each other, and none of them counts: a judge who says both has said nothing.
 """
 
 import json
@@ -24,7 +24,16 @@ from medscale.judge.pairs import ASKED
 FIRST, SECOND, EQUAL = "1", "2", "equal"
 BESIDE = ("pair", "judge", "at", "comment")
 """Keys of a line that are no criterion. Others than these and `ASKED` are counted by name and not used."""
-REASONS = ("not_json", "no_pair", "unknown_pair", "no_judge", "nothing_said", "duplicate", "superseded", "contradictory")
+REASONS = (
+    "not_json",
+    "no_pair",
+    "unknown_pair",
+    "no_judge",
+    "nothing_said",
+    "duplicate",
+    "superseded",
+    "contradictory",
+)
 LONGEST_NAME = 80
 
 
@@ -43,11 +52,10 @@ class Read(NamedTuple):
 
     Attributes
     ----------
-    verdicts : one a judge and pair at most, sorted.
-    lines : lines of all files that are not blank.
-    dropped : number of lines not used, by reason.
-    rejected : file, line and reason of each line that could not be read as a verdict; not of mere repetitions.
-    unknown_keys, unknown_values : how often a line had a key, or a criterion a value, that is not known; the rest of the
+    verdicts : one a judge and pair at most, sorted. lines : lines of all files that are not blank. dropped : number of
+    lines not used, by reason. rejected : file, line and reason of each line that could not be read as a verdict; not of
+    mere repetitions. unknown_keys, unknown_values : how often a line had a key, or a criterion a value, that is not
+    known; the rest of the
         line is used.
     incomplete : verdicts that lack a criterion.
     """

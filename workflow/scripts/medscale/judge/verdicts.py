@@ -49,7 +49,7 @@ def verdicts_of(read: Read, key: Mapping[str, Any], resamples: int, seed: int, a
             "comparisons": comparisons(outcomes, said, weights, seed, alpha),
             "strengths": strengths([each for each in outcomes if each.judged], weights, seed, alpha, reference),
             "agreement": agreement(said, weights, alpha),
-            "position": position(said),
+            "position": position(said, weights, alpha),
         }
     return {
         "schema_version": SCHEMA_VERSION,
@@ -65,7 +65,7 @@ def verdicts_of(read: Read, key: Mapping[str, Any], resamples: int, seed: int, a
         "incomplete": read.incomplete,
         "unknown_keys": read.unknown_keys,
         "unknown_values": read.unknown_values,
-        "judges": judges(read.verdicts, opinions[OVERALL]),
+        "judges": judges(read.verdicts, opinions[OVERALL], weights, alpha),
         "criteria": criteria,
         "comments": comments(read.verdicts, key["pairs"]),
         "predictions": key["predictions"],
@@ -85,7 +85,11 @@ def opinions_of(verdicts: Iterable[Verdict], pairs: Mapping[str, Any], criterion
 
 
 def comparisons(
-    outcomes: Sequence[Outcomes], opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], seed: int, alpha: float
+    outcomes: Sequence[Outcomes],
+    opinions: Sequence[Opinion],
+    weights: Mapping[str, np.ndarray],
+    seed: int,
+    alpha: float,
 ) -> list[dict[str, Any]]:
     """Return the win rate of a against b for each pair of configurations that was judged, with Holm's p over them."""
     found = []
@@ -126,13 +130,15 @@ def by_judge(outcomes: Outcomes, opinions: Sequence[Opinion]) -> dict[str, dict[
     }
 
 
-def judges(verdicts: Sequence[Verdict], opinions: Sequence[Opinion]) -> list[dict[str, Any]]:
+def judges(
+    verdicts: Sequence[Verdict], opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], alpha: float
+) -> list[dict[str, Any]]:
     """Return for each judge the number of verdicts, and how place and repetition went, by the overall verdict."""
     found = []
     for name in sorted({verdict.judge for verdict in verdicts}):
         own = [opinion for opinion in opinions if opinion.judge == name]
         count = sum(verdict.judge == name for verdict in verdicts)
-        found.append({"judge": name, "verdicts": count, "position": position(own), **consistency(own)})
+        found.append({"judge": name, "verdicts": count, "position": position(own, weights, alpha), **consistency(own)})
     return found
 
 
@@ -152,9 +158,7 @@ def told(result: Mapping[str, Any]) -> list[str]:
     """Return the lines that the import ends with."""
     lines = [f"{result['lines']} lines read: {result['verdicts']} verdicts of {len(result['judges'])} judges"]
     lines += [f"  not used, {reason}: {count}" for reason, count in result["dropped"].items()]
-    lines += [
-        f"  line {entry['line']} of {entry['file']}: {entry['reason']}" for entry in result["rejected"][:10]
-    ]
+    lines += [f"  line {entry['line']} of {entry['file']}: {entry['reason']}" for entry in result["rejected"][:10]]
     for kind, called in (("unknown_keys", "no criterion"), ("unknown_values", "neither 1, 2 nor equal")):
         lines += [f"  not used, {called}: {name!r}, {count} times" for name, count in result[kind].items()]
     if result["incomplete"]:

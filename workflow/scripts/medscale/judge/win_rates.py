@@ -1,13 +1,13 @@
 """Win rates of one configuration against another, ties counted half, with intervals over questions.
 
-Each question counts once: what several judges said of it, or one judge in both orders, is averaged first, for two verdicts
-on one question are not two questions. Questions on which both gave the same answer are ties that need no judge; where only
-a part of the others was judged, they count for the same part.
+Each question counts once: what several judges said of it, or one judge in both orders, is averaged first, for two
+verdicts on one question are not two questions. Questions on which both gave the same answer are ties that need no
+judge; where only a part of the others was judged, they count for the same part.
 
 Intervals are those of the Bayesian bootstrap (Rubin 1981): each question gets a random weight from the exponential
-distribution. Besides the questions there are half a win and half a loss, with weights from the gamma distribution of shape
-½. With wins and losses alone that is exactly the interval of Jeffreys (Brown, Cai & DasGupta 2001), whose coverage is near
-its level for 10 questions as for 1,000, also where all were won, where a plain bootstrap has no width at all; ties and
+distribution. Besides the questions there are half a win and half a loss, with weights from the gamma distribution of
+shape ½. With wins and losses alone that is exactly the interval of Jeffreys (Brown, Cai & DasGupta 2001), whose coverage
+is near its level for 10 questions as for 1,000, also where all were won, where a plain bootstrap has no width at all; ties and
 averages of judges have their own, smaller spread in it, which a binomial interval would not see.
 
 The judges are taken as they are: the interval is about other questions, not about other judges. Two or three judges are
@@ -124,7 +124,12 @@ def win_rate_draws(outcomes: Outcomes, weights: Mapping[str, np.ndarray], seed: 
 
 def prior_weights(outcomes: Outcomes, resamples: int, seed: int) -> np.ndarray:
     """Draw the weights of the half win and the half loss of a pair: shape (2, resamples)."""
-    sequence = np.random.SeedSequence([seed, *f"{outcomes.a}\0{outcomes.b}".encode()])
+    return half_wins(f"{outcomes.a}\0{outcomes.b}", resamples, seed)
+
+
+def half_wins(name: str, resamples: int, seed: int) -> np.ndarray:
+    """Draw the weights of half a win and half a loss, of shape (2, resamples); other names draw others."""
+    sequence = np.random.SeedSequence([seed, *name.encode()])
     return np.random.Generator(np.random.PCG64(sequence)).standard_gamma(PRIOR, (2, resamples))
 
 

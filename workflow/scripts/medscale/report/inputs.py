@@ -26,6 +26,7 @@ class Summary(NamedTuple):
     """
 
     results: list[dict[str, Any]]
+    configurations: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     power: list[dict[str, Any]]
     scaling: dict[str, Any]
@@ -64,8 +65,9 @@ class Inputs(NamedTuple):
     model: dict[str, Any]
     data: dict[str, Any]
     config: dict[str, Any]
-    safety: dict[str, dict[str, Any]] = {}
-    verdicts: dict[str, Any] | None = None
+    safety: dict[str, dict[str, Any]]
+    verdicts: dict[str, Any] | None
+    mix: dict[str, Any] | None = None
 
 
 def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> Summary:
@@ -81,6 +83,9 @@ def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> 
     rates = {"learning_rates": _picture(folder / "learning_rates.png")} if pilots else {}
     return Summary(
         results=read_table(folder / "results_summary.csv", texts=("experiment", "run", "method", "arm")),
+        configurations=read_table(
+            folder / "configurations.csv", texts=("configuration", "kind", "method", "runs", "interval")
+        ),
         comparisons=read_table(folder / "comparisons.csv", texts=COMPARED),
         power=read_table(folder / "power.csv", texts=("metric",)),
         scaling=_json(folder / "scaling_fit.json", "metrics"),

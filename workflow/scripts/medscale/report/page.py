@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, knowledge, learning_rates, scaling, tables
+from medscale.report import costs, facts, judging, knowledge, learning_rates, mix, safety, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.embedding import embedded, policy, writable
 from medscale.report.inputs import Inputs
@@ -17,6 +17,7 @@ FIRST_SCRIPT = "language.js"
 SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
 SECTIONS = (
     *("answer", "results", "plots", "comparisons", "power", "knowledge", "scaling", "rates", "costs", "losses"),
+    *("judging", "safety"),
     *("cleaning", "leak"),
     *("provenance", "licences", "limits", "disclaimer", "answers"),
 )
@@ -73,12 +74,15 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "answer": costs.answer,
         "results": tables.results_table,
         "comparisons": tables.comparison_tables,
+        "mix": mix.mix,
         "power": tables.power_table,
         "knowledge": knowledge.knowledge,
         "scaling": scaling.scaling_entries,
         "rates": learning_rates.rates,
         "candidates": costs.candidates,
         "costs": costs.cost_table,
+        "judging": judging.judging,
+        "safety": safety.safety,
         "cleaning": facts.cleaning,
         "leak": facts.leak,
         "provenance": facts.provenance,

@@ -8,6 +8,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from medscale.base.files import atomic_path
+from medscale.compare.configurations import several_seeds
 from medscale.report.evaluations import BASE, METHODS, duration, is_tuned, value_at
 
 METRICS = ("rouge_1", "rouge_2", "rouge_l", "bleu_4", "nll")
@@ -63,8 +64,16 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def table_text(table: pd.DataFrame) -> str:
-    """Return the table for a terminal, each metric with half the width of its 95 % interval."""
+def table_text(table: pd.DataFrame, configurations: pd.DataFrame | None = None) -> str:
+    """Return the table for a terminal, each metric with half the width of its 95 % interval.
+
+    Args:
+        table: from `summary_table`.
+        configurations: from `compare.configurations.configuration_table`; those of several seeds stand before the runs.
+    """
+    means = _means(table, configurations)
+    if len(means):
+        table = pd.concat([means, table], ignore_index=True)
     shown = {
         "": table["experiment"].fillna(""),
         "run": table["run"],
@@ -83,9 +92,25 @@ def table_text(table: pd.DataFrame) -> str:
     }
     alignment = ("left", "left", *["right"] * (len(shown) - 2))
     text = tabulate(shown, headers="keys", disable_numparse=True, colalign=alignment)
-    return (
-        f"{text}\n± is half the width of the 95 % interval, – was not measured; NLL is better lower, the rest higher."
-    )
+    text += "\n± is half the width of the 95 % interval, – was not measured; NLL is better lower, the rest higher."
+    if len(means):
+        text += (
+            "\nA mean over seeds has the interval over test questions and seeds, which sentence and plots show too; a "
+            "single run, that over\nquestions alone: it is one seed."
+        )
+    return text
+
+
+def _means(table: pd.DataFrame, configurations: pd.DataFrame | None) -> pd.DataFrame:
+    """Return a row for each configuration of several seeds: costs are means over its runs, memory the largest peak."""
+    rows = []
+    for each in [] if configurations is None else several_seeds(configurations).to_dict("records"):
+        runs = table[table["run"].isin(each["runs"].split())]
+        costs = {name: runs[name].max() if name == "peak_memory_gib" else runs[name].mean() for name in COSTS}
+        values = {name: each[name] for name in table.columns if name in each and name.startswith(METRICS)}
+        about = {"run": f"{each['configuration']}, mean of {each['seeds']} seeds", "train_size": each["train_size"]}
+        rows.append(about | values | costs)
+    return pd.DataFrame(rows, columns=list(table.columns)).astype(table.dtypes.to_dict())
 
 
 def _row(evaluation: dict[str, Any]) -> dict[str, Any]:
