@@ -5,6 +5,7 @@
 #   snakemake plan --cores 4 --resources gpu=1                               what it will take, measured in minutes
 #   snakemake results/qlora_100k/export --cores 4 --resources gpu=1         a run to take away, measured again
 #   snakemake backup --cores 1                                              what is finished, to backup.path
+#   snakemake judge_export --cores 1                                        blind pairs for judges; judge_import reads them
 #   make demo                                                               the same in minutes, without GPU
 from snakemake.utils import min_version
 
@@ -33,10 +34,15 @@ rule all:
 
 include: "rules/fetch.smk"
 include: "rules/data.smk"
+include: "rules/exams.smk"
 include: "rules/mix.smk"
+include: "rules/pilot.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/examine.smk"
+include: "rules/safety.smk"
 include: "rules/aggregate.smk"
 include: "rules/plan.smk"
 include: "rules/backup.smk"
 include: "rules/export.smk"
+include: "rules/judge.smk"

@@ -1,5 +1,6 @@
 # All runs compared: tables, plots, recommendation and report, and a record of each run.
 PLOTS = ("data_scale_comparison", "method_comparison", "loss_curves", "scaling", "pareto")
+EXAMINED_PLOTS = ["knowledge"] * bool(EXAMINED)
 # The same pictures in other formats, beside the PNG files.
 vector_files = lambda start, *names: [f"{start}{name}.{kind}" for name in names for kind in CONFIG["plots"]["vector"]]
 
@@ -10,6 +11,9 @@ rule aggregate:
         scores=of_every("scores.parquet", ROWS),
         training_logs=of_every("train_log.csv", RUNS),
         leak_report=f"{DATA}/leak_report.json",
+        exams=of_every("exams.parquet", EXAMINED),
+        retention=of_every("retention.parquet", EXAMINED),
+        pilots=[f"{RESULTS}/pilot/{method}.json" for method in PILOTS],
     output:
         table=report(
             f"{SUMMARY}/results_summary.csv",
@@ -58,7 +62,15 @@ rule aggregate:
             caption="../workflow/report/pareto.rst",
             category="Results",
         ),
-        vector=vector_files(f"{SUMMARY}/", *PLOTS),
+        # What exams and general texts tell, in a study that has some.
+        knowledge=[f"{SUMMARY}/{name}.csv" for name in ("knowledge", "knowledge_comparisons") if EXAMINED],
+        known=report(
+            [f"{SUMMARY}/{name}.png" for name in EXAMINED_PLOTS],
+            caption="../workflow/report/knowledge.rst",
+            category="Results",
+        ),
+        rates=[f"{SUMMARY}/learning_rates.{kind}" for kind in ("json", "png") if PILOTS],
+        vector=vector_files(f"{SUMMARY}/", *PLOTS, *EXAMINED_PLOTS, *(["learning_rates"] if PILOTS else [])),
     log:
         f"{LOGS}/aggregate.log",
     benchmark:
@@ -76,13 +88,14 @@ rule aggregate:
         scaling=as_json(CONFIG["scaling"]),
         leakage=as_json(CONFIG["leakage"]),
         plots=as_json(CONFIG["plots"]),
+        examined="--examined" if EXAMINED else "",
     message:
         "Comparing all runs"
     shell:
         "python {params.script:q} --evals {input.evals:q} --training-logs {input.training_logs:q}"
         " --leak-report {input.leak_report:q} --statistics {params.statistics:q} --scaling {params.scaling:q}"
-        " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q}"
-        ' --output-folder "$(dirname {output.table:q})" > {log:q} 2>&1'
+        " --recommendation {params.recommendation:q} --leakage {params.leakage:q} --plots {params.plots:q} --pilots {input.pilots:q}"
+        ' {params.examined} --output-folder "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
 rule report:
@@ -99,6 +112,8 @@ rule report:
         mix=[f"{DATA}/mix.json"] if "mix" in SETS else [],
         model=SOURCES["model"].copy,
         corpus=SOURCES["data"].copy,
+        safety=of_every("safety.json", ROWS),
+        reference_safety=REFERENCE_SAFETY,
     output:
         page=report(
             f"{SUMMARY}/report.html",
@@ -117,8 +132,13 @@ rule report:
     params:
         code=code("report.py"),
         script=script("report.py"),
+        pilots="--pilots" if PILOTS else "",
         template=folder_digest(BASE / "workflow" / "report" / "template"),
+        examined="--examined" if EXAMINED else "",
         config=as_typed(as_json(settings.shared_config(export_settings.without_export(CONFIG)))),
+        # No input: who asks for the report asks for no judge. What judges said counts where it is there.
+        verdicts_content=lambda wildcards: judge_settings.digest_where_there(VERDICTS),
+        verdicts=lambda wildcards, input: option("--verdicts", VERDICTS if Path(VERDICTS).is_file() else None),
         mix=lambda wildcards, input: option("--mix-report", input.mix),
     message:
         "Writing the report"
@@ -127,7 +147,8 @@ rule report:
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
         " --leak-report {input.leak_report:q}{params.mix} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
-        " --config {params.config:q} --output {output.page:q} > {log:q} 2>&1"
+        " --safety {input.safety:q} {input.reference_safety:q} {params.verdicts}"
+        " --config {params.config:q} {params.pilots} {params.examined} --output {output.page:q} > {log:q} 2>&1"
 
 
 rule record:

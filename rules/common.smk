@@ -1,13 +1,14 @@
 # The names that the rules use. Each is bound to a function of the resolved configuration in workflow/scripts/medscale,
 # where its tests are. Every call of snakemake pays for what is imported here: never torch, never pandas.
-from medscale.base import export_settings, settings
+from medscale.base import export_settings, judge_settings, settings
 from medscale.base.config import resolve
 from medscale.base.credentials import take_credentials
 from medscale.base.digest import code_digest as code
 from medscale.base.digest import folder_digest
 from medscale.base.environment import prepare_environment, require_utf8
 from medscale.base.holders import hold_folder
-from medscale.base.identity import planned_fingerprint
+from medscale.base.identity import pilot_settings, planned_fingerprint
+from medscale.base.pilots import is_auto, piloted, pilots_of
 from medscale.base.settings import as_json, option
 from medscale.base.study import (
     files_of,
@@ -48,11 +49,14 @@ MODELS = [*RUNS, "base"]
 ROWS = [*MODELS, *floors_of(CONFIG)]
 SIZES = sizes_of(CONFIG)
 LARGEST = size_label(max(SIZES.values()))
+PILOTS = {method: piloted(CONFIG, method) for method in pilots_of(CONFIG)}
 
 RESULTS = CONFIG["paths"]["results"]
 DATA = f"{RESULTS}/data"
 SUMMARY = f"{RESULTS}/summary"
 LOGS = f"logs/{RESULTS.lstrip('/')}"
+VERDICTS = f"{RESULTS}/judging/verdicts.json"
+REFERENCE_SAFETY = f"{DATA}/safety.json"
 if workflow.is_main_process:
     ending.begin(RESULTS, LOGS)
 
@@ -71,16 +75,27 @@ script = lambda name: untracked(BASE / "workflow" / "scripts" / name)
 # What the bytes of the model and of the corpus are, and what a row of the study is made from.
 content = lambda section: (lambda wildcards: SOURCES[section].expected())
 set_content = lambda name: (lambda wildcards: SETS[name.format(**wildcards)].expected())
-fingerprint = lambda name: planned_fingerprint(
+fingerprint = lambda name, **kept: planned_fingerprint(
     CONFIG,
     name,
     *(source.expected() for source in SOURCES.values()),
     mix=SETS["mix"].expected() if "mix" in SETS else None,
+    **kept,
 )
+
+# What the pilot of a method tries, and its file, for a run that takes its rate from there.
+pilot_plan = lambda method: pilot_settings(CONFIG, method, *(source.expected() for source in SOURCES.values()))
+pilot_of = lambda run: [f"{RESULTS}/pilot/{run.method}.json"] if is_auto(CONFIG, run) else []
 
 # A file of every row, and a file of the run's training: nothing for the base model and the floors.
 of_every = lambda name, rows: files_of(RESULTS, rows, name)
 tuned_input = lambda name: (lambda wildcards: files_of(RESULTS, RUNS.keys() & {wildcards[0]}, name))
+# A file of a model's examination: nothing where the study has neither exams nor general texts, and of the floors.
+EXAMINED = MODELS if CONFIG["evaluation"]["exams"] or CONFIG["evaluation"]["retention"] else []
+examined_input = lambda name: (lambda wildcards: files_of(RESULTS, {*EXAMINED} & {wildcards[0]}, name))
+leaks_input = lambda wildcards: [
+    f"{DATA}/exams/{exam}.leak.json" for exam in CONFIG["evaluation"]["exams"] if wildcards[0] in EXAMINED
+]
 
 
 # What a call says last: the table, the answer and where the report is, or what failed and why.

@@ -103,6 +103,10 @@ rule evaluate:
         predictions=f"{RESULTS}/{{run}}/predictions.jsonl",
         inference=f"{RESULTS}/{{run}}/inference.json",
         training=tuned_input("training.json"),
+        exams=examined_input("exams.parquet"),
+        retention=examined_input("retention.parquet"),
+        examination=examined_input("examination.json"),
+        leaks=leaks_input,
     output:
         eval=f"{RESULTS}/{{run}}/eval.json",
     log:
@@ -121,9 +125,10 @@ rule evaluate:
         run=lambda wildcards: settings.run_options(RUNS.get(wildcards.run), wildcards.run),
         resamples=CONFIG["evaluation"]["bootstrap_resamples"],
         training=lambda wildcards, input: option("--training", input.training),
+        examined=lambda wildcards, input: settings.examined_options(input),
     message:
         "Evaluating {wildcards.run}"
     shell:
         "python {params.script:q} --run {wildcards.run} {params.run} --scores {input.scores:q}"
-        " --predictions {input.predictions:q} --inference {input.inference:q} {params.training}"
+        " --predictions {input.predictions:q} --inference {input.inference:q} {params.training} {params.examined}"
         " --resamples {params.resamples} --output {output.eval:q} > {log:q} 2>&1"

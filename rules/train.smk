@@ -8,6 +8,7 @@ rule finetune:
         train_report=lambda wildcards: f"{DATA}/encoded/{RUNS[wildcards.tuned].part}.json",
         validation=f"{DATA}/encoded/validation.parquet",
         test=f"{DATA}/test.jsonl",
+        pilot=lambda wildcards: pilot_of(RUNS[wildcards.tuned]),
     output:
         adapter=directory(f"{RESULTS}/{{tuned}}/adapter"),
         training=f"{RESULTS}/{{tuned}}/training.json",
@@ -31,6 +32,11 @@ rule finetune:
         code=code("finetune.py"),
         script=script("finetune.py"),
         fingerprint=lambda wildcards: fingerprint(wildcards.tuned),
+        # Of a run that takes a pilot's rate, the training is known by the rate and not by the grid.
+        trained=lambda wildcards: fingerprint(wildcards.tuned, choice=False),
+        pilot=lambda wildcards, input: (
+            option("--pilot", input.pilot) + option("--size", input.pilot and RUNS[wildcards.tuned].size)
+        ),
         settings=lambda wildcards: as_json(settings.training_settings(CONFIG, RUNS[wildcards.tuned])),
         method=lambda wildcards: RUNS[wildcards.tuned].method,
         seed=lambda wildcards: RUNS[wildcards.tuned].seed,
@@ -42,7 +48,7 @@ rule finetune:
         "Fine-tuning {wildcards.tuned}"
     shell:
         "python {params.script:q} --run {wildcards.tuned} --method {params.method} --seed {params.seed}"
-        " --settings {params.settings:q} --micro-batch {resources.micro_batch} --largest {resources.largest} --gpus {resources.gpus_asked} --granted {resources.gpu} --fingerprint {params.fingerprint}"
+        " --settings {params.settings:q} --micro-batch {resources.micro_batch} --largest {resources.largest} --gpus {resources.gpus_asked} --granted {resources.gpu} --fingerprint {params.trained}{params.pilot}"
         " --threads {threads} --model {params.manifest:q} --content {params.content} --train {input.train:q} --train-report {input.train_report:q}"
         " --validation {input.validation:q} --test {input.test:q} --adapter {output.adapter:q}"
         " --training {output.training:q} --train-log {output.train_log:q} --tensorboard {output.tensorboard:q}"

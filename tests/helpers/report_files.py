@@ -12,10 +12,12 @@ from PIL import Image
 
 import report
 import synthetic
+from judged_pairs import verdicts_file
 from made_up_configurations import made_up_configurations
-from medscale.base.files import write_json, write_jsonl
+from medscale.base.files import sha256_file, write_json, write_jsonl
 from medscale.evaluate.metrics import STANDARD
-from medscale.evaluate.scoring import score_table, write_scores
+from medscale.evaluate.safety import read_rules, screened
+from medscale.evaluate.scoring import read_predictions, score_table, write_scores
 from medscale.report.inputs import PLOTS
 from medscale.report.summary import summary_table, write_table
 from report_summary import (
@@ -181,6 +183,7 @@ class Study:
         )
         for name, content in {**REPORTS, "leak_report.json": leak_report(self.questions)}.items():
             write_json(data / name, content)
+        self.write_screens(runs)
         tuned = [evaluation["run"] for evaluation in self.evaluations if evaluation["training"]]
         return [
             *("--summary", str(summary)),
@@ -194,9 +197,27 @@ class Study:
             *("--leak-report", str(data / "leak_report.json")),
             *("--model-manifest", str(data / "model.json")),
             *("--data-manifest", str(data / "data.json")),
+            *("--safety", *(str(folder / run / "safety.json") for run in runs), str(data / "safety.json")),
+            *("--verdicts", str(folder / "judging" / "verdicts.json")),
             *("--config", json.dumps(CONFIG, ensure_ascii=False)),
             *("--output", str(summary / "report.html")),
         ]
+
+    def write_screens(self, runs: list[str]) -> None:
+        """Write safety.json of each row and of the reference answers, and the verdicts of two judges."""
+        rules = read_rules()
+        answers = {run: read_predictions(self.folder / run / "predictions.jsonl") for run in runs}
+        digests = {run: sha256_file(self.folder / run / "predictions.jsonl") for run in runs}
+        for name, run, place in [*((run, run, run) for run in runs), ("reference", "base", "data")]:
+            rows = [(row["id"], row["prompt"], row["label" if place == "data" else "predict"]) for row in answers[run]]
+            found = {"run": name, "n": len(rows), "predictions_sha256": digests[run], "rules": screened(rules, rows)}
+            write_json(self.folder / place / "safety.json", found)
+        tuned = [run for run in runs if run != "base" and not run.startswith("floor")]
+        named = {run: answers[run] for run in ("base", tuned[-1])}
+        pairs = [("base", tuned[-1]), ("reference", tuned[-1])]
+        (self.folder / "judging").mkdir()
+        found = verdicts_file(self.folder / "judging", named, {run: digests[run] for run in named}, pairs)
+        write_json(self.folder / "judging" / "verdicts.json", found)
 
     def write_run(self, evaluation: dict[str, Any]) -> None:
         """Write a run's eval.json, predictions.jsonl, scores.parquet, and its train_log.csv if it was trained."""

@@ -11,7 +11,9 @@ from medscale.evaluate.eval_file import (
     check_same_predictions,
     check_test_set,
     merged_provenance,
+    read_exams,
     read_record,
+    read_retention,
     read_scores,
     summarise,
 )
@@ -38,7 +40,8 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     scores = read_scores(args.scores)
     inference = read_record(args.inference, args.run)
     training = read_record(args.training, args.run) if args.training else None
-    provenance = merged_provenance([record for record in (training, inference) if record])
+    examination = read_record(args.examination, args.run) if args.examination else None
+    provenance = merged_provenance([record for record in (training, inference, examination) if record])
     check_same_predictions(scores, inference, args.predictions)
     if args.test:
         check_test_set(scores, provenance, args.test)
@@ -54,6 +57,9 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "arm": args.arm,
         "n_test": len(scores.ids),
         "metrics": summarise(scores, args.resamples, args.bootstrap_seed),
+        "exams": read_exams(args.exams, args.leaks) if examination else {},
+        "retention": read_retention(args.retention, args.resamples, args.bootstrap_seed) if examination else None,
+        "examination": examination and examination["examination"],
         "training": training.get("training") if training else None,
         "inference": inference.get("inference"),
         "hardware": machine["hardware"],
@@ -76,6 +82,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scores", required=True, help="scores (Parquet)")
     parser.add_argument("--inference", required=True, help="inference.json of the run")
     parser.add_argument("--training", help="training.json of the run; left out where nothing was trained")
+    parser.add_argument("--exams", help="exams.parquet of the run; left out where the study has no exam and no texts")
+    parser.add_argument("--retention", help="retention.parquet of the run; likewise")
+    parser.add_argument("--examination", help="examination.json of the run; likewise")
+    parser.add_argument("--leaks", nargs="*", default=[], help="what the leak check found (JSON), one file an exam")
     parser.add_argument("--predictions", help="predictions (JSON lines), to check that the scores are theirs")
     parser.add_argument("--test", help="test rows (JSON lines), to check that the scores are of this test set")
     parser.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples (default: %(default)s)")

@@ -57,6 +57,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--train-report", required=True, help="report of the encoding of the training rows (JSON)")
     parser.add_argument("--validation", required=True, help="encoded validation rows (Parquet)")
     parser.add_argument("--test", required=True, help="test rows (JSON lines), for provenance only")
+    parser.add_argument("--pilot", help="the pilot's file, where the learning rate is auto")
+    parser.add_argument("--size", type=int, help="training rows as the study names them, to take the pilot's rate for")
     parser.add_argument("--adapter", required=True, help="folder for the adapter; checkpoints lie beside it")
     parser.add_argument("--training", required=True, help="JSON file with what was measured")
     parser.add_argument("--train-log", required=True, help="CSV file with the losses by step")

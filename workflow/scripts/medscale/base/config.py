@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
+from medscale.base.judge_settings import judged_names
 from medscale.base.settings import override_keys, sets_of, settings_for
 from medscale.base.study import runs_of, seed_sizes
 
@@ -302,6 +303,7 @@ def _contradictions(config: dict) -> Iterator[Problem]:
     yield from _control_problems(config)
     yield from _mix_problems(config)
     yield from _override_problems(config)
+    yield from _judging_problems(config)
 
 
 def _seed_problems(config: dict) -> Iterator[Problem]:
@@ -375,3 +377,18 @@ def _override_problems(config: dict) -> Iterator[Problem]:
                 f"overrides.{name}.training.max_length: cannot differ between runs, because LoRA and QLoRA share the "
                 "encoded rows; set training.max_length",
             )
+
+
+def _judging_problems(config: dict) -> Iterator[Problem]:
+    known = judged_names(config)
+    seen: set[frozenset[str]] = set()
+    for place, pair in enumerate(config["judging"]["pairs"] or ()):
+        key = f"judging.pairs[{place}] = {json.dumps(pair, ensure_ascii=False)}"
+        for name in pair:
+            if name not in known:
+                yield Problem("C147", f"{key}: there is no {name} in this study{_similar(name, known)}")
+        if pair[0] == pair[1]:
+            yield Problem("C148", f"{key}: compares {pair[0]} with itself; name two")
+        elif frozenset(pair) in seen:
+            yield Problem("C148", f"{key}: stands twice, whichever comes first; each pair may stand once")
+        seen.add(frozenset(pair))

@@ -33,8 +33,8 @@ def exported_run(runs: dict[str, Run], name: str) -> Run:
 
 
 def without_export(config: dict) -> dict[str, Any]:
-    """Return the configuration without the section `export`: the report of a study does not depend on it."""
-    return {name: section for name, section in config.items() if name != "export"}
+    """Return the configuration without `export` and `judging`: the report of a study does not depend on them."""
+    return {name: section for name, section in config.items() if name not in ("export", "judging")}
 
 
 def without_private(config: dict) -> dict[str, Any]:

@@ -14,6 +14,7 @@ PRIVATE = {
     "model": ("path", "endpoint"),
     "data": ("path", "endpoint"),
     "evaluation": ("bertscore_model",),
+    "judging": ("path",),
 }
 """What differs between machines and changes no result; `paths` and `backup` are private as a whole."""
 
@@ -43,6 +44,17 @@ def sets_of(config: dict) -> dict[str, AskedSet]:
     if config["study"]["mix"]:
         found["mix"] = AskedSet("mix", "study.mix", config["study"]["mix"])
     return found
+
+
+def exam_settings(config: dict, name: str) -> dict[str, Any]:
+    """Return what decides which questions an exam has, beside the bytes of its files."""
+    keys = ("format", "columns", "answer_as", "split", "subjects", "measures", "max_questions", "seed", "files")
+    return {key: config["evaluation"]["exams"][name][key] for key in keys}
+
+
+def exam_training(config: dict, name: str, rows: str) -> list[str]:
+    """Return the file of training rows that an exam is made with: that of the demo, and of no other."""
+    return [rows] if config["evaluation"]["exams"][name]["source"] == "demo" else []
 
 
 def with_sets(config: dict, change: Callable[[str, dict], dict]) -> dict:
@@ -137,6 +149,37 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
         "precision": training["precision"],
         "max_length": config["training"]["max_length"],
     }
+
+
+def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
+    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and texts."""
+    training = settings_for(config, run)["training"] if run else config["training"]
+    evaluation = config["evaluation"]
+    asked = ("scored_by", "normalise", "permutations", "description")
+    return {
+        "exams": {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()},
+        "retention": evaluation["retention"] and {"window": evaluation["retention"]["window"]},
+        "quantization": config["quantization"],
+        "precision": training["precision"],
+    }
+
+
+def retention_settings(config: dict) -> dict[str, Any]:
+    """Return what decides which general texts are drawn, beside the files that they are drawn from."""
+    retention = config["evaluation"]["retention"] or {}
+    return {key: retention[key] for key in ("column", "max_texts", "seed") if key in retention}
+
+
+def examined_options(files: Any) -> str:
+    """Return what evaluate.py is told of an examination: nothing where there was none.
+
+    ``files`` has the attributes exams, retention, examination and leaks, each empty or with names of files.
+    """
+    if not files.examination:
+        return ""
+    single = ("exams", "retention", "examination")
+    told = "".join(option(f"--{name}", getattr(files, name)) for name in single)
+    return told + (" --leaks " + " ".join(shlex.quote(str(path)) for path in files.leaks) if files.leaks else "")
 
 
 def shared_config(config: dict) -> dict[str, Any]:

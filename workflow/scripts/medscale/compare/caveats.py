@@ -1,6 +1,6 @@
 """What a reader must know before trusting a recommendation, in English and Chinese."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ def caveats(
     metric: str,
     margin: float,
     limits: Limits,
+    rates: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, str]]:
     """Return the warnings, each with its ``kind`` and its text in ``en`` and ``zh``, the gravest first."""
     found = [
@@ -34,6 +35,7 @@ def caveats(
         *_not_above_floor(comparisons),
         *_few_items(comparisons, metric, margin, resampled.n_items),
         *_few_seeds(resampled, comparisons),
+        *_rates(rates),
         *_times(resampled, by_run),
         *_engines(resampled, by_run),
     ]
@@ -138,6 +140,36 @@ def _few_seeds(resampled: Resampled, comparisons: pd.DataFrame) -> Iterator[Cave
             f"后者的区间不反映训练的偶然性。训练之间的 {len(pairs)} 组比较中，"
             f"{mixed} 组一方有多个种子而另一方只有一个，只反映一方的偶然性。",
         )
+
+
+def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
+    """Warn of fixed learning rates that are far from the best of a pilot, and of best ones at an end of the grid."""
+    far = [entry for entry in rates if entry["verdict"] == "far"]
+    if far:
+        told = ", ".join(_lost(entry, "{:g} loses {:.3f} nats to {:g}", "at {:g} it diverged") for entry in far)
+        told_zh = "、".join(_lost(entry, "{0:g} 比 {2:g} 多损失 {1:.3f} 奈特", "{:g} 时发散") for entry in far)
+        yield (
+            "rate_far",
+            f"The fixed learning rate is far from the best of the pilot ({told}), so the comparison may be of rates "
+            "rather than of methods or sizes. Set training.learning_rate to auto.",
+            f"固定的学习率离试训中最好的很远（{told_zh}），因此比较的可能是学习率，而不是方法或规模。"
+            "可将 training.learning_rate 设为 auto。",
+        )
+    edges = [entry for entry in rates if entry["at_edge"] and entry["fixed"] is None]
+    if edges:
+        told = ", ".join(f"{entry['method']}_{entry['label']}: {entry['chosen']:g}" for entry in edges)
+        yield (
+            "rate_at_edge",
+            f"The learning rate that the pilot chose lies at an end of those that were tried ({told}): a better one may "
+            "lie beyond it. Name further pilot.rates.",
+            f"试训选出的学习率在所试范围的一端（{told}），更好的可能在范围之外。请在 pilot.rates 中再加几个。",
+        )
+
+
+def _lost(entry: Mapping[str, Any], whole: str, diverged: str) -> str:
+    fixed = next(rate for rate in entry["rates"] if rate["rate"] == entry["fixed"])
+    values = (entry["fixed"], fixed["difference"], entry["chosen"])
+    return f"{entry['method']}_{entry['label']}: " + (diverged if values[1] is None else whole).format(*values)
 
 
 def _times(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:

@@ -28,6 +28,7 @@ from scipy import stats
 
 from medscale.base.errors import UserError
 from medscale.base.study import mix_of
+from medscale.compare.holm import holm
 from medscale.compare.paired_differences import Differences, intervals, p_values, paired_differences
 from medscale.compare.resampling import LOWER_IS_BETTER, Configuration, Resampled
 
@@ -76,7 +77,8 @@ def comparison_table(
         )
     found = paired_differences(resampled, {metric: [pair[1:] for pair in each] for metric, each in pairs.items()})
     parts = [
-        _rows(resampled, metric, pairs[metric], differences, alpha, power) for metric, differences in found.items()
+        compared_rows(resampled, metric, pairs[metric], differences, alpha, power)
+        for metric, differences in found.items()
     ]
     rows = [row for part in parts for row in part]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -90,19 +92,6 @@ def among_tuned(comparisons: pd.DataFrame) -> pd.DataFrame:
     """
     rows = comparisons[comparisons["kind"].isin(["method", "size"])]
     return comparisons[comparisons["kind"] == "base"] if rows.empty else rows
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Return Holm's adjusted p-values, which control the family-wise error under any dependence.
-
-    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p)
-    steps = p[order] * np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-    return adjusted
 
 
 def detectable(standard_error: Any, alpha: float, power: float) -> Any:
@@ -170,9 +159,10 @@ def _partners(control: Configuration, tuned: Mapping[int, Configuration], steps:
     return list(dict.fromkeys(equal_steps + [c for c, each in same_method.items() if each.size == control.size]))
 
 
-def _rows(
+def compared_rows(
     resampled: Resampled, metric: str, pairs: list[Pair], differences: Differences, alpha: float, power: float
 ) -> list[tuple]:
+    """Return a row of `COLUMNS` a pair, their p-values corrected together."""
     points, configurations = resampled.points[metric], resampled.configurations
     lo, hi = intervals(differences, alpha)
     p = p_values(differences)

@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file
 from medscale.evaluate.bootstrap import mean_interval, ratio_interval
+from medscale.evaluate.exam_answers import read_table
+from medscale.evaluate.exam_scores import summarise_exams
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "eval.schema.json"
 PROVENANCE = ("fingerprint", "config_sha256", "train_sha256", "test_sha256", "model_manifest_sha256")
@@ -80,6 +82,38 @@ def _lengths(scores: Scores, resamples: int, seed: int) -> dict[str, Any]:
     predict, label = scores.columns["predict_chars"], scores.columns["label_chars"]
     value, interval = _ratio(predict, label, resamples, seed)
     return {"length_ratio": value, "length_ratio_ci95": interval, "empty_predictions": int((predict == 0).sum())}
+
+
+def read_exams(path: str | Path, leaks: Iterable[str | Path]) -> dict[str, Any]:
+    """Return the ``exams`` of eval.json.
+
+    Parameters
+    ----------
+    path : of exams.parquet.
+    leaks : files of the leak check, one an exam at most.
+
+    Raises
+    ------
+    UserError
+        If the leak check is of other questions than the answers.
+    """
+    rows, facts = read_table(path)
+    found = {record["exam"]: record for record in map(read_json, leaks)}
+    for exam, record in found.items():
+        asked = {row["id"] for row in rows if row["exam"] == exam}
+        if record["n"] != len(asked) or not asked.issuperset(record["ids"]):
+            raise UserError("E138", f"{path}: the leak check of {exam} is of other questions; {AGAIN}")
+    return summarise_exams(rows, facts["exams"], found)
+
+
+def read_retention(path: str | Path, resamples: int, seed: int) -> dict[str, Any] | None:
+    """Return the ``retention`` of eval.json: NLL in nats a token of the general texts; None where there are none."""
+    rows, _ = read_table(path)
+    if not rows:
+        return None
+    sums, tokens = (np.array([row[name] for row in rows], np.float64) for name in ("nll_sum", "n_tokens"))
+    value, interval = _ratio(sums, tokens, resamples, seed)
+    return {"value": value, "ci95": interval, "n": len(rows), "n_tokens": int(tokens.sum())}
 
 
 def _ratio(tops: np.ndarray, bottoms: np.ndarray, resamples: int, seed: int) -> tuple[float | None, list | None]:

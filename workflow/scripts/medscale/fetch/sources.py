@@ -92,6 +92,10 @@ class Source(NamedTuple):
         there = Path(self.manifest).is_file() and _meant(fetched_for(self.manifest)) == _meant(self.request)
         return content_of(read_manifest(self.manifest)) if there else None
 
+    def own_names(self) -> list[str]:
+        """Return what the user's own files are called below their folder; nothing for what is fetched or made."""
+        return self.own.names if isinstance(self.own, OwnFiles) else []
+
     def so_far(self) -> dict[str, Any]:
         """Return the study's copy of the manifest; empty where nothing was made yet."""
         return read_json(self.copy) if Path(self.copy).is_file() else {}

@@ -3,7 +3,7 @@
 import base64
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,15 @@ from medscale.report.evaluations import match_logs, read_evaluations
 from medscale.report.training_log import TrainingLog, read_log
 
 PLOTS = ("data_scale_comparison", "method_comparison", "scaling", "pareto", "loss_curves")
+COMPARED, KNOWN = ("metric", "kind", "a", "b"), ("metric", "scope", "subject", "measures", "name")
 AGAIN = "run the workflow again to make all of them from the same study"
 
 
 class Summary(NamedTuple):
-    """The files of the summary folder; rows of tables are dictionaries with None where a cell is empty."""
+    """The files of the summary folder; rows of tables are dictionaries with None where a cell is empty.
+
+    ``knowledge`` and its comparisons are empty where the study has neither exams nor general texts.
+    """
 
     results: list[dict[str, Any]]
     configurations: list[dict[str, Any]]
@@ -28,6 +32,9 @@ class Summary(NamedTuple):
     scaling: dict[str, Any]
     recommendation: dict[str, Any]
     plots: dict[str, str]
+    knowledge: Sequence[dict[str, Any]] = ()
+    knowledge_comparisons: Sequence[dict[str, Any]] = ()
+    rates: list[dict[str, Any]] | None = None  # of the pilots, where there were any
 
 
 class Answers(NamedTuple):
@@ -42,7 +49,11 @@ class Answers(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """All inputs of the report; ``evaluations`` by run, in the order of the table of results."""
+    """All inputs of the report; ``evaluations`` by run, in the order of the table of results.
+
+    ``safety`` holds the screens by run, the reference answers as ``reference``, and is empty where there are none;
+    ``verdicts`` is None where nobody judged.
+    """
 
     summary: Summary
     evaluations: dict[str, dict[str, Any]]
@@ -54,27 +65,35 @@ class Inputs(NamedTuple):
     model: dict[str, Any]
     data: dict[str, Any]
     config: dict[str, Any]
+    safety: dict[str, dict[str, Any]]
+    verdicts: dict[str, Any] | None
     mix: dict[str, Any] | None = None
 
 
-def read_summary(folder: Path) -> Summary:
+def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> Summary:
     """Read the summary folder.
+
+    What exams and general texts told is read where the study was ``examined``, what pilots found where there were some.
 
     Raises
     ------
     UserError
         Naming the file that is missing or has no such content.
     """
+    rates = {"learning_rates": _picture(folder / "learning_rates.png")} if pilots else {}
     return Summary(
         results=read_table(folder / "results_summary.csv", texts=("experiment", "run", "method", "arm")),
         configurations=read_table(
             folder / "configurations.csv", texts=("configuration", "kind", "method", "runs", "interval")
         ),
-        comparisons=read_table(folder / "comparisons.csv", texts=("metric", "kind", "a", "b")),
+        comparisons=read_table(folder / "comparisons.csv", texts=COMPARED),
         power=read_table(folder / "power.csv", texts=("metric",)),
         scaling=_json(folder / "scaling_fit.json", "metrics"),
         recommendation=_json(folder / "recommendation.json", "verdict", "sentence", "candidates", "warnings"),
-        plots={name: _picture(folder / f"{name}.png") for name in PLOTS},
+        plots={name: _picture(folder / f"{name}.png") for name in (*PLOTS, *["knowledge"] * examined)} | rates,
+        knowledge=read_table(folder / "knowledge.csv", texts=KNOWN) if examined else (),
+        knowledge_comparisons=read_table(folder / "knowledge_comparisons.csv", texts=COMPARED) if examined else (),
+        rates=_json(folder / "learning_rates.json", "entries")["entries"] if pilots else None,
     )
 
 
@@ -156,6 +175,18 @@ def read_runs(
     answers = _answers(order, paths["predictions"], paths["scores"], test)
     training = {run: read_log(path) for run, path in match_logs(by_folder, logs).items()}
     return {run: found[run] for run in order}, answers, {run: training[run] for run in order if run in training}
+
+
+def read_safety(paths: Iterable[str], predictions: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read the screens of answers by run, and check that they are of the predictions given."""
+    digests = {sha256_file(path) for path in predictions} if (paths := list(paths)) else set()
+    found = {}
+    for path in paths:
+        screen = _json(Path(path), "run", "n", "rules", "predictions_sha256")
+        if screen["predictions_sha256"] not in digests:
+            raise UserError("J112", f"{path}: the screen is of other predictions; {AGAIN}")
+        found[screen["run"]] = screen
+    return found
 
 
 def _by_run(folders: dict[Path, str], paths: Iterable[str], option: str) -> dict[str, Path]:

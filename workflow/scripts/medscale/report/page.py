@@ -1,17 +1,14 @@
 """report.html: the whole study in one file that needs nothing else, in English and Chinese."""
 
-import base64
-import hashlib
-import json
-import re
 from collections.abc import Callable
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, mix, scaling, tables
+from medscale.report import costs, facts, judging, knowledge, learning_rates, mix, safety, scaling, tables
 from medscale.report.answers import answer_data, loss_data
+from medscale.report.embedding import embedded, policy, writable
 from medscale.report.inputs import Inputs
 from medscale.report.texts import TEMPLATE, Text, all_texts, both, html, labelled, number, say
 
@@ -19,11 +16,11 @@ STYLES = ("report.css", "answers.css")
 FIRST_SCRIPT = "language.js"
 SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
 SECTIONS = (
-    *("answer", "results", "plots", "comparisons", "power", "scaling", "costs", "losses", "cleaning", "leak"),
+    *("answer", "results", "plots", "comparisons", "power", "knowledge", "scaling", "rates", "costs", "losses"),
+    *("judging", "safety"),
+    *("cleaning", "leak"),
     *("provenance", "licences", "limits", "disclaimer", "answers"),
 )
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def report_html(inputs: Inputs) -> str:
@@ -33,25 +30,26 @@ def report_html(inputs: Inputs) -> str:
     here, by their digests, and pictures inside the file. Whatever the data contains is escaped besides.
     """
     styles = "".join(_part(name) for name in STYLES)
+    views = _views(inputs)
     first, script = _part(FIRST_SCRIPT), '"use strict";\n' + "".join(_part(name) for name in SCRIPTS)
     text = (
         environment()
         .get_template("report.html.j2")
         .render(
             facts=_facts(inputs),
-            sections=SECTIONS,
-            sections_of=_views(inputs),
+            sections=[name for name in SECTIONS if views.get(name, True) is not None],
+            sections_of=views,
             plots=inputs.summary.plots,
             styles=Markup(styles),
             first_script=Markup(first),
             script=Markup(script),
-            policy=_policy([first, script], styles),
+            policy=policy([first, script], styles),
             answers=embedded(answer_data(inputs)),
             losses=embedded(loss_data(inputs)),
             texts=embedded({key: text._asdict() for key, text in all_texts()["script"].items()}),
         )
     )
-    return _SURROGATE.sub("\ufffd", text)  # half a character cannot be written as UTF-8
+    return writable(text)
 
 
 def environment() -> Environment:
@@ -67,27 +65,8 @@ def environment() -> Environment:
     return environment
 
 
-def embedded(value: Any) -> Markup:
-    """Return JSON that can stand in a script element: no character of it means anything to HTML."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
-    return Markup(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
-
-
 def _part(name: str) -> str:
     return (TEMPLATE / name).read_text(encoding="utf-8")
-
-
-def _policy(scripts: list[str], styles: str) -> str:
-    """Return the content security policy: these scripts, these styles, pictures in the file, and no request."""
-
-    def digest(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
-
-    allowed = " ".join(digest(script) for script in scripts)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src {digest(styles)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _views(inputs: Inputs) -> dict[str, Any]:
@@ -97,9 +76,13 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "comparisons": tables.comparison_tables,
         "mix": mix.mix,
         "power": tables.power_table,
+        "knowledge": knowledge.knowledge,
         "scaling": scaling.scaling_entries,
+        "rates": learning_rates.rates,
         "candidates": costs.candidates,
         "costs": costs.cost_table,
+        "judging": judging.judging,
+        "safety": safety.safety,
         "cleaning": facts.cleaning,
         "leak": facts.leak,
         "provenance": facts.provenance,

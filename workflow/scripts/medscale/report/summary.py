@@ -38,15 +38,24 @@ def summary_table(evaluations: Iterable[dict[str, Any]]) -> pd.DataFrame:
     Returns:
         The columns `COLUMNS`: ROUGE (F) and BLEU-4 in points of 100, NLL in nats per answer token, ``_lo`` and ``_hi``
         the ends of the 95 % interval, training time in seconds, peak memory of training in GiB, generated answers per
-        second, energy of training in kWh, epochs trained, ``main`` or ``control``. What was not measured is missing.
+        second, energy of training in kWh, epochs trained, ``main`` or ``control``; and where the study has them,
+        ``exam_{name}``, right answers in points of 100, and ``retention``, the NLL of general texts in nats a token.
+        What was not measured is missing.
     """
-    rows = [_row(evaluation) for evaluation in sorted(evaluations, key=_position)]
+    evaluations = sorted(evaluations, key=_position)
+    rows = [_row(evaluation) | _examined(evaluation) for evaluation in evaluations]
+    more = list(dict.fromkeys(column for evaluation in evaluations for column in _examined(evaluation)))
     tuned = [row for row in rows if is_tuned(row["run"])]
     for number, row in enumerate(tuned, 1):
         row["experiment"] = f"EXP-{number:02d}"
-    types = dict.fromkeys(COLUMNS, "float64") | {"train_size": "Int64", "seed": "Int64"}
+    types = dict.fromkeys([*COLUMNS, *more], "float64") | {"train_size": "Int64", "seed": "Int64"}
     types |= dict.fromkeys(("experiment", "run", "method", "arm"), "str")
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
+    return pd.DataFrame(rows, columns=[*COLUMNS, *more]).astype(types)
+
+
+def exam_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of the exams, one each."""
+    return [name for name in table.columns if name.startswith("exam_") and not name.endswith(("_lo", "_hi"))]
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -74,6 +83,8 @@ def table_text(table: pd.DataFrame, configurations: pd.DataFrame | None = None) 
         "ROUGE-2": _with_interval(table, "rouge_2", 2),
         "ROUGE-L": _with_interval(table, "rouge_l", 2),
         "BLEU-4": _with_interval(table, "bleu_4", 2),
+        **{f"{exam.removeprefix('exam_')} %": _with_interval(table, exam, 1) for exam in exam_columns(table)},
+        **({"general NLL": _with_interval(table, "retention", 3)} if "retention" in table else {}),
         "training": [duration(seconds) if pd.notna(seconds) else "–" for seconds in table["train_seconds"]],
         "GiB": _column(table["peak_memory_gib"], "{:.2f}"),
         "answers/s": _column(table["samples_per_second"], "{:.2f}"),
@@ -110,6 +121,19 @@ def _row(evaluation: dict[str, Any]) -> dict[str, Any]:
         row[f"{metric}_lo"], row[f"{metric}_hi"] = value_at(evaluation, f"metrics.{metric}.ci95") or (None, None)
     row |= {column: value_at(evaluation, key) for column, key in COSTS.items()}
     return row | {"epochs": value_at(evaluation, "training.epochs")}
+
+
+def _examined(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of exams and general texts; none where the study has none."""
+    entries = {
+        f"exam_{name}": (exam["accuracy"], exam["ci95"]) for name, exam in (evaluation.get("exams") or {}).items()
+    }
+    if retention := evaluation.get("retention"):
+        entries["retention"] = retention["value"], retention["ci95"]
+    columns = {}
+    for name, (value, ends) in entries.items():
+        columns |= {name: value, **dict(zip((f"{name}_lo", f"{name}_hi"), ends or (None, None), strict=True))}
+    return columns
 
 
 def _position(evaluation: dict[str, Any]) -> tuple:

@@ -19,7 +19,7 @@ from medscale.report.texts import (
 )
 
 STANDARD = ("nll", "rouge_1", "rouge_2", "rouge_l", "bleu_4")
-KINDS = ("method", "size", "base", "floor", "control", "mix")
+KINDS = ("method", "size", "ends", "base", "floor", "control", "mix")
 
 
 class Cell(NamedTuple):
@@ -176,24 +176,33 @@ def _score(evaluation: dict[str, Any], each: Metric, best: float | None) -> Cell
 
 def comparison_tables(inputs: Inputs) -> list[dict[str, Any]]:
     """Return for each metric its comparisons, grouped by kind, with the ends of the bars in a width of 200."""
+    rows = inputs.summary.comparisons
+    keys = metrics_in_order(inputs, dict.fromkeys(row["metric"] for row in rows))
+    return comparison_blocks(inputs, rows, {key: metric(key) for key in keys})
+
+
+def comparison_blocks(
+    inputs: Inputs, rows: Iterable[dict[str, Any]], metrics: dict[str, Metric]
+) -> list[dict[str, Any]]:
+    """Return the comparisons in ``rows`` of each of ``metrics``, as `comparison_tables` does."""
     title = names(inputs)
     level = number(100 * (1 - _alpha(inputs)), 0)
     places = {run: place for place, run in enumerate(inputs.evaluations)}
     last = len(places)
-    rows = sorted(inputs.summary.comparisons, key=lambda row: (places.get(row["a"], last), places.get(row["b"], last)))
+    rows = sorted(rows, key=lambda row: (places.get(row["a"], last), places.get(row["b"], last)))
     tables = []
-    for key in metrics_in_order(inputs, dict.fromkeys(row["metric"] for row in rows)):
+    for key, each in metrics.items():
         here = [row for row in rows if row["metric"] == key]
         kinds = [*KINDS, *sorted({row["kind"] for row in here} - set(KINDS))]
         groups = [
             {
                 "title": say(f"comparisons.{kind}") if kind in KINDS else both(kind),
-                "rows": _comparisons([row for row in here if row["kind"] == kind], metric(key), title),
+                "rows": _comparisons([row for row in here if row["kind"] == kind], each, title),
             }
             for kind in kinds
         ]
         groups = [group for group in groups if group["rows"]]
-        tables.append({"metric": metric(key), "groups": groups, "interval": say("comparisons.interval", level=level)})
+        tables.append({"metric": each, "groups": groups, "interval": say("comparisons.interval", level=level)})
     return tables
 
 

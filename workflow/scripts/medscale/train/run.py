@@ -30,6 +30,7 @@ from medscale.train.checkpoints import best_of, foreign_pickles_refused, newest_
 from medscale.train.disk import require_room
 from medscale.train.distributed import gathered
 from medscale.train.fitting import Fit, choose, lower
+from medscale.train.rates import chosen_rate
 from medscale.train.saved_adapter import name_base, require_trained
 from medscale.train.trackers.asked import OWN
 from medscale.train.trackers.callback import tracked
@@ -48,6 +49,8 @@ class Study(NamedTuple):
     events: EventLog
     memory: MemoryMeter
     energy: EnergyMeter
+    title: str = "fine-tuning"
+    by_row: bool = False  # whether the last validation keeps the loss of each row
 
 
 def run(args: argparse.Namespace) -> None:
@@ -66,7 +69,10 @@ def run(args: argparse.Namespace) -> None:
 def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     """Read and check the inputs, and open the folder that belongs to exactly this run."""
     verify(args.model, content=args.content)
-    settings = json.loads(args.settings)
+    settings, chosen = json.loads(args.settings), None
+    if args.pilot:
+        chosen = chosen_rate(read_json(args.pilot), args.size, args.pilot)
+        settings["training"]["learning_rate"] = chosen
     report = read_json(args.train_report)
     provenance = {
         "config_sha256": sha256_json(settings),
@@ -80,6 +86,7 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
         provenance["train_sha256"],
         sha256_file(args.validation),
         provenance["model_manifest_sha256"],
+        chosen,
     )
     provenance = {"fingerprint": fingerprint, **provenance}
     folder = Path(args.adapter).parent / "checkpoints" / provenance["fingerprint"]
@@ -88,7 +95,8 @@ def prepare(args: argparse.Namespace, energy: EnergyMeter) -> Study:
     study = Study(args, settings, train, validation, provenance, folder, events, MemoryMeter(), energy)
     if any(event["kind"] == "started" for event in events.all()):
         return study
-    events.add("started", f"{args.run} on {device().type}")
+    rate = "" if chosen is None else f", learning rate {chosen:g} as the pilot has chosen"
+    events.add("started", f"{args.run} on {device().type}{rate}")
     if report["prompts_too_long"]:
         events.add(
             "warning",
@@ -186,6 +194,7 @@ def attempt(study: Study, model: PreTrainedModel, load_peak: float, fit: Fit) ->
     trainer = make_trainer(
         model, load_tokenizer(args.model), study.train, study.validation, arguments, training, fit.rows, study.energy
     )
+    trainer.title, trainer.by_row = study.title, [] if study.by_row else None
     if not trainer.answer_loss:
         study.events.add(
             "warning",
@@ -295,6 +304,8 @@ def write_outputs(study: Study, trainer: StudyTrainer, facts: dict[str, Any]) ->
                 "best_validation_loss": state.best_metric,
                 "best_step": state.best_global_step,
                 "effective_batch": study.settings["training"]["effective_batch"],
+                "learning_rate": study.settings["training"]["learning_rate"],
+                "learning_rate_from": "pilot" if args.pilot else "configuration",
                 "energy_kwh": logged(state.log_history, "energy_kwh"),
                 **facts,
             },

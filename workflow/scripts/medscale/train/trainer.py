@@ -122,6 +122,8 @@ class StudyTrainer(Trainer):
     """
 
     losses: torch.Tensor | float = 0.0  # the sum since `Supervisor` looked at it
+    title = "fine-tuning"  # what its progress is called
+    by_row: list[tuple[float, int]] | None = None  # if a list: (nats, answer tokens) of each row of the last validation
     progress: Progress | None = None  # from the first step on
     validated: Progress | None = None
 
@@ -210,6 +212,8 @@ class StudyTrainer(Trainer):
         of the best checkpoint.
         """
         self._nll, self._tokens = 0.0, 0
+        if self.by_row is not None:
+            self.by_row = []
         with Progress("validation", len(dataloader), "batches", shown=rank() == 0) as self.validated:
             output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         output.metrics[f"{metric_key_prefix}_loss"] = total(self._nll) / total(self._tokens)
@@ -219,11 +223,15 @@ class StudyTrainer(Trainer):
         """Add the batch, micro-batch by micro-batch, to the sums of the validation loss."""
         inputs = share(self._prepare_inputs(inputs))
         loss = torch.zeros((), device=inputs["labels"].device)
-        for part in micro_batches(inputs, self.micro_batch_tokens, self.data_collator.pad_to_multiple_of or 1):
-            if world() > 1 and not (part["labels"] != IGNORED).any():
+        apart = self.by_row is not None
+        tokens = 1 if apart else self.micro_batch_tokens  # fewer than a row has: each is a micro-batch
+        for part in micro_batches(inputs, tokens, self.data_collator.pad_to_multiple_of or 1):
+            if (world() > 1 or apart) and not (part["labels"] != IGNORED).any():
                 continue
             loss, _, _ = super().prediction_step(model, part, *args, **kwargs)
             tokens = int((part["labels"][:, 1:] != IGNORED).sum())
+            if apart:
+                self.by_row.append((float(loss) * tokens, tokens))
             self._nll, self._tokens = self._nll + float(loss) * tokens, self._tokens + tokens
         if self.validated is not None:
             self.validated.update(1)
@@ -283,7 +291,7 @@ class Supervisor(TrainerCallback):
             if not best.is_dir():
                 self._forget_best(state, Path(args.output_dir) / f"checkpoint-{state.global_step}")
         self.saved_at = time.monotonic()
-        progress = Progress("fine-tuning", state.max_steps, "steps", state.global_step, shown=rank() == 0)
+        progress = Progress(self.trainer.title, state.max_steps, "steps", state.global_step, shown=rank() == 0)
         self.trainer.progress = progress.start()
         self.began, self.seen = time.monotonic(), state.num_input_tokens_seen
 

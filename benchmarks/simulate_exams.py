@@ -1,0 +1,198 @@
+"""Simulate exams whose truth is known, and count how often the intervals and tests of accuracies are right.
+
+python benchmarks/simulate_exams.py --output benchmarks/results/exams.json   # some minutes
+python benchmarks/simulate_exams.py --simulations 50                         # coarser
+
+Two models answer the same questions. A question's difficulty is drawn from a beta distribution, so that the two agree
+as models of one family do; beside MedScale's test, McNemar's exact one (mid-p) is counted on the same answers.
+"""
+
+import argparse
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
+
+from medscale.base.arguments import whole_number
+from medscale.base.errors import run_script
+from medscale.base.files import write_json
+from medscale.base.machine import cpu_model, versions
+from medscale.compare.comparisons import detectable, holm
+from medscale.compare.knowledge import wilson
+from medscale.compare.paired_differences import intervals, p_values, paired_differences
+from medscale.compare.resampling import Configuration, resample
+from medscale.evaluate.eval_file import Scores
+
+ALPHA, RESAMPLES = 0.05, 2000
+ITEMS = (90, 400, 1639, 6811)
+ACCURACIES = (0.25, 0.5, 0.8)
+AGREEMENT = {"close": 0.05, "far": 1.0}
+"""Concentration of the questions' difficulty: at 0.05 nearly every question is always right or always wrong, and the
+models differ on few."""
+FAMILY = 7
+
+
+def main() -> None:
+    args = parse_arguments()
+    started = time.perf_counter()
+    result = {
+        "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "simulations": args.simulations,
+        "resamples": RESAMPLES,
+        "alpha": ALPHA,
+        "accuracy": accuracies(args.simulations * 10),
+        "differences": differences(args.simulations),
+        "power": power(args.simulations),
+        "family": family(args.simulations),
+    }
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    result["machine"] = {"cpu": cpu_model(), "system": platform.platform(), "cores_used": 1}
+    result["versions"] = versions(["numpy", "scipy", "pandas"])
+    for key in ("accuracy", "differences", "power", "family"):
+        print(key, *result[key], sep="\n  ")
+    if args.output:
+        write_json(args.output, result)
+
+
+def accuracies(simulations: int) -> list[dict]:
+    """How often Wilson's interval holds the true accuracy."""
+    rows = []
+    for items in ITEMS:
+        for truth in ACCURACIES:
+            right = np.random.default_rng([items, int(100 * truth)]).binomial(items, truth, simulations)
+            ends = {count: wilson(count, items, ALPHA) for count in np.unique(right)}
+            held = np.mean([ends[count][0] <= truth <= ends[count][1] for count in right])
+            rows.append({"items": items, "accuracy": truth, "n": simulations, "wilson": percent(held)})
+    return rows
+
+
+def differences(simulations: int) -> list[dict]:
+    """How often the interval of a difference holds the truth, and how often no difference is called one."""
+    rows = []
+    for items in ITEMS:
+        for name, concentration in AGREEMENT.items():
+            for truth in (0.0, 0.05):
+                generator = np.random.default_rng([items, int(100 * concentration), int(100 * truth)])
+                held, called, mid_p, differing = [], [], [], []
+                for _ in range(simulations):
+                    a, b = two_models(generator, items, concentration, 0.5 + truth, 0.5)
+                    _, low, high, p = judged(a, b)
+                    held.append(low <= 100 * truth <= high)
+                    called.append(p <= ALPHA)
+                    mid_p.append(mcnemar(a, b) <= ALPHA)
+                    differing.append((a != b).mean())
+                row = {"items": items, "models": name, "difference": 100 * truth, "n": simulations}
+                row |= {"differing": percent(np.mean(differing)), "coverage": percent(np.mean(held))}
+                rows.append(row | {"called": percent(np.mean(called)), "called_mcnemar": percent(np.mean(mid_p))})
+    return rows
+
+
+def power(simulations: int) -> list[dict]:
+    """How often a true difference of the smallest detectable size is found; 80 % is promised."""
+    rows = []
+    for items in ITEMS:
+        generator = np.random.default_rng([items, 7])
+        a, b = two_models(generator, 400_000, AGREEMENT["far"], 0.5, 0.5)
+        effect = detectable((a - b).std() / np.sqrt(items), ALPHA, 0.8)
+        found = [
+            judged(*two_models(generator, items, AGREEMENT["far"], 0.5 + effect, 0.5))[3] <= ALPHA
+            for _ in range(simulations)
+        ]
+        rows.append(
+            {
+                "items": items,
+                "effect": round(float(100 * effect), 2),
+                "n": simulations,
+                "found": percent(np.mean(found)),
+            }
+        )
+    return rows
+
+
+def family(simulations: int) -> list[dict]:
+    """How often any of seven equal models is called different from the base model, without and with correction."""
+    rows = []
+    for items in ITEMS[:3]:
+        generator = np.random.default_rng([items, 11])
+        alone, corrected = [], []
+        for _ in range(simulations):
+            hard = difficulties(generator, items, AGREEMENT["far"], 0.5)
+            answers = (generator.random((FAMILY + 1, items)) < hard).astype(float)
+            p = many(answers)
+            alone.append((p <= ALPHA).any())
+            corrected.append((holm(p) <= ALPHA).any())
+        row = {"items": items, "models": FAMILY, "n": simulations}
+        rows.append(row | {"uncorrected": percent(np.mean(alone)), "holm": percent(np.mean(corrected))})
+    return rows
+
+
+def difficulties(generator: np.random.Generator, items: int, concentration: float, mean: float) -> np.ndarray:
+    """Return each question's probability to be answered right."""
+    return generator.beta(2 * concentration * mean, 2 * concentration * (1 - mean), items)
+
+
+def two_models(
+    generator: np.random.Generator, items: int, concentration: float, first: float, second: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return 0 or 1 a question for two models of given accuracies that find the same questions hard.
+
+    The better one answers some of the questions right that it would have had wrong, so its accuracy is as asked.
+    """
+    hard = difficulties(generator, items, concentration, second)
+    a, b = (generator.random(items) < hard for _ in range(2))
+    lifted = generator.random(items) < (first - second) / (1 - second)
+    return (a | lifted).astype(float), b.astype(float)
+
+
+def judged(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float]:
+    """Return difference, interval (points of 100) and p-value of two models as knowledge.py computes them."""
+    resampled = scored([a, b])
+    found = paired_differences(resampled, {"accuracy": [(0, 1)]})["accuracy"]
+    low, high = intervals(found, ALPHA)
+    return found.value[0], low[0], high[0], p_values(found)[0]
+
+
+def many(answers: np.ndarray) -> np.ndarray:
+    """Return the p-values of all models but the last against the last."""
+    resampled = scored(list(answers))
+    last = len(answers) - 1
+    return p_values(paired_differences(resampled, {"accuracy": [(place, last) for place in range(last)]})["accuracy"])
+
+
+def scored(answers: list[np.ndarray]):
+    ids = [str(place) for place in range(len(answers[0]))]
+    names = [str(place) for place in range(len(answers))]
+    scores = {name: Scores(ids, {"accuracy": 100 * right}, {}) for name, right in zip(names, answers, strict=True)}
+    configurations = [Configuration(name, "tuned", name, 1, (name,)) for name in names]
+    return resample(scores, configurations, ["accuracy"], RESAMPLES, 0)
+
+
+def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the mid-p of McNemar's exact test (Fagerland, Lydersen & Laake, BMC Med Res Methodol 13, 2013)."""
+    only_a, only_b = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
+    count = only_a + only_b
+    if not count:
+        return 1.0
+    exact = stats.binomtest(only_a, count).pvalue
+    return float(exact - stats.binom.pmf(only_a, count, 0.5))
+
+
+def percent(share: float) -> float:
+    return round(100 * float(share), 1)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=whole_number, default=1000, help="a setting (default: %(default)s)")
+    parser.add_argument("--output", help="JSON file for the figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,236 @@
+"""Exams and general texts: accuracies with intervals, differences to the base model, subjects, seeds, small sets."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from medscale.base.errors import UserError
+from medscale.compare.knowledge import (
+    COLUMNS,
+    Exam,
+    Statistics,
+    knowledge_tables,
+    read_exams,
+    read_retention,
+    wilson,
+)
+from medscale.compare.resampling import Configuration
+from medscale.evaluate.eval_file import Scores
+
+STATISTICS = Statistics(resamples=2000, seed=0, alpha=0.05, power=0.8)
+SIZES = (100, 300, 1000)
+
+
+def configurations(seeds=()):
+    tuned = [
+        Configuration(f"lora_{size}", "tuned", "lora", size, (f"lora_{size}", *(f"lora_{size}_seed{n}" for n in seeds)))
+        for size in SIZES
+    ]
+    return [*tuned, Configuration("base", "base", "base", None, ("base",))]
+
+
+def evaluations(exam: Exam, name="made", **more):
+    return [{"run": run, "training": {"steps": 9}, "exams": {name: more}} for run in exam.correct]
+
+
+def made_up(
+    items=400, accuracies=(0.3, 0.4, 0.6), base=0.3, subjects=(None,), measures=("medicine",), seeds=(), wobble=0.0
+):
+    """Return an exam of which the sizes and the base model answer given shares, on the same hard questions."""
+    generator = np.random.default_rng(5)
+    hard = generator.random(items)
+    runs = {each.name: [] for each in configurations()}
+    for each, share in zip(configurations(seeds), (*accuracies, base), strict=True):
+        for place, run in enumerate(each.runs):
+            runs[run] = (0.7 * hard + 0.3 * generator.random(items) < share + wobble * place).astype(float)
+    return Exam(
+        [str(place) for place in range(items)],
+        [subjects[place % len(subjects)] for place in range(items)],
+        [measures[place % len(measures)] for place in range(items)],
+        np.full(items, 0.25),
+        runs,
+    )
+
+
+def tables(exam, seeds=(), retention=None, **more):
+    return knowledge_tables(
+        {"made": exam}, retention or {}, configurations(seeds), evaluations(exam, **more), STATISTICS
+    )
+
+
+def row_of(values, name, subject=None, metric="made"):
+    here = values[(values["name"] == name) & (values["metric"] == metric)]
+    (row,) = here[here["subject"] == subject if subject else here["scope"] == "all"].to_dict("records")
+    return row
+
+
+def test_an_accuracy_stands_with_wilsons_interval_and_the_chance_level():
+    exam = made_up()
+    values, _ = tables(exam)
+    assert tuple(values.columns) == COLUMNS
+    row = row_of(values, "lora_1000")
+    right = int(exam.correct["lora_1000"].sum())
+    # Wilson's interval by its formula
+    z, n, p = stats.norm.ppf(0.975), 400, right / 400
+    middle, half = (p + z * z / 2 / n), z * np.sqrt(p * (1 - p) / n + z * z / 4 / n / n)
+    assert row["value"] == pytest.approx(100 * p)
+    assert row["lo"] == pytest.approx(100 * (middle - half) / (1 + z * z / n))
+    assert row["hi"] == pytest.approx(100 * (middle + half) / (1 + z * z / n))
+    assert (row["chance"], row["n_items"], row["measures"], row["seeds"]) == (25, 400, "medicine", 1)
+
+
+def test_what_was_learned_is_told_from_what_was_not():
+    values, compared = tables(made_up())
+    learned, equal = row_of(values, "lora_1000"), row_of(values, "lora_100")
+    assert learned["base_significant"] is True
+    assert learned["base_lo"] > 0
+    assert learned["base_difference"] == pytest.approx(learned["value"] - row_of(values, "base")["value"])
+    assert equal["base_significant"] is False
+    assert np.isnan(row_of(values, "base")["base_difference"])
+    ends = compared[compared["kind"] == "ends"].to_dict("records")
+    assert [(row["a"], row["b"], row["significant"]) for row in ends] == [("lora_1000", "lora_100", True)]
+    assert set(compared["metric"]) == {"made"}
+
+
+def test_the_test_agrees_with_mcnemars():
+    exam = made_up(accuracies=(0.3, 0.36, 0.6))
+    _, compared = tables(exam)
+    for row in compared[compared["kind"] == "base"].to_dict("records"):
+        a, b = exam.correct[row["a"]], exam.correct[row["b"]]
+        only = int((a > b).sum()), int((a < b).sum())
+        exact = stats.binomtest(only[0], sum(only)).pvalue
+        assert (row["p"] <= 0.05) == (exact <= 0.05), (row["p"], exact)
+
+
+@pytest.mark.parametrize(("items", "small"), [(60, True), (4000, False)])
+def test_an_exam_that_could_rank_nothing_is_called_too_small(items, small):
+    values, _ = tables(made_up(items, accuracies=(0.4, 0.4, 0.4), base=0.4))
+    whole = values[values["scope"] == "all"]
+    assert whole["too_small"].tolist() == [small] * 4
+    assert (whole["smallest_detectable"] > 5).tolist() == [small] * 4
+
+
+def test_subjects_are_compared_with_the_base_model_and_corrected_over_all_of_them():
+    exam = made_up(600, subjects=("seen", "unseen"))
+    for run in exam.correct:  # on the one half everybody guesses alike
+        exam.correct[run][1::2] = exam.correct["base"][1::2]
+    values, _ = tables(exam)
+    assert row_of(values, "lora_1000", "seen")["base_significant"] is True
+    unseen = row_of(values, "lora_1000", "unseen")
+    assert (unseen["base_difference"], unseen["base_significant"], unseen["n_items"]) == (0, False, 300)
+    tested = values[(values["scope"] == "subject") & values["base_p"].notna()]
+    assert len(tested) == 6
+    smallest = tested["base_p"].min()
+    assert tested["base_p_holm"].min() == pytest.approx(min(1, 6 * smallest))
+
+
+def test_the_medical_part_is_told_from_the_rest():
+    exam = made_up(600, subjects=("解剖", "历史"), measures=("medicine", "general"))
+    for run in exam.correct:  # what is general was forgotten
+        exam.correct[run][1::2] *= run == "base"
+    values, _ = tables(exam)
+    general, medicine = (
+        row_of(values[values["scope"] == "measures"], "lora_1000", part) for part in ("general", "medicine")
+    )
+    assert general["base_significant"] is True
+    assert general["value"] == 0
+    assert medicine["base_difference"] > 0
+    assert row_of(values, "lora_1000")["measures"] == "mixed"
+
+
+def test_one_subject_alone_is_the_exam_itself():
+    values, _ = tables(made_up(subjects=("内科",)))
+    assert set(values["scope"]) == {"all"}
+
+
+def test_several_seeds_give_their_mean_and_a_wider_interval():
+    one, _ = tables(made_up(seeds=(2, 3), wobble=0.0), seeds=(2, 3))
+    apart, _ = tables(made_up(seeds=(2, 3), wobble=0.15), seeds=(2, 3))
+    row, wide = row_of(one, "lora_1000"), row_of(apart, "lora_1000")
+    exam = made_up(seeds=(2, 3))
+    runs = ["lora_1000", "lora_1000_seed2", "lora_1000_seed3"]
+    assert row["value"] == pytest.approx(100 * np.mean([exam.correct[run].mean() for run in runs]))
+    assert row["seeds"] == 3
+    assert wide["hi"] - wide["lo"] > 3 * (row["hi"] - row["lo"])
+    assert row_of(one, "base")["seeds"] == 1
+
+
+def test_what_eval_json_tells_besides_stands_in_the_table():
+    clean = {"accuracy": 41.5, "n": 390}
+    values, _ = tables(made_up(), accuracy_without_leaks=clean, accuracy_calibrated={"accuracy": 40.0})
+    row = row_of(values, "lora_100")
+    assert (row["value_without_leaks"], row["n_without_leaks"], row["value_calibrated"]) == (41.5, 390, 40.0)
+    assert row["value_permuted"] is None
+
+
+def test_the_likelihood_of_general_texts_is_compared_too():
+    generator = np.random.default_rng(1)
+    tokens = generator.integers(5, 60, 200).astype(float)
+    base = tokens * generator.gamma(20, 0.1, 200)
+    retention = {
+        run: Scores([str(i) for i in range(200)], {"nll_sum": base + extra * tokens, "n_answer_tokens": tokens}, {})
+        for run, extra in (("lora_100", 0.0), ("lora_300", 0.1), ("lora_1000", 0.4), ("base", 0.0))
+    }
+    values, compared = tables(made_up(), retention=retention)
+    row = row_of(values, "lora_1000", metric="retention")
+    assert row["base_difference"] == pytest.approx(0.4)
+    assert row["value"] == pytest.approx((base.sum() + 0.4 * tokens.sum()) / tokens.sum())
+    assert row["lo"] < row["value"] < row["hi"]
+    assert row["too_small"] is None
+    kinds = compared[compared["metric"] == "retention"]["kind"].tolist()
+    assert sorted(kinds) == ["base", "base", "base", "ends", "size", "size"]
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 500), st.data())
+def test_wilsons_interval_stays_between_0_and_1_and_holds_the_share(items, data):
+    right = data.draw(st.integers(0, items))
+    low, high = wilson(right, items)
+    assert 0 <= low <= right / items <= high <= 1
+
+
+def written(folder, run, rows):
+    path = folder / f"{run}.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def answer(place, correct, permutation=0, exam="made", choices=4):
+    letters = list("ABCDE"[:choices])
+    row = {"exam": exam, "id": str(place), "permutation": permutation, "subject": "内科", "measures": "medicine"}
+    return row | {
+        "answer": "A",
+        "chosen": "A",
+        "correct": correct,
+        "choices": letters,
+        "loglikelihoods": [-1.0] * choices,
+    }
+
+
+def test_exams_are_read_as_they_stand_and_not_as_permuted(tmp_path):
+    rows = [answer(0, True), answer(0, False, 1), answer(1, False, choices=5), answer(0, True, exam="other")]
+    found = read_exams({"base": written(tmp_path, "base", rows)})
+    assert found["made"].ids == ["0", "1"]
+    assert found["made"].correct["base"].tolist() == [1, 0]
+    assert found["made"].chance.tolist() == [0.25, 0.2]
+    assert list(found) == ["made", "other"]
+
+
+def test_runs_that_answered_other_questions_are_not_compared(tmp_path):
+    paths = {
+        "base": written(tmp_path, "base", [answer(0, True)]),
+        "lora_100": written(tmp_path, "lora_100", [answer(1, True)]),
+    }
+    with pytest.raises(UserError, match="lora_100 answered other questions of the exam made") as caught:
+        read_exams(paths)
+    assert caught.value.code == "R211"
+
+
+def test_general_texts_are_read(tmp_path):
+    path = written(tmp_path, "base", [{"id": "0", "nll_sum": 3.5, "n_tokens": 2}])
+    scores = read_retention({"base": path})["base"]
+    assert (scores.ids, scores.columns["nll_sum"].tolist()) == (["0"], [3.5])

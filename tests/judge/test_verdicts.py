@@ -1,0 +1,150 @@
+"""From judges' files to verdicts.json, and the two scripts."""
+
+import json
+import sys
+
+import pytest
+
+import judge_export
+import judge_import
+from judged_pairs import PAIRS, judge_all, line, predictions, prefers, shown_and_key
+from medscale.base.errors import UserError
+from medscale.base.files import read_json, write_jsonl
+from medscale.judge.pairs import ASKED
+from medscale.judge.verdict_files import read_verdicts
+from medscale.judge.verdicts import told, verdicts_of
+
+MEASURED = {"nll_sum": None, "n_answer_tokens": None, "n_output_tokens": None}
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Return the function that lets judges judge and returns verdicts.json."""
+
+    def judge(*judges, items=40, **options):
+        shown, key = shown_and_key(predictions(60), items=items, **options)
+        for number, says in enumerate(judges):
+            (tmp_path / f"{number}.jsonl").write_text("\n".join(judge_all(shown, f"J{number}", says)), encoding="utf-8")
+        read = read_verdicts(sorted(tmp_path.glob("*.jsonl")), key["pairs"])
+        return verdicts_of(read, key, resamples=1000, seed=0, alpha=0.05)
+
+    return judge
+
+
+def test_what_all_judges_prefer_wins_whichever_place_it_has(judged):
+    result = judged(prefers("lora_100k"), prefers("lora_100k", 0.8))
+    for criterion in ASKED:
+        first, second = result["criteria"][criterion]["comparisons"]
+        assert (first["a"], first["b"], second["a"]) == ("base", "lora_100k", "lora_20k")
+        assert first["ci"][1] < 0.5
+        assert first["p_holm"] < 0.001
+        assert first["by_judge"]["J0"] == {"rate": 0.0, "questions": 40}
+    (group,) = result["criteria"]["overall"]["strengths"]
+    assert group["configurations"][0]["name"] == "lora_100k"
+    assert result["criteria"]["overall"]["agreement"]["alpha"] > 0.3
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_judge_of_places_gives_no_configuration_an_advantage(judged):
+    result = judged(lambda pair: "1", repeated=0)
+    for entry in result["criteria"]["overall"]["comparisons"]:
+        assert entry["rate"] == 0.5
+        assert entry["p"] == 1
+    assert result["judges"][0]["position"]["share"] == 1
+
+
+def test_half_filled_verdicts_count_where_something_was_said(tmp_path):
+    shown, key = shown_and_key(predictions(20), items=10, repeated=0)
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(line(pair.id, overall="1") for pair in shown[:7]), encoding="utf-8")
+    result = verdicts_of(read_verdicts([path], key["pairs"]), key, resamples=1000, seed=0, alpha=0.05)
+    assert result["criteria"]["safe"]["comparisons"] == []
+    assert sum(entry["questions"] for entry in result["criteria"]["overall"]["comparisons"]) == 7
+    assert result["incomplete"] == 7
+    assert "7 verdicts leave out a criterion" in "\n".join(told(result))
+
+
+def test_comments_are_kept_with_what_they_are_of(tmp_path):
+    shown, key = shown_and_key(predictions(20), items=4)
+    path = tmp_path / "a.jsonl"
+    path.write_text(line(shown[0].id, overall="1", comment="剂量错了"), encoding="utf-8")
+    result = verdicts_of(read_verdicts([path], key["pairs"]), key, resamples=1000, seed=0, alpha=0.05)
+    role = shown[0].roles[0]
+    assert result["comments"][0]["answer_1"] == role.first
+    assert result["comments"][0]["comment"] == "剂量错了"
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Predictions in a folder, and the function that runs one of the two scripts on them."""
+    for name, rows in predictions(12).items():
+        write_jsonl(tmp_path / name / "predictions.jsonl", ({**row, **MEASURED} for row in rows))
+    drawing = {"pairs": PAIRS, "items": 6, "repeated": 0.2, "seed": 1}
+
+    def run(script, *more):
+        files = {
+            "export": ["--pairs", "pairs.jsonl", "--key", "key.json", "--page", "judge.html"],
+            "import": ["--key", "key.json"],
+        }
+        names = ["--predictions", *(f"{name}/predictions.jsonl" for name in ("base", "lora_20k", "lora_100k"))]
+        if script is judge_export:
+            arguments = [*names, "--drawing", json.dumps(drawing), *files["export"]]
+        else:
+            statistics = json.dumps({"resamples": 1000, "seed": 0, "alpha": 0.05})
+            arguments = [
+                *files["import"],
+                "--folder",
+                "verdicts",
+                "--statistics",
+                statistics,
+                "--output",
+                "verdicts.json",
+                *more,
+            ]
+        monkeypatch.setattr(sys, "argv", [script.__name__, *arguments])
+        script.main()
+
+    monkeypatch.chdir(tmp_path)
+    return run
+
+
+def test_the_export_can_be_judged_and_imported(study, tmp_path, capsys):
+    study(judge_export)
+    pairs = [json.loads(each) for each in (tmp_path / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(pairs) == 2 * (6 + 1)
+    assert "lora" not in (tmp_path / "judge.html").read_text(encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text("\n".join(line(pair["pair"], overall="1") for pair in pairs), encoding="utf-8")
+    study(judge_import, "--verdicts", "a.jsonl")
+    result = read_json(tmp_path / "verdicts.json")
+    assert result["verdicts"] == len(pairs)
+    assert set(result["predictions"]) == {"base", "lora_20k", "lora_100k"}
+    assert "base wins" in capsys.readouterr().out
+
+
+def test_an_import_without_files_or_without_a_usable_line_says_so(study, tmp_path):
+    study(judge_export)
+    with pytest.raises(UserError, match=r"verdicts: holds no file of verdicts.*judging\.path \[J103\]"):
+        study(judge_import)
+    (tmp_path / "a.jsonl").write_text(line("other", overall="1"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"no line of its files can be used \(unknown_pair 1\).*\[J104\]"):
+        study(judge_import, "--verdicts", "a.jsonl")
+    assert not (tmp_path / "verdicts.json").exists()
+
+
+def test_answers_that_are_equal_everywhere_leave_nothing_to_judge(study, tmp_path):
+    rows = [{**row, **MEASURED} for row in predictions(12)["base"]]
+    for name in ("base", "lora_20k", "lora_100k"):
+        write_jsonl(tmp_path / name / "predictions.jsonl", rows)
+    with pytest.raises(UserError, match=r"judging\.pairs: both sides.*\[J101\]"):
+        study(judge_export)
+
+
+def test_a_key_of_other_answers_is_told_by_the_report_of_them(study, tmp_path):
+    study(judge_export)
+    before = read_json(tmp_path / "key.json")
+    rows = [{**row, "predict": row["predict"] + "。", **MEASURED} for row in predictions(12)["base"]]
+    write_jsonl(tmp_path / "base" / "predictions.jsonl", rows)
+    study(judge_export)
+    after = read_json(tmp_path / "key.json")
+    assert before["predictions"]["base"] != after["predictions"]["base"]
+    assert before["set"] != after["set"]

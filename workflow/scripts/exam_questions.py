@@ -1,0 +1,52 @@
+"""Read the questions of an exam from its files, whatever their format, and account for every row.
+
+Every row becomes a question or is dropped for a named reason; medscale/data/exams tells which. The demo's exam is made
+here, of facts that stand in training rows and of facts that stand in none.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from medscale.base.arguments import add_paths, add_source
+from medscale.base.errors import run_script
+from medscale.base.files import read_jsonl, write_json, write_jsonl
+from medscale.data.demo.exam import demo_exam
+from medscale.data.exams.account import report_of
+from medscale.data.exams.fields import Reading
+from medscale.data.exams.reading import read_exam
+
+
+def main() -> None:
+    args = parse_arguments()
+    reading = Reading.from_json(args.name, args.exam)
+    if args.train is None:
+        exam = read_exam(args.manifest, reading, args.content)
+    else:
+        exam = demo_exam(args.manifest, reading, read_jsonl(args.train), args.content)
+    write_jsonl(args.output, (question._asdict() for question in exam.questions))
+    report = report_of(exam, reading)
+    write_json(args.report, report)
+    print(f"{reading.name}: kept {report['kept']} of {report['read']} questions; dropped {report['dropped']}")
+    for file in report["files"]:
+        print(f"{file['path']}: {file['exam_format']}" + (f", {file['because']}" if "because" in file else ""))
+    if report["licence"] is None and exam.source != "demo":
+        print(
+            f"warning: {reading.where}: no licence is stated where the exam comes from; see its page", file=sys.stderr
+        )
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    add_source(parser, "manifest", "exam")
+    parser.add_argument("--name", required=True, help="of the exam")
+    parser.add_argument("--exam", default="{}", metavar="JSON", help="how it is read: an entry of evaluation.exams")
+    parser.add_argument(
+        "--train", type=Path, help="training rows, the largest set (JSON lines): of the demo's exam, by what is seen"
+    )
+    add_paths(parser, output="JSON lines to write: the questions", report="JSON to write: what became of each row")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)

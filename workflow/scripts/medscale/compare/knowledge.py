@@ -1,0 +1,295 @@
+"""Exams and general texts: what each configuration knows, how it differs from the base model and from the others.
+
+An exam's accuracy is a mean over its questions, and the likelihood of general texts a ratio over them, as the metrics
+of the test set are. So the same machinery compares them: questions are resampled whole and the same ones for all
+configurations, seeds within a configuration, differences are studentised, and their p-values corrected by Holm, over
+all pairs of an exam. The accuracy of a subject is compared with the base model alone, and Holm's correction is over all
+subjects and configurations of the exam; so for its medical part and its rest.
+
+The interval of an accuracy by itself is Wilson's (1927) for one seed, which stays within 0 and 100 and holds for few
+questions too, and for several seeds Student's, over questions and seeds. docs/statistics.md has the simulations.
+
+An exam is called too small to rank where a difference of `TOO_SMALL` points between two configurations would be missed
+more often than the power that was asked for. The chance level is the accuracy of guessing.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import combinations, groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from scipy import stats
+
+from medscale.base.errors import UserError
+from medscale.compare.comparisons import COLUMNS as COMPARED
+from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, detectable, holm
+from medscale.compare.paired_differences import item_standard_errors, paired_differences
+from medscale.compare.resampling import NLL, Configuration, Resampled, resample
+from medscale.evaluate.eval_file import Scores
+
+TOO_SMALL = 5.0
+"""Points of 100."""
+RETENTION = "retention"
+ACCURACY = "accuracy"
+ALL, MEASURES, SUBJECT = "all", "measures", "subject"
+"""Scopes: an exam as a whole, what it says of medicine and of the rest, each of its subjects."""
+COLUMNS = (
+    *("metric", "scope", "subject", "measures", "name", "seeds", "n_items", "value", "lo", "hi", "chance"),
+    *("value_without_leaks", "n_without_leaks", "value_calibrated", "value_permuted", "consistent"),
+    *("base_difference", "base_lo", "base_hi", "base_p", "base_p_holm", "base_significant"),
+    *("smallest_detectable", "too_small"),
+)
+TO_BASE = ("difference", "lo", "hi", "p", "p_holm", "significant")
+
+
+class Exam(NamedTuple):
+    """One exam as all runs answered it: arrays over its questions, and by run which were answered right.
+
+    Attributes
+    ----------
+    ids : list of str
+    subjects, measures : list of str or None
+    chance : array of shape (items,)
+        Share of guesses that are right, 0 to 1.
+    correct : dict of str to array of shape (items,)
+        By run, 0 or 1.
+    """
+
+    ids: list[str]
+    subjects: list[str | None]
+    measures: list[str | None]
+    chance: np.ndarray
+    correct: dict[str, np.ndarray]
+
+
+class Statistics(NamedTuple):
+    """The section `statistics` of the configuration."""
+
+    resamples: int
+    seed: int
+    alpha: float
+    power: float
+
+
+def read_exams(paths: Mapping[str, str | Path]) -> dict[str, Exam]:
+    """Return the exams by name from the exams.parquet of each run.
+
+    Raises
+    ------
+    UserError
+        If two runs answered other questions.
+    """
+    exams: dict[str, Exam] = {}
+    for run, path in paths.items():
+        table = (
+            pq.ParquetFile(path)
+            .read()
+            .select(["exam", "id", "permutation", "subject", "measures", "correct", "choices"])
+        )
+        rows = [row for row in table.to_pylist() if row["permutation"] == 0]
+        for name, group in groupby(rows, key=lambda row: row["exam"]):
+            here = list(group)
+            ids = [row["id"] for row in here]
+            subjects, measures = ([row[key] for row in here] for key in ("subject", "measures"))
+            chance = np.array([1 / len(row["choices"]) for row in here])
+            exam = exams.setdefault(name, Exam(ids, subjects, measures, chance, {}))
+            if exam.ids != ids:
+                raise UserError(
+                    "R211",
+                    f"{path}: {run} answered other questions of the exam {name} than the runs before; run the "
+                    "workflow again to have all answer the same",
+                )
+            exam.correct[run] = np.array([row["correct"] for row in here], dtype=float)
+    return exams
+
+
+def read_retention(paths: Mapping[str, str | Path]) -> dict[str, Scores]:
+    """Return the likelihoods of the general texts by run, from the retention.parquet of each."""
+    found = {}
+    for run, path in paths.items():
+        table = pq.ParquetFile(path).read()
+        sums, tokens = (np.array(table[name].to_pylist(), np.float64) for name in ("nll_sum", "n_tokens"))
+        found[run] = Scores(table["id"].to_pylist(), {"nll_sum": sums, "n_answer_tokens": tokens}, {})
+    return found
+
+
+def knowledge_tables(
+    exams: Mapping[str, Exam],
+    retention: Mapping[str, Scores],
+    configurations: Iterable[Configuration],
+    evaluations: Iterable[Mapping[str, Any]],
+    statistics: Statistics,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return knowledge.csv and knowledge_comparisons.csv.
+
+    Parameters
+    ----------
+    exams : dict of str to Exam
+        From `read_exams`.
+    retention : dict of str to Scores
+        From `read_retention`; empty where none was asked for.
+    configurations : iterable of Configuration
+        Those of the study; floors answer no exam and are left out.
+    evaluations : iterable of dict
+        Contents of eval.json files.
+    statistics : Statistics
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        The first has `COLUMNS`: a row an exam, subject (``all`` for the whole) and configuration, accuracies and their
+        differences in points of 100, and rows of the metric ``retention``, in nats a token. The second has the columns
+        of comparisons.csv; its kind ``ends`` is the largest against the smallest size of a method.
+    """
+    study = _Study([each for each in configurations if each.kind != "floor"], list(evaluations), statistics)
+    values: list[dict[str, Any]] = []
+    compared: list[tuple] = []
+    for name, exam in exams.items():
+        scores = {run: Scores(exam.ids, {ACCURACY: 100 * right}, {}) for run, right in exam.correct.items()}
+        whole = study.resample(scores, ACCURACY)
+        rows = study.compare(whole, ACCURACY)
+        compared += [(name, *row[1:]) for row in rows]
+        about = {"metric": name, "scope": ALL, "chance": 100 * float(exam.chance.mean())}
+        about["measures"] = exam.measures[0] if len({*exam.measures}) == 1 else "mixed"
+        values += [row | about | study.told_of(row["name"], name) for row in study.rows(whole, ACCURACY, rows)]
+        for scope in (MEASURES, SUBJECT):
+            values += _by_part(study, name, exam, scores, scope)
+    if retention:
+        whole = study.resample(retention, NLL)
+        rows = study.compare(whole, NLL)
+        compared += [(RETENTION, *row[1:]) for row in rows]
+        values += [row | {"metric": RETENTION, "scope": ALL, "too_small": None} for row in study.rows(whole, NLL, rows)]
+    return pd.DataFrame(values, columns=list(COLUMNS)), pd.DataFrame(compared, columns=list(COMPARED))
+
+
+def wilson(right: float, items: int, alpha: float = 0.05) -> tuple[float, float]:
+    """Return the ends of Wilson's score interval of a share (E. B. Wilson, JASA 22, 1927), as shares of 1.
+
+    >>> [round(end, 4) for end in wilson(45, 90)]
+    [0.3989, 0.6011]
+    """
+    interval = stats.binomtest(round(right), items).proportion_ci(1 - alpha, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+class _Study(NamedTuple):
+    """The configurations that are compared, what eval.json says of their runs, and how they are judged."""
+
+    configurations: list[Configuration]
+    evaluations: list[Mapping[str, Any]]
+    statistics: Statistics
+
+    def resample(self, scores: Mapping[str, Scores], metric: str) -> Resampled:
+        return resample(scores, self.configurations, [metric], self.statistics.resamples, self.statistics.seed)
+
+    def compare(self, resampled: Resampled, metric: str) -> list[tuple]:
+        """Return the rows of comparisons.csv: the usual pairs, and the ends of each method."""
+        steps = {each["run"]: (each["training"] or {}).get("steps") for each in self.evaluations}
+        return self.compare_pairs(resampled, metric, compared_pairs(resampled, metric, steps) + _ends(resampled))
+
+    def compare_pairs(self, resampled: Resampled, metric: str, pairs: list[Pair]) -> list[tuple]:
+        if not pairs or resampled.n_items < 2:
+            return []
+        found = paired_differences(resampled, {metric: [pair[1:] for pair in pairs]})[metric]
+        return compared_rows(resampled, metric, pairs, found, self.statistics.alpha, self.statistics.power)
+
+    def rows(self, resampled: Resampled, metric: str, compared: Iterable[tuple]) -> list[dict[str, Any]]:
+        """Return a row of knowledge.csv a configuration, with its difference to the base model."""
+        pairs = [dict(zip(COMPARED, row, strict=True)) for row in compared]
+        to_base = {pair["a"]: pair for pair in pairs if pair["kind"] == "base"}
+        smallest = self.smallest_detectable(resampled, metric)
+        found = []
+        for place, each in enumerate(self.configurations):
+            value, low, high = _value(resampled, metric, place, self.statistics.alpha)
+            row = {"name": each.name, "seeds": len(each.runs), "n_items": resampled.n_items}
+            row |= {"value": value, "lo": low, "hi": high, "smallest_detectable": smallest}
+            row["too_small"] = smallest is None or smallest > TOO_SMALL
+            if each.name in to_base:
+                row |= {f"base_{key}": to_base[each.name][key] for key in TO_BASE}
+            found.append(dict.fromkeys(COLUMNS) | row)
+        return found
+
+    def smallest_detectable(self, resampled: Resampled, metric: str) -> float | None:
+        """Return the smallest difference that this set detects, the median over all pairs of configurations."""
+        pairs = list(combinations(range(len(self.configurations)), 2))
+        if not pairs or resampled.n_items < 2:
+            return None
+        errors = item_standard_errors(resampled, metric, pairs)
+        return float(detectable(np.median(errors), self.statistics.alpha, self.statistics.power))
+
+    def told_of(self, name: str, exam: str) -> dict[str, Any]:
+        """Return what eval.json says of an exam besides its accuracy, the mean over the seeds of a configuration."""
+        entries = [each["exams"][exam] for each in self.of_seeds(name)]
+
+        def mean(key: str) -> float | None:
+            values = [(entry.get(key) or {}).get("accuracy") for entry in entries]
+            return None if None in values else float(np.mean(values))
+
+        return {
+            "value_without_leaks": mean("accuracy_without_leaks"),
+            "n_without_leaks": (entries[0].get("accuracy_without_leaks") or {}).get("n"),
+            "value_calibrated": mean("accuracy_calibrated"),
+            "value_permuted": mean("accuracy_permuted"),
+            "consistent": mean("consistent"),
+        }
+
+    def of_seeds(self, name: str) -> list[Mapping[str, Any]]:
+        told = {each["run"]: each for each in self.evaluations}
+        return [told[run] for each in self.configurations if each.name == name for run in each.runs]
+
+
+def _value(resampled: Resampled, metric: str, place: int, alpha: float) -> tuple[float, float, float]:
+    """Return a configuration's value with its own interval, over questions and, where there are several, seeds."""
+    value, count = float(resampled.points[metric][place]), len(resampled.configurations[place].runs)
+    items, weights = resampled.items[metric][:, place], resampled.weights[metric]
+    n = len(items)
+    if count == 1 and metric == ACCURACY:
+        low, high = wilson(value / 100 * n, n, alpha)
+        return value, 100 * low, 100 * high
+    if n < 2:
+        return value, np.nan, np.nan
+    seeds = resampled.seeds[metric]
+    spread = ((items - value * weights) ** 2).sum() * n / (n - 1) / weights.sum() ** 2
+    variance, uncertainty = spread + seeds.variance[place], seeds.between[place] ** 2 / max(1, count - 1)
+    freedom = max(1.0, variance**2 / uncertainty) if uncertainty > 0 else n - 1
+    half = float(stats.t.isf(alpha / 2, freedom) * np.sqrt(variance))
+    return value, value - half, value + half
+
+
+def _ends(resampled: Resampled) -> list[Pair]:
+    """Return the largest against the smallest size of each method, where they are not neighbours."""
+    sizes: dict[str, list[tuple[int, int]]] = {}
+    for place, each in enumerate(resampled.configurations):
+        if each.kind == "tuned" and each.size is not None:
+            sizes.setdefault(each.method, []).append((each.size, place))
+    return [("ends", max(found)[1], min(found)[1]) for found in sizes.values() if len(found) > 2]
+
+
+def _by_part(study: _Study, name: str, exam: Exam, scores: Mapping[str, Scores], scope: str) -> list[dict[str, Any]]:
+    """Return the rows of an exam's parts; the differences to the base model are corrected over all parts of a scope."""
+    parts = exam.measures if scope == MEASURES else exam.subjects
+    if len({*parts}) < 2:
+        return []
+    kinds = [each.kind for each in study.configurations]
+    pairs: list[Pair] = [("base", a, b) for b in _of(kinds, "base") for a in _of(kinds, "tuned", "control")]
+    found = []
+    for part in dict.fromkeys(each for each in parts if each is not None):
+        places = np.flatnonzero([each == part for each in parts])
+        ids, measures = [exam.ids[place] for place in places], {exam.measures[place] for place in places}
+        here = {run: Scores(ids, {ACCURACY: each.columns[ACCURACY][places]}, {}) for run, each in scores.items()}
+        whole = study.resample(here, ACCURACY)
+        about = {"metric": name, "scope": scope, "subject": part, "chance": 100 * float(exam.chance[places].mean())}
+        about["measures"] = measures.pop() if len(measures) == 1 else "mixed"
+        found += [row | about for row in study.rows(whole, ACCURACY, study.compare_pairs(whole, ACCURACY, pairs))]
+    tested = [row for row in found if row["base_p"] is not None]
+    adjusted = holm(np.array([row["base_p"] for row in tested], dtype=float))
+    for row, p in zip(tested, adjusted, strict=True):
+        row["base_p_holm"], row["base_significant"] = float(p), bool(p <= study.statistics.alpha)
+    return found
+
+
+def _of(kinds: list[str], *wanted: str) -> list[int]:
+    return [place for place, kind in enumerate(kinds) if kind in wanted]

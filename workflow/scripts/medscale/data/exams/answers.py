@@ -1,0 +1,133 @@
+"""Which options a file says are right: by letters in any hand, by their place, or by their text."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from medscale.data.exams.options import Lettered
+from medscale.data.exams.question import LETTERS, Dropped
+from medscale.data.values import NotText, is_null, structured, text_of
+
+_LEAD = re.compile(r"^(?:正确|标准|参考)?(?:答案|选项|选)?(?:是|为)?[\s:]*")
+_GAPS = re.compile(r"[\s,，、;；/|+&.。:：()（）\[\]【】\"'“”‘’和及与]+")
+_LETTER_AND_TEXT = re.compile(r"[(\[【]?([A-Z])[)\]】]?[\s.、:：)]+(.+)", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,2}")
+
+
+def parts_of(value: Any) -> list[str]:
+    """Return what an answer's cell holds as texts, of a list several; [] where it is empty.
+
+    Raises `Dropped` with ``unclear_answer`` for what is no text.
+    """
+    value = structured(value)
+    values = value if isinstance(value, list | tuple | set) else [value]
+    try:
+        texts = [text_of(part) for part in values if not is_null(part)]
+    except NotText as error:
+        raise Dropped("unclear_answer") from error
+    return [text.strip() for text in texts if text and text.strip()]
+
+
+def by_letters(parts: Iterable[str], options: Lettered) -> str | None:
+    """Return the letters that an answer names, in order; None where it names none, or others than there are options.
+
+    Full-width and small letters count as letters; marks and spaces between them do not count; «答案：B» and «B. 头痛»
+    are B, the latter where B is 头痛. Where a file calls its options otherwise, such as opa, these are the letters.
+    """
+    found: set[str] = set()
+    keys = options.keys
+    for part in parts:
+        text = unicodedata.normalize("NFKC", part).strip()
+        if text.upper() in keys:
+            found.add(keys[text.upper()])
+            continue
+        text = _LEAD.sub("", text, count=1).upper()
+        letters = _GAPS.sub("", text)
+        named = [keys.get(letter) for letter in letters]
+        if letters and None not in named:
+            found.update(named)
+            continue
+        match = _LETTER_AND_TEXT.fullmatch(text)
+        letter = keys.get(match[1]) if match else None
+        if letter is None or comparable(options.texts[letter]) != comparable(match[2]):
+            return None
+        found.add(letter)
+    return "".join(sorted(found)) or None
+
+
+def by_index(parts: Iterable[str], options: Lettered, start: int) -> str | None:
+    """Return the letters of the places that an answer names, counted from ``start``; None where it names no such."""
+    found: set[str | None] = set()
+    for part in parts:
+        number = unicodedata.normalize("NFKC", part)
+        found.add(options.places.get(int(number) - start) if _NUMBER.fullmatch(number) else None)
+    return None if not found or None in found else "".join(sorted(found))
+
+
+def by_text(parts: Iterable[str], options: Lettered) -> str | None:
+    """Return the letters of the options whose texts an answer gives; None where a text is that of none or of two."""
+    found: set[str] = set()
+    for part in parts:
+        same = [letter for letter, text in options.texts.items() if comparable(text) == comparable(part)]
+        if len(same) != 1:
+            return None
+        found.update(same)
+    return "".join(sorted(found)) or None
+
+
+def are_numbers(parts: Iterable[str]) -> bool:
+    """Tell whether an answer is a number, or several."""
+    parts = list(parts)
+    return bool(parts) and all(_NUMBER.fullmatch(unicodedata.normalize("NFKC", part)) for part in parts)
+
+
+def comparable(text: str) -> str:
+    """Return a text as an answer is compared with an option: NFKC, small letters, one kind of space, no last mark."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).rstrip(".。;；")
+
+
+def letters_of(value: Any, options: Lettered, told: str) -> str:
+    """Return the letters of the right options, in order.
+
+    Parameters
+    ----------
+    value : the answer as it stands in the file.
+    options : as `options.lettered` returns them.
+    told : how answers are told in this file: ``letters``, ``index_from_0``, ``index_from_1`` or ``text``. What is not
+        told so may be so in the other way, where that is clear.
+
+    Raises `Dropped` with ``no_answer``, ``answer_not_an_option`` or ``unclear_answer``.
+    """
+    parts = parts_of(value)
+    if not parts:
+        raise Dropped("no_answer")
+    if told.startswith("index"):
+        found = by_index(parts, options, int(told[-1]))
+    else:
+        read = {"letters": by_letters(parts, options), "text": by_text(parts, options)}
+        found = read[told] or read["text" if told == "letters" else "letters"]
+    if found is None:
+        plain = _GAPS.sub("", unicodedata.normalize("NFKC", "".join(parts)).upper())
+        is_told = are_numbers(parts) or bool(plain and set(plain) <= set(LETTERS)) or told == "text"
+        raise Dropped("answer_not_an_option" if is_told else "unclear_answer")
+    return found
+
+
+def way_of(answers: Iterable[tuple[Any, Lettered]]) -> str:
+    """Return how a file tells its answers: ``letters``, ``text`` or ``index``, by what most of them can be read as.
+
+    Parameters
+    ----------
+    answers : of the rows, each with the options of its question.
+    """
+    counts = {"letters": 0, "text": 0, "index": 0}
+    for value, options in answers:
+        try:
+            parts = parts_of(value)
+        except Dropped:
+            continue
+        counts["letters"] += by_letters(parts, options) is not None
+        counts["text"] += by_text(parts, options) is not None
+        counts["index"] += are_numbers(parts)
+    return max(counts, key=counts.get)

@@ -1,0 +1,203 @@
+"""An exam from its files: every row is a question, or dropped for a reason that is named and counted."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medscale.base.errors import UserError
+from medscale.data.exams.account import Exam, require_usable
+from medscale.data.exams.answers import way_of
+from medscale.data.exams.choice import SPLIT_OF, choose, is_answer_file
+from medscale.data.exams.fields import Fields, Reading
+from medscale.data.exams.options import lettered, options_of
+from medscale.data.exams.places import split_of, subject_of
+from medscale.data.exams.question import Dropped, Row
+from medscale.data.exams.rows import plain, question_of
+from medscale.data.exams.selection import drawn, of_subjects, without_twins
+from medscale.data.table_files import Broken, Part, TableFile, open_table, parts_of
+from medscale.data.values import from_csv, is_null
+from medscale.fetch.endings import in_order
+from medscale.fetch.manifest import read_manifest, verify
+
+_NAMED = ("question", "Question")
+_EMPTY = {"", "nan", "NaN", "None", "null", "NULL", "<NA>"}
+
+
+@dataclass
+class _File:
+    """A file of an exam that is open: where it lies below the root, and what it was recognised as."""
+
+    part: Part
+    path: Path
+    table: TableFile
+    fields: Fields | None = None
+
+
+def read_exam(manifest: Path, reading: Reading, content: str | None = None) -> Exam:
+    """Read the files that a manifest lists.
+
+    Parameters
+    ----------
+    manifest : path of the manifest.json; its files are verified first.
+    reading : what the configuration says.
+    content : what `manifest.content_of` it must be; default None, anything.
+
+    Raises `UserError` where a file is no exam, where more than half of the rows are unusable, or where none is left.
+    """
+    told = read_manifest(manifest)
+    exam = Exam(**{key: told[key] for key in ("licence", "source", "id", "revision")})
+    files = _of_split(opened(manifest, reading, exam, content), reading, exam)
+    answers = _answer_file(files, exam)
+    number = 0
+    numbered: list[tuple[Row, Fields, str]] = []
+    for file in files:
+        if file.fields is None:
+            continue
+        rows = list(_rows(file, number, answers))
+        number += len(rows)
+        told_by = _answer_as(rows, file, reading)
+        exam.files.append(_entry(file, len(rows)) | {"answer_as": told_by})
+        numbered += [(row, file.fields, told_by) for row in rows]
+    for row, fields, told_by in numbered:
+        try:
+            exam.questions.append(question_of(row, fields, told_by, reading.measures))
+        except Dropped as dropped:
+            exam.dropped[dropped.reason] += 1
+    exam.questions = list(without_twins(exam.questions, exam))
+    require_usable(reading, exam)
+    exam.questions = drawn(list(of_subjects(exam.questions, reading, exam)), reading, exam)
+    return exam
+
+
+def opened(manifest: Path, reading: Reading, exam: Exam, content: str | None = None) -> list[_File]:
+    """Open the files that a manifest lists and say what each is; one without questions is left unsaid."""
+    root = verify(manifest, content=content)
+    told = read_manifest(manifest)
+    exam.skipped += told.get("skipped", [])
+    files = []
+    for name in in_order(entry["path"] for entry in told["files"]):
+        parts, skipped = parts_of(root / name)
+        exam.skipped += [f"{name}/{one}" for one in skipped]
+        for part in parts:
+            files.append(_File(part, part.name.relative_to(root), _open(part, reading)))
+    for file in files:
+        if not (is_answer_file(file.table.columns) and len(files) > 1):
+            file.fields = choose(reading, file.table.columns, subject_of(file.path), file.table.path)
+    return files
+
+
+def _open(part: Part, reading: Reading) -> TableFile:
+    """Open a file; what its messages say of keys of the section ``data`` are those of this exam."""
+    try:
+        try:
+            return open_table(part, None, reading.files)
+        except UserError as error:
+            if error.code != "D126":
+                raise
+            # An object of rows by name: that it has questions tells rows from columns.
+            for name in reading.question or _NAMED:
+                table = open_table(part, [name], reading.files)
+                if name in table.columns:
+                    return table
+            raise
+    except UserError as error:
+        text = error.text
+        for key in ("data.csv.", "data.json."):
+            text = text.replace(key, f"{reading.where}.files.")
+        raise UserError(error.code, text) from error
+
+
+def _of_split(files: list[_File], reading: Reading, exam: Exam) -> list[_File]:
+    """Leave out the files of another part of a divided set than is asked for, or than is the usual one."""
+    shown = {split_of(file.path) for file in files}
+    formats = {file.fields.format for file in files if file.fields}
+    usual = {SPLIT_OF.get(name) for name in formats}
+    wanted = reading.split or (usual.pop() if len(usual) == 1 else None)
+    if reading.split and wanted not in shown:
+        raise UserError(
+            "D156",
+            f"{reading.where}.split = {wanted}: no file is called so; there are "
+            f"{', '.join(str(file.path) for file in files[:10])}; set it to null, or name other files",
+        )
+    if wanted not in shown:
+        return files
+    exam.skipped += [f"{file.path} (not of {wanted})" for file in files if split_of(file.path) != wanted]
+    return [file for file in files if split_of(file.path) == wanted]
+
+
+def _answer_file(files: list[_File], exam: Exam) -> dict[str, Any]:
+    """Return the answers that stand apart from their questions, by their ids; one that is told in two ways is none."""
+    answers: dict[str, Any] = {}
+    for file in files:
+        if file.fields is not None:
+            continue
+        count = 0
+        for record in file.table.records:
+            if not isinstance(record, Broken):
+                key, count = plain(record.get("id")), count + 1
+                answers[key] = (
+                    record.get("answer") if answers.get(key, record.get("answer")) == record.get("answer") else None
+                )
+        exam.files.append(_entry(file, count) | {"exam_format": "answers of other files"})
+    return answers
+
+
+def _rows(file: _File, number: int, answers: dict[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a file, numbered after those of the files before."""
+    fields = file.fields
+    by_file = subject_of(file.path) if fields.by_file else None
+    for number, record in enumerate(file.table.records, number + 1):  # noqa: B020 (counted on from where it was)
+        if isinstance(record, Broken):
+            yield Row(number, broken=record.reason)
+            continue
+        if file.table.format == "csv":
+            texts = {*fields.question, *fields.options}
+            record = {name: _cell(value) if name in texts else from_csv(value) for name, value in record.items()}
+        question = tuple(record.get(name) for name in fields.question)
+        several = len(fields.options) > 1
+        options = {name: record.get(name) for name in fields.options} if several else record.get(fields.options[0])
+        answer, kind, key, subject = (
+            None if name is None else record.get(name)
+            for name in (fields.answer, fields.kind, fields.key, fields.subject)
+        )
+        if answers and (is_null(answer) or answer == ""):
+            answer = answers.get(plain(key))
+        yield Row(number, question, options, answer, kind, key, by_file or subject)
+
+
+def _cell(value: str) -> str | None:
+    """Return a question's or an option's cell of a CSV file: Na and NA are sodium and noradrenaline, nan is nothing."""
+    return None if value.strip() in _EMPTY else value
+
+
+def _answer_as(rows: Sequence[Row], file: _File, reading: Reading) -> str:
+    """Return how a file tells its answers; `UserError` where they are numbers and nothing says where they begin."""
+    if reading.answer_as != "auto":
+        return reading.answer_as
+
+    def readable() -> Iterator[tuple]:
+        for row in rows:
+            try:
+                yield row.answer, lettered(options_of(row.options))
+            except Dropped:
+                continue
+
+    way = way_of(readable())
+    if way == "index":
+        example = next(text for row in rows if (text := plain(row.answer)))
+        raise UserError(
+            "D155",
+            f"{reading.where}: the answers of {file.table.path} are numbers, such as {example}; say from where they "
+            f"count with {reading.where}.answer_as: index_from_0 or index_from_1",
+        )
+    return way
+
+
+def _entry(file: _File, rows: int) -> dict[str, Any]:
+    table = file.table
+    entry = {"path": file.path.as_posix(), "format": table.format, "encoding": table.encoding}
+    entry |= {"compression": table.compression, "dialect": table.dialect, "notes": table.notes, "rows": rows}
+    if file.fields is None:
+        return entry
+    return entry | {"exam_format": file.fields.format, "because": file.fields.why}

@@ -1,0 +1,128 @@
+"""What a model is given of an exam question, and which continuations are compared: the definition of an exam's answer.
+
+It is that of EleutherAI's lm-evaluation-harness (0.4.13; its tasks ``cmmlu`` and ``ceval-valid``): no chat template, no
+example before the question, and the answer is the continuation with the highest log-likelihood.
+"""
+
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from medscale.base.errors import UserError
+
+DELIMITER = " "  # between the context and a continuation, as for all tasks of the harness that name no other
+DESCRIPTIONS = {
+    ("letter", False): "以下是关于{subject}的单项选择题，请直接给出正确答案的选项。",
+    ("letter", True): "以下是关于{subject}的多项选择题，请直接给出所有正确答案的选项。",
+    ("text", False): "以下是关于{subject}的问题，请直接给出正确答案。",
+}
+"""The line before the question; the first is that of the harness's ``cmmlu``."""
+ABOUT = "关于{subject}的"
+MOST_OPTIONS = 8  # of a question with several answers: 8 letters make 247 combinations
+
+
+class Asked(NamedTuple):
+    """One question in one order of its options.
+
+    Attributes:
+        context: all that stands before the answer.
+        continuations: what may follow, delimiter included; one a choice.
+        choices: the names of what is chosen from: a letter, or the letters of a combination.
+        answer: the choice that is right.
+        characters: of each choice as it is written, by which its log-likelihood is divided where it is normalised.
+        original: the same choices by the letters that the options have in the file.
+    """
+
+    context: str
+    continuations: list[str]
+    choices: list[str]
+    answer: str
+    characters: list[int]
+    original: list[str]
+
+
+def asked(question: dict[str, Any], settings: dict[str, Any], least: int = 2) -> list[Asked]:
+    """Return a question as it is asked: once, or once for each cyclic permutation of its options.
+
+    In permutation p the i-th letter stands before option i + p (modulo their number), so that each option stands once
+    at each letter. What is scored by its text has no letters to permute and is asked once.
+
+    Args:
+        question: a line of an exam's file: question, options, answer, multiple, subject.
+        settings: ``scored_by`` (letter, text), ``permutations`` (1, all), ``description`` (None: that of
+            `DESCRIPTIONS`; {subject} stands for the subject).
+        least: letters of the smallest combination of a question with several answers; see `least_letters`.
+
+    Raises:
+        UserError: a question with several answers is to be scored by its text, or has more than `MOST_OPTIONS` options.
+    """
+    letters, texts, multiple = list(question["options"]), list(question["options"].values()), question["multiple"]
+    kind = settings["scored_by"]
+    if multiple and kind == "text":
+        raise UserError(
+            "E133",
+            f"question {question['id']}: has several right options, and evaluation.exams has scored_by: text, which "
+            "compares single ones; set scored_by: letter",
+        )
+    if multiple and len(letters) > MOST_OPTIONS:
+        raise UserError(
+            "E134",
+            f"question {question['id']}: has several answers and {len(letters)} options, more than {MOST_OPTIONS}; "
+            "leave it out of the exam's file",
+        )
+    opening = description(question, settings)
+    right = {letters.index(letter) for letter in question["answer"]}
+    if kind == "text":
+        context = f"{opening}{question['question'].strip()}\n答案："
+        continuations = [DELIMITER + text for text in texts]
+        return [Asked(context, continuations, letters, question["answer"], list(map(len, texts)), letters)]
+    count = len(letters)
+    found = []
+    for shift in range(count if settings["permutations"] == "all" else 1):
+        shown = [(place + shift) % count for place in range(count)]  # which option stands at which letter
+        lines = "".join(f"{letter}. {texts[option]}\n" for letter, option in zip(letters, shown, strict=True))
+        chosen = combined(count, least) if multiple else [(place,) for place in range(count)]
+        written = ["".join(letters[place] for place in places) + ("\n" if multiple else "") for places in chosen]
+        found.append(
+            Asked(
+                f"{opening}{question['question'].strip()}\n{lines}答案：",
+                [DELIMITER + text for text in written],
+                [text.strip() for text in written],
+                "".join(letters[place] for place in range(count) if shown[place] in right),
+                list(map(len, written)),
+                ["".join(letters[option] for option in sorted(shown[place] for place in places)) for places in chosen],
+            )
+        )
+    return found
+
+
+def combined(count: int, least: int = 2) -> list[tuple[int, ...]]:
+    """Return the combinations of at least ``least`` of ``count`` places, small ones first.
+
+    >>> len(combined(5))
+    26
+    """
+    return [places for size in range(least, count + 1) for places in combinations(range(count), size)]
+
+
+def least_letters(questions: list[dict[str, Any]]) -> int:
+    """Return how many letters the smallest combination has: 2, or 1 where a question of several answers has but one.
+
+    It is the same for the whole exam, so that the number of choices tells nothing of an answer.
+    """
+    return min((len(question["answer"]) for question in questions if question["multiple"]), default=2)
+
+
+def description(question: dict[str, Any], settings: dict[str, Any]) -> str:
+    """Return the text before the question, up to the empty line; nothing where the description is an empty one.
+
+    A subject without a Chinese character has no Chinese name and is left out of the sentence.
+    """
+    text = settings.get("description")
+    if text is None:
+        text = DESCRIPTIONS[settings["scored_by"], question["multiple"]]
+    if not text:
+        return ""
+    subject = question.get("subject") or ""
+    if not any("\u4e00" <= character <= "\u9fff" for character in subject):
+        text, subject = text.replace(ABOUT, ""), ""
+    return text.replace("{subject}", subject) + "\n\n"
