@@ -134,6 +134,7 @@ def logs_of(results: str) -> str:
 def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], list[Step]]:
     """Return the steps before the runs, those of each row, and those after."""
     sizes = list(sizes_of(config))
+    mixed = dict.fromkeys((run.part.removeprefix("train_"), run.size_label) for run in runs_of(config) if run.mix)
     largest = max(sizes_of(config), key=sizes_of(config).__getitem__)
     before = [
         Step("fetch_model", "", ("data/model.json",), ()),
@@ -141,11 +142,23 @@ def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], 
         Step("clean", "", ("data/clean.parquet", "data/clean_report.json"), ("fetch_data",)),
         Step("split", "", ("data/pool.jsonl", "data/split_report.json"), ("clean",)),
         *(Step("subset", size, (f"data/train_{size}.manifest.json",), ("split",)) for size in sizes),
-        Step("leak_check", "", ("data/leak_report.json",), (f"subset_{largest}",)),
+        *_mixing(mixed),
+        Step(
+            "leak_check",
+            "",
+            ("data/leak_report.json",),
+            (f"subset_{largest}", *(("mix_rows",) if config["study"]["mix"] else ())),
+        ),
         Step("encode", "validation", ("data/encoded/validation.json",), ("fetch_model", "split")),
         *(
             Step("encode", f"train_{size}", (f"data/encoded/train_{size}.json",), ("fetch_model", f"subset_{size}"))
             for size in sizes
+        ),
+        *(
+            Step(
+                "encode", f"train_{part}", (f"data/encoded/train_{part}.json",), ("fetch_model", f"mixed_subset_{part}")
+            )
+            for part, _ in mixed
         ),
         *(
             Step(
@@ -156,7 +169,8 @@ def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], 
     ]
     rows: dict[str, list[Step]] = {}
     for run in runs_of(config):
-        needs = (*_encoded([run.size_label]), *([f"pilot_{run.method}"] if is_auto(config, run) else []))
+        needs = (f"encode_{run.part}", "encode_validation")
+        needs += tuple([f"pilot_{run.method}"] if is_auto(config, run) else [])
         trained = Step("finetune", run.name, (f"{run.name}/training.json", f"{run.name}/adapter"), needs)
         rows[run.name] = [trained, *_answered(run.name, Step("predict", run.name, (), (trained.name,)))]
     rows["base"] = _answered("base", Step("predict", "base", (), ("fetch_model", "split")))
@@ -174,6 +188,18 @@ def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], 
 def _encoded(sizes: Iterable[str]) -> tuple[str, ...]:
     """Return the steps that encode what is trained on these sizes."""
     return (*(f"encode_train_{size}" for size in sizes), "encode_validation")
+
+
+def _mixing(mixed: Iterable[tuple[str, str]]) -> list[Step]:
+    """Return the steps that put general rows among the training rows; ``mixed`` are parts with the size of each."""
+    parts = [
+        Step("mixed_subset", part, (f"data/train_{part}.manifest.json",), ("mix_rows", f"subset_{size}"))
+        for part, size in mixed
+    ]
+    if not parts:
+        return []
+    fetched = Step("fetch", "mix", ("data/sets/mix.json",), ())
+    return [fetched, Step("mix_rows", "", ("data/mix.jsonl", "data/mix.json"), ("fetch_mix", "split")), *parts]
 
 
 def _answered(name: str, answering: Step) -> list[Step]:
