@@ -231,7 +231,7 @@ def test_exams_and_general_texts_stand_in_the_record_of_a_run_that_has_them():
     assert rows[1] == [
         "cmexam, right answers in points of 100",
         "41.25",
-        "36.50 to 46.20",
+        "36.50 … 46.20",
         "400",
         "25.0",
         "40.1 without 12",
