@@ -28,7 +28,7 @@ def test_texts_are_read_from_any_file_and_empty_ones_passed_over(tmp_path, name,
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
     manifest = set_of(tmp_path, "texts.jsonl", '{"content": "一篇", "n": 1}\n')
-    with pytest.raises(UserError, match="'text'.*content") as caught:
+    with pytest.raises(UserError, match=r"'text'.*content") as caught:
         list(texts_of(manifest, None, "text"))
     assert caught.value.code == "E137"
 

@@ -75,11 +75,11 @@ def test_where_a_question_of_several_has_one_answer_single_letters_count_for_all
 
 
 def test_what_cannot_be_scored_names_the_question():
-    with pytest.raises(UserError, match="q1.*scored_by: letter") as caught:
+    with pytest.raises(UserError, match=r"q1.*scored_by: letter") as caught:
         asked(SEVERAL, SETTINGS | {"scored_by": "text"})
     assert caught.value.code == "E133"
     many = SEVERAL | {"options": {letter: letter for letter in "ABCDEFGHI"}}
-    with pytest.raises(UserError, match="q1.*9 options") as caught:
+    with pytest.raises(UserError, match=r"q1.*9 options") as caught:
         asked(many, SETTINGS)
     assert caught.value.code == "E134"
 
