@@ -17,10 +17,17 @@ def knowledge(inputs: Inputs) -> dict[str, Any] | None:
     if not rows:
         return None
     sets = [_set(inputs, name, [row for row in rows if row["metric"] == name]) for name in _names(rows)]
+    calibrated = any(row["value_calibrated"] is not None for row in rows)
+    parts = any(row["scope"] != "all" for row in rows)
+    notes = [
+        say("knowledge.note"),
+        *[say("knowledge.calibrated_note")] * calibrated,
+        *[say("knowledge.parts_note")] * parts,
+    ]
     tables = comparison_blocks(
         inputs, inputs.summary.knowledge_comparisons, {name: _metric(name) for name in _names(rows)}
     )
-    return {"sets": sets, "comparisons": tables, "has_exams": any(name != RETENTION for name in _names(rows))}
+    return {"sets": sets, "comparisons": tables, "notes": notes}
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
@@ -29,7 +36,7 @@ def _names(rows: list[dict[str, Any]]) -> list[str]:
 
 def _metric(name: str) -> Metric:
     if name == RETENTION:
-        return Metric(name, say("knowledge.retention").en, say("knowledge.nats"), True, 3)
+        return Metric(name, say("knowledge.retention"), say("knowledge.nats"), True, 3)
     return Metric(name, name, say("metric.points_unit"), False, 1)
 
 
@@ -62,6 +69,8 @@ def _table(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, A
     """Return the configurations with their value, their difference to the base model, and further accuracies."""
     each = _metric(name)
     extras = [key for key in EXTRAS if any(row[key] is not None for row in rows)]
+    if all(row["n_without_leaks"] == row["n_items"] for row in rows):
+        extras = [key for key in extras if key != "value_without_leaks"]
     value = say("knowledge.nll") if name == RETENTION else say("knowledge.right")
     columns = [Column(value, each.unit), Column(say("knowledge.against_base")), Column(say("comparisons.p"))]
     columns += [Column(say(f"knowledge.{key}")) for key in extras]

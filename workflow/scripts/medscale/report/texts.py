@@ -36,7 +36,7 @@ class Metric(NamedTuple):
     """How a metric is called and written."""
 
     key: str
-    name: str
+    name: str | Text
     unit: Text
     lower_is_better: bool
     digits: int
