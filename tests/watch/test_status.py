@@ -120,6 +120,21 @@ def test_a_running_training_shows_step_loss_speed_and_what_is_left(folder):
     assert "13 min" in line
 
 
+def test_a_running_pilot_shows_the_rate_that_it_tries_and_runs_wait_for_it(folder):
+    auto = {**folder.written, "training": {**SMALL["training"], "learning_rate": "auto"}}
+    folder.config = resolve(auto | {"study": {**SMALL["study"], "sizes": [16], "methods": ["lora"]}})
+    folder.data()
+    folder.snakemake()
+    folder.log("pilot_lora", "16 rows, rate 0.0003: 12 of 50 steps, loss 2.314, 3.1/s, about 12 s left\n")
+    step = folder.step("pilot_lora")
+    assert (step.state, step.told.line.done, step.told.line.total) == ("running", 12, 50)
+    assert str(step.told.line).startswith("16 rows, rate 0.0003: 12 of 50 steps")
+    waiting = folder.step("finetune_lora_16")
+    assert (waiting.state, waiting.waits_for) == ("waiting", ("pilot_lora",))
+    folder.put("pilot/lora.json")
+    assert folder.step("pilot_lora").state == "done"
+
+
 def test_while_it_validates_the_steps_are_shown(folder):
     folder.data()
     folder.snakemake()
