@@ -83,11 +83,11 @@ def card_tables(name: str, plan: dict[str, Any], language: str) -> Iterator[str]
     """Yield the tables of a computed plan: its runs, and the sessions of the services that lend the card."""
     words = WORDS[language]
     lines = []
-    for run in plan["runs"]:
+    for run in [*plan.get("pilots", []), *plan["runs"]]:
         peak, settings = run["peak_memory_gib"]["allocated"], run["settings"]
         cells = [f"`{run['run']}`", *_times([run]), f"{peak:.1f}", words[run["fits"]]]
         lines.append([*cells, settings["precision"], str(settings.get("checkpointed_layers", NOTHING))])
-    lines.append([words["all"], *_times(plan["runs"]), *[""] * 4])
+    lines.append([words["all"], *_times([*plan.get("pilots", []), *plan["runs"]]), *[""] * 4])
     yield from _table(HEADS[language], lines)
     sessions = {service: plan["sessions"][service] for service in OFFERED[name]}
     if sessions:

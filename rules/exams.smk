@@ -33,3 +33,32 @@ rule exam_questions:
         "python {params.script:q} --name {wildcards.exam:q} --manifest {params.manifest:q} --content {params.content}"
         " --exam {params.reading:q}{params.train}"
         " --output {output.questions:q} --report {output.report:q} > {log:q} 2>&1"
+
+
+rule exam_leak:
+    input:
+        questions=f"{DATA}/exams/{{exam}}.jsonl",
+        train=f"{DATA}/train_{LARGEST}.jsonl",
+    output:
+        report=f"{DATA}/exams/{{exam}}.leak.json",
+    log:
+        f"{LOGS}/exam_leak_{{exam}}.log",
+    benchmark:
+        f"{LOGS}/exam_leak_{{exam}}.benchmark.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("exam_leak.py"),
+        script=script("exam_leak.py"),
+        similarity=CONFIG["leakage"]["similarity_threshold"],
+        ngram=CONFIG["leakage"]["ngram"],
+        containment=CONFIG["leakage"]["containment_threshold"],
+    message:
+        "Looking for the questions of {wildcards.exam} among the training rows"
+    shell:
+        "python {params.script:q} --name {wildcards.exam:q} --questions {input.questions:q} --train {input.train:q}"
+        " --similarity-threshold {params.similarity} --ngram {params.ngram}"
+        " --containment-threshold {params.containment} --output {output.report:q} > {log:q} 2>&1"

@@ -9,12 +9,12 @@ rule pilot:
         validation=f"{DATA}/encoded/validation.parquet",
     output:
         pilot=f"{RESULTS}/pilot/{{method}}.json",
-    wildcard_constraints:
-        method="|".join(PILOTS) or "none",
     log:
         f"{LOGS}/pilot_{{method}}.log",
     benchmark:
         f"{LOGS}/pilot_{{method}}.benchmark.tsv"
+    wildcard_constraints:
+        method="|".join(PILOTS) or "none",
     conda:
         "../envs/train.yaml"
     threads: 2

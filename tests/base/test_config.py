@@ -144,6 +144,35 @@ MISTAKES = [
     ({"study": {"seeds": [4294967296]}}, "study.seeds[0] = 4294967296: must be at most 4294967295"),
     ({"study": {"methods": ["full"]}}, 'study.methods[0] = "full": must be one of "lora", "qlora"'),
     (
+        {"study": {"seeds_at": ["smallest"]}},
+        'study.seeds_at = ["smallest"]: says where further seeds are trained, and study.seeds has one alone; name '
+        "several, or set study.seeds_at: null",
+    ),
+    (
+        {"study": {"seeds": [1, 2], "seeds_at": ["largest", 30000]}},
+        'study.seeds_at = ["largest", 30000]: 30000 is none of study.sizes, which are [20000, 50000, 100000]; '
+        "take some of these, or smallest, or largest",
+    ),
+    (
+        {"study": {"seeds": [1, 2], "seeds_at": ["biggest"]}},
+        'study.seeds_at[0] = "biggest": must look like ^(smallest|largest)$',
+    ),
+    (
+        {"study": {"mix": {"source": "demo", "share": 0.125}}},
+        "study.mix.share = 0.125: must be whole percents, such as 0.1, which names the runs",
+    ),
+    ({"study": {"mix": {"source": "demo", "share": 1.0}}}, "study.mix.share = 1.0: must be at most 0.9"),
+    (
+        {"study": {"mix": {"source": "demo", "runs": [{"method": "lora", "size": 30000}]}}},
+        "study.mix.runs[0].size = 30000: is none of study.sizes, which are [20000, 50000, 100000]; a run with "
+        "general rows repeats one of them",
+    ),
+    (
+        {"study": {"methods": ["lora"], "mix": {"source": "demo"}}, "training": {"max_steps": 5}},
+        "training.max_steps (in lora_100k_mix10): must be null, because a run with general rows takes more steps than "
+        "the run that it is compared with",
+    ),
+    (
         {"study": {"controls": [CONTROL | {"size": 30000}]}},
         "study.controls[0].size = 30000: must be one of study.sizes, which are [20000, 50000, 100000]: "
         "a control repeats one of them",
@@ -213,6 +242,11 @@ CODES = {
     "max_samples = ": "C117",
     "must be one of study.sizes": "C118",
     "must be null, because a control": "C119",
+    "study.seeds has one alone": "C150",
+    "is none of study.sizes.* smallest": "C151",
+    "must be whole percents": "C152",
+    "is none of study.sizes.* general rows": "C153",
+    "must be null, because a run with general rows": "C154",
     "no such method, size or run": "C120",
     "max_length: cannot differ": "C121",
     "or that null": "C131",

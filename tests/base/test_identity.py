@@ -152,3 +152,28 @@ def test_predictions_carry_the_fingerprint_of_their_training():
     assert base != predicted_fingerprint("planned", None, "other")
     assert base != predicted_fingerprint("other", None, "model")
     assert len(base) == 16
+
+
+def test_general_rows_are_part_of_the_runs_that_are_trained_on_them_and_of_no_others():
+    asked = {"source": "demo", "share": 0.1}
+
+    def of(name, content="x", **changed):
+        config = resolve(STUDY | {"study": STUDY["study"] | {"mix": asked | changed}})
+        return planned_fingerprint(config, name, "m", "d", mix=content)
+
+    assert all(of(name) == plain for name, plain in PLAIN.items())
+    mixed = of("lora_200_mix10")
+    assert mixed not in PLAIN.values()
+    assert of("lora_200_mix10", content="y") != mixed
+    assert of("lora_200_mix10", columns={"question": "ask", "answer": "answer"}) != mixed
+    assert of("lora_200_mix10", system_prompt="你好") != mixed
+    assert of("lora_200_mix20", share=0.2) != mixed
+    assert of("lora_200_mix10", path="elsewhere") == mixed
+
+
+def test_further_seeds_at_some_sizes_make_no_run_another_one():
+    study = STUDY["study"] | {"seeds": [42, 7]}
+    several = resolve(STUDY | {"study": study | {"seeds_at": ["largest"]}})
+    everywhere = resolve(STUDY | {"study": study})
+    for name in ("lora_100", "lora_200", "lora_200_seed7"):
+        assert planned_fingerprint(several, name, "m", "d") == planned_fingerprint(everywhere, name, "m", "d")

@@ -5,7 +5,17 @@ import re
 import pytest
 
 from medscale.base.config import resolve
-from medscale.base.study import files_of, floors_of, folder_name, runs_of, size_label, sizes_of, wildcard_patterns
+from medscale.base.study import (
+    files_of,
+    floors_of,
+    folder_name,
+    mix_of,
+    mixed_rows,
+    runs_of,
+    size_label,
+    sizes_of,
+    wildcard_patterns,
+)
 
 STUDY = {
     "methods": ["lora", "qlora"],
@@ -27,6 +37,59 @@ def test_runs_stand_in_the_order_of_the_study_and_controls_last():
         *("lora", 200, "200", 7, 4, "control"),
     )
     assert runs_of(CONFIG)[0].arm == "main"
+
+
+@pytest.mark.parametrize(
+    ("seeds_at", "several"),
+    [
+        (["smallest", "largest"], {200, 20000}),
+        (["largest"], {20000}),
+        ([1000], {1000}),
+        (["smallest", 200], {200}),
+        (None, {200, 1000, 20000}),
+    ],
+)
+def test_further_seeds_are_trained_at_the_sizes_that_are_named_and_names_do_not_change(seeds_at, several):
+    config = resolve({"study": STUDY | {"seeds_at": seeds_at, "mix": {"source": "demo"}}})
+    everywhere = [run.name for run in runs_of(resolve({"study": STUDY | {"mix": {"source": "demo"}}}))]
+    runs = runs_of(config)
+    assert {run.size for run in runs if run.name.endswith("_seed7")} == several
+    assert {run.size for run in runs if not run.name.endswith("_seed7")} == {200, 1000, 20000}
+    assert [name for name in everywhere if name in {run.name for run in runs}] == [run.name for run in runs]
+    # A control is trained with the seeds of its size.
+    assert ("lora_200_4epochs_seed7" in {run.name for run in runs}) == (200 in several)
+    assert ("qlora_20k_mix10_seed7" in {run.name for run in runs}) == (20000 in several)
+
+
+def test_runs_with_general_rows_are_controls_of_the_largest_size_or_of_those_that_are_named():
+    config = resolve({"study": STUDY | {"mix": {"source": "demo"}}})
+    mixed = [run for run in runs_of(config) if run.mix is not None]
+    assert [run.name for run in mixed] == [
+        *("lora_20k_mix10", "lora_20k_mix10_seed7", "qlora_20k_mix10", "qlora_20k_mix10_seed7")
+    ]
+    assert {(run.arm, run.epochs, run.part) for run in mixed} == {("control", None, "train_20k_mix10")}
+    asked = {"source": "demo", "share": 0.25, "runs": [{"method": "lora", "size": 200}]}
+    config = resolve({"study": STUDY | {"seeds": [42], "mix": asked}})
+    assert [(run.name, run.part) for run in runs_of(config)][-1] == ("lora_200_mix25", "train_200_mix25")
+    patterns = wildcard_patterns(config)
+    assert re.fullmatch(patterns["part"], "train_200_mix25")
+    assert re.fullmatch(patterns["mixed"], "200_mix25")
+    assert not re.fullmatch(patterns["size"], "200_mix25")
+
+
+@pytest.mark.parametrize(("size", "percent"), [(20_000, 10), (16, 20), (1000, 1), (100, 90), (333, 33)])
+def test_general_rows_are_the_asked_share_of_all_rows(size, percent):
+    general = mixed_rows(size, percent)
+    assert abs(general / (size + general) - percent / 100) < 1 / size
+    assert mixed_rows(2 * size, percent) >= general
+
+
+@pytest.mark.parametrize(
+    ("run", "percent"),
+    [("lora_20k_mix10", 10), ("qlora_200_mix25_seed7", 25), ("lora_20k", None), ("lora_20k_5epochs", None)],
+)
+def test_a_run_tells_by_its_name_whether_it_has_general_rows(run, percent):
+    assert mix_of(run) == percent
 
 
 @pytest.mark.parametrize(("size", "label"), [(1, "1"), (999, "999"), (1000, "1k"), (1500, "1500"), (100_000, "100k")])

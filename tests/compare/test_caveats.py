@@ -6,6 +6,7 @@ import pytest
 
 from made_up_scores import bleu_study, single, table
 from medscale.compare.caveats import Limits, caveats
+from medscale.compare.comparisons import comparison_table
 from medscale.compare.resampling import Configuration, resample
 
 RUNS = {"lora_1k": 9.0, "qlora_1k": 11.0, "base": 12.0, "floor_fixed": 50.0}
@@ -29,7 +30,7 @@ def by_run(runs, device="cuda", seconds=10.0, engine=None):
 def comparisons(**rows):
     columns = ("metric", "kind", "a", "b", "value_a", "value_b", "difference", "significant", "smallest_detectable")
     made = [dict(zip(columns, row, strict=True)) for row in rows.values()]
-    return pd.DataFrame(made, columns=list(columns))
+    return pd.DataFrame(made, columns=list(columns)).assign(seeds_a=1, seeds_b=1)
 
 
 PAIR = ("bleu_4", "method", "lora_1k", "qlora_1k", 9.0, 11.0, -2.0, False, 0.1)
@@ -166,12 +167,23 @@ def test_one_seed():
         "training."
     )
     assert chinese == "每个配置只用一个随机种子训练：区间反映的是测试问题的变化，不反映训练的偶然性。"
-    english, chinese = warned("one_seed", seeds(1, 2))
-    assert english == (
-        "Some configurations were trained with one seed: their intervals do not cover the luck of a training."
-    )
-    assert chinese == "部分配置只用一个随机种子训练：其区间不反映训练的偶然性。"
     assert warned("one_seed", seeds(2, 2)) is None
+
+
+def test_one_seed_beside_several_is_told_with_the_comparisons_that_mix_them():
+    study = seeds(1, 2, 2)
+    runs = [run for each in study.configurations for run in each.runs]
+    table = comparison_table(study, [{"run": run, "training": None} for run in runs])
+    english, chinese = warned("one_seed", study, table=table)
+    assert english == (
+        "Of 3 configurations 2 were trained with several seeds (lora_1k, lora_2k), the others with one: the intervals "
+        "of those do not cover the luck of a training. Of the 2 comparisons between trainings 1 are of one with "
+        "several seeds and one with a single one, and cover it on one side only."
+    )
+    assert chinese == (
+        "3 个配置中有 2 个用了多个随机种子（lora_1k、lora_2k），其余只用一个：后者的区间不反映训练的偶然性。训练之间的 "
+        "2 组比较中，1 组一方有多个种子而另一方只有一个，只反映一方的偶然性。"
+    )
 
 
 def test_a_training_whose_time_is_not_known():

@@ -226,6 +226,22 @@ def test_a_control_arm_is_compared_at_equal_steps_and_at_equal_size(steps, partn
     assert control_study(steps) == partners
 
 
+def test_a_run_with_general_rows_is_compared_with_the_same_method_and_size_alone():
+    configurations = [
+        single("lora_1k"),
+        single("lora_5k", size=5000),
+        single("qlora_1k", method="qlora"),
+        Configuration("lora_1k_mix10", "control", "lora", 1000, ("lora_1k_mix10", "lora_1k_mix10_seed7")),
+        single("qlora_5k_mix10", "control", "qlora", 5000),
+    ]
+    values = {run: np.arange(9.0) for each in configurations for run in each.runs}
+    study = bleu_study(values, configurations)
+    # As many steps as another size has, by chance, make it no partner; and of the last there is no plain one.
+    pairs = compared_pairs(study, "bleu_4", dict.fromkeys(values, 100))
+    named = [(kind, configurations[a].name, configurations[b].name) for kind, a, b in pairs]
+    assert [each for each in named if "mix" in each[1] + each[2]] == [("mix", "lora_1k_mix10", "lora_1k")]
+
+
 def kinds_left(*kinds: str) -> list[str]:
     return among_tuned(pd.DataFrame({"kind": list(kinds)}))["kind"].tolist()
 

@@ -11,6 +11,7 @@ from made_up_scores import bleu_study, table
 from medscale.base.errors import UserError
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
+from medscale.compare.configurations import intervals_over_seeds
 from medscale.compare.recommendation import Settings, costs, pareto_flags, recommend
 from medscale.compare.resampling import Configuration, configurations_of, resample
 
@@ -469,12 +470,14 @@ def test_the_interval_of_a_value_leaves_half_of_alpha_out_on_either_side(usual, 
         assert [each["lo"], each["hi"]] == [round(low, 6), round(high, 6)]
 
 
-def test_several_seeds_have_the_interval_of_the_draws():
+def test_several_seeds_have_the_interval_over_items_and_seeds_at_any_level():
     resampled, evaluations, comparisons = study({"lora_20k": 2.0, "lora_20k_seed7": 2.001, "base": 2.4})
+    for alpha in (0.05, 0.2):
+        result = recommend(resampled, evaluations, comparisons, PASSED, Settings(alpha=alpha))
+        ((low, high),) = intervals_over_seeds(resampled, "nll", [0], alpha)
+        found = candidate(result, "lora_20k")
+        assert [found["lo"], found["hi"]] == [round(low, 6), round(high, 6)]
     result = recommend(resampled, evaluations, comparisons, PASSED, Settings())
-    low, high = np.quantile(resampled.draws["nll"][:, 0], (0.025, 0.975))
-    assert candidate(result, "lora_20k")["lo"] == pytest.approx(low, abs=1e-6)
-    assert candidate(result, "lora_20k")["hi"] == pytest.approx(high, abs=1e-6)
     assert [candidate(result, "base")[end] for end in ("lo", "hi")] == evaluations[2]["metrics"]["nll"]["ci95"]
 
 

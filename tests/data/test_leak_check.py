@@ -209,6 +209,20 @@ def test_the_script_writes_the_report_and_warns(tmp_path):
     assert report["passed"] is False
 
 
+def test_general_rows_that_runs_are_trained_on_are_looked_through_too(tmp_path):
+    write_jsonl(tmp_path / "test.jsonl", rows([LONG, *noise(1, 3)], "q"))
+    write_jsonl(tmp_path / "train_20.jsonl", rows(noise(2, 20), "t"))
+    write_jsonl(tmp_path / "mix.jsonl", rows([*noise(3, 4), LONG], "g"))
+    files = ("--test", tmp_path / "test.jsonl", "--train", tmp_path / "train_20.jsonl", "--output", tmp_path / "r.json")
+    assert run(*files).returncode == 0
+    alone = read_json(tmp_path / "r.json")
+    assert (alone["passed"], alone["training_questions"], "general_questions" in alone) == (True, 20, False)
+    assert run(*files, "--general", tmp_path / "mix.jsonl").returncode == 0
+    report = read_json(tmp_path / "r.json")
+    assert (report["passed"], report["training_questions"], report["general_questions"]) == (False, 25, 5)
+    assert report["near"]["worst"][0]["train_id"] == "g4"
+
+
 def test_an_empty_test_set_is_named(tmp_path):
     (tmp_path / "test.jsonl").write_text("", encoding="utf-8")
     done = run("--test", tmp_path / "test.jsonl", "--train", tmp_path / "test.jsonl", "--output", tmp_path / "r.json")

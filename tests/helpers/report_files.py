@@ -13,6 +13,7 @@ from PIL import Image
 import report
 import synthetic
 from judged_pairs import verdicts_file
+from made_up_configurations import made_up_configurations
 from medscale.base.files import sha256_file, write_json, write_jsonl
 from medscale.evaluate.metrics import STANDARD
 from medscale.evaluate.safety import read_rules, screened
@@ -95,6 +96,8 @@ class Study:
     Args:
         folder: where the files are written.
         methods, sizes, seeds, floors: the runs; the base model is always there, and a control arm where asked for.
+        seeds_at: the sizes that have the seeds after the first; None for all.
+        mix: whether a run has general rows, and its likelihood of general texts was measured.
         items: number of test questions.
         characters: length of an answer, about.
         measured_nll: whether the models' NLL was measured.
@@ -111,6 +114,8 @@ class Study:
         seeds: tuple[int, ...] = (42,),
         floors: tuple[str, ...] = FLOORS,
         control: bool = False,
+        seeds_at: tuple[int, ...] | None = None,
+        mix: bool = False,
         items: int = 24,
         characters: int = 40,
         measured_nll: bool = True,
@@ -125,12 +130,22 @@ class Study:
         self.references = [self.text(characters) for _ in range(items)]
         self.given = answers or {}
         self.evaluations = [
-            synthetic.evaluation(method, size, seed) for method in methods for size in sizes for seed in seeds
+            synthetic.evaluation(method, size, seed)
+            for method in methods
+            for size in sizes
+            for seed in (seeds if seeds_at is None or size in seeds_at else seeds[:1])
         ]
         if control:
             run = synthetic.run_name(methods[0], sizes[0]) + "_5epochs"
             self.evaluations.append(synthetic.evaluation(methods[0], sizes[0], run=run) | {"arm": "control"})
+        if mix:
+            run = synthetic.run_name(methods[0], sizes[-1]) + "_mix10"
+            self.evaluations.append(synthetic.evaluation(methods[0], sizes[-1], run=run) | {"arm": "control"})
         self.evaluations += [synthetic.evaluation("base"), *(floor_evaluation(floor) for floor in floors)]
+        if mix:
+            for place, evaluation in enumerate(self.evaluations):
+                value = 3.5 + place / 100
+                evaluation["retention"] = {"value": value, "ci95": [value - 0.02, value + 0.02], "n": 9, "n_tokens": 99}
         if not measured_nll:
             for evaluation in self.evaluations:
                 evaluation["metrics"]["nll"] = {"value": None, "ci95": None}
@@ -150,6 +165,7 @@ class Study:
         for evaluation in self.evaluations:
             self.write_run(evaluation)
         write_table(summary_table(self.evaluations), summary / "results_summary.csv")
+        write_table(made_up_configurations(self.evaluations), summary / "configurations.csv")
         write_text_table(summary / "comparisons.csv", comparisons(self.evaluations, self.random))
         write_text_table(summary / "power.csv", power(self.items))
         write_json(summary / "scaling_fit.json", scaling_fit(self.evaluations))

@@ -204,6 +204,9 @@ def test_what_is_not_computed_is_told():
     assert "not counted" not in " ".join(notes(config, [], {}, plan.machine_of(config, T4)))
 
 
+PRICE = {"recommendation": {"price_per_gpu_hour": 2.0}}
+
+
 def test_a_study_of_few_steps_is_one_for_a_cpu(tmp_path):
     few = resolve({"training": {"max_steps": 5}})
     shape = shape_of(few["model"], tmp_path / "missing.json")
@@ -251,6 +254,40 @@ def test_the_plan_of_a_card_says_in_every_line_that_nothing_was_measured(written
     assert facts["hardware"]["gpu_model"] == "Tesla T4"
     assert all(row["fits"] for row in facts["runs"])
     assert plan_text(facts) == text
+
+
+def test_further_seeds_and_general_rows_are_priced_and_counted_in_the_totals(tmp_path):
+    from argparse import Namespace
+
+    missing = tmp_path / "missing.json"
+    args = Namespace(model=missing, corpus=missing, threads=2, seconds=1)
+    study = {"methods": ["lora"], "sizes": [500, 1000, 2000], "test_size": 100}
+
+    def planned(**more):
+        config = resolve({"study": study | more, "paths": {"results": str(tmp_path)}, **PRICE})
+        shape = shape_of(config["model"], missing)
+        return plan.forecast(config, shape, plan.lengths_of(config, shape, args), args, CARDS["t4"])
+
+    plain = planned()
+    assert plain["further"] == {}
+    assert "seeds after the first" not in plan_text(plain)
+    found = planned(seeds=[1, 2, 3], seeds_at=["smallest", "largest"], mix={"source": "demo", "share": 0.2})
+    assert [row["run"] for row in found["runs"]] == [
+        *("lora_500", "lora_500_seed2", "lora_500_seed3", "lora_1k", "lora_2k", "lora_2k_seed2", "lora_2k_seed3"),
+        *("lora_2k_mix20", "lora_2k_mix20_seed2", "lora_2k_mix20_seed3", "base"),
+    ]
+    seeds, mix = found["further"]["seeds"], found["further"]["mix"]
+    assert (seeds["trainings"], mix["trainings"]) == (6, 1)
+    spent = sum(found["totals"][name] for name in ("train_seconds", "predict_seconds", "likelihood_seconds"))
+    before = sum(plain["totals"][name] for name in ("train_seconds", "predict_seconds", "likelihood_seconds"))
+    assert seeds["seconds"] + mix["seconds"] == pytest.approx(spent - before, rel=1e-3)
+    assert seeds["cost"] + mix["cost"] == pytest.approx(found["totals"]["cost"] - plain["totals"]["cost"], abs=0.02)
+    by_run = {row["run"]: row for row in found["runs"]}
+    assert by_run["lora_2k_mix20"]["steps"] == pytest.approx(by_run["lora_2k"]["steps"] / 0.8, abs=1)
+    text = plan_text(found)
+    assert "The seeds after the first are 6 of the 10 trainings" in text
+    assert "The runs with general rows are 1 of the 10 trainings" in text
+    assert any("general rows of study.mix" in note for note in found["notes"])
 
 
 def test_computed_figures_stand_beside_measured_ones_on_a_known_card(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import synthetic
+from made_up_configurations import made_up_configurations
 from medscale.base.errors import UserError
 from medscale.base.files import read_json
 from medscale.report.plots.losses import plot_loss, plot_losses
@@ -44,6 +45,7 @@ class Study:
         evals, logs = synthetic.write_study(folder, **options)
         self.evaluations = [read_json(path) for path in evals]
         self.table = summary_table(self.evaluations)
+        self.configurations = made_up_configurations(self.evaluations)
         self.logs = {path.parent.name: read_log(path) for path in logs}
 
 
@@ -85,13 +87,13 @@ def assert_legible(figure: Figure) -> None:
 
 
 def test_data_scale_is_legible(study, figures, tmp_path):
-    plot_data_scale(study.table, tmp_path / "plot.png")
+    plot_data_scale(study.table, tmp_path / "plot.png", study.configurations)
     assert list(panels(figures[0])) == PANELS
     assert_legible(figures[0])
 
 
 def test_method_comparison_is_legible(study, figures, tmp_path):
-    plot_method_comparison(study.table, tmp_path / "plot.png")
+    plot_method_comparison(study.table, tmp_path / "plot.png", study.configurations)
     assert list(panels(figures[0])) == [PANELS[0], "ROUGE-L", "BLEU-4", *COSTS]
     assert_legible(figures[0])
 
@@ -111,22 +113,26 @@ def test_sizes_are_written_as_people_say_them(figures, tmp_path):
         assert not axis.get_xticklabels(minor=True)
 
 
-def test_every_run_is_drawn_with_its_interval_and_the_base_is_a_dashed_line(figures, tmp_path):
-    study = Study(tmp_path, seeds=(42, 7))
-    plot_data_scale(study.table, tmp_path / "plot.png")
+def drawn_intervals(axis) -> list[tuple[float, float]]:
+    """Return the lower and upper ends of the vertical bars of a panel."""
+    bars = [bars for bars in axis.collections if hasattr(bars, "get_segments")]
+    return sorted(tuple(part[:, 1]) for each in bars for part in each.get_segments())
+
+
+@pytest.mark.parametrize("seeds", [(42,), (42, 7)])
+def test_every_run_is_drawn_each_configuration_with_its_interval_and_the_base_is_a_dashed_line(
+    seeds, figures, tmp_path
+):
+    study = Study(tmp_path, seeds=seeds)
+    plot_data_scale(study.table, tmp_path / "plot.png", study.configurations)
     tuned = study.table[study.table["experiment"].notna()]
     base = study.table.set_index("run").loc["base"]
     for metric, title in zip(("nll", "rouge_1", "rouge_2", "rouge_l", "bleu_4"), PANELS, strict=True):
         axis = panels(figures[0])[title]
         points = np.concatenate([line.get_ydata() for line in axis.lines if line.get_marker() in "os"])
         assert sorted(points) == sorted(tuned[metric])
-        ends = [
-            tuple(part[:, 1])
-            for bars in axis.collections
-            if hasattr(bars, "get_segments")
-            for part in bars.get_segments()
-        ]
-        assert sorted(ends) == sorted(zip(tuned[f"{metric}_lo"], tuned[f"{metric}_hi"], strict=True))
+        trained = study.configurations[study.configurations["kind"] == "tuned"]
+        assert drawn_intervals(axis) == sorted(zip(trained[f"{metric}_lo"], trained[f"{metric}_hi"], strict=True))
         dashed = [line.get_ydata() for line in axis.lines if line.get_linestyle() == "--"]
         assert [list(ends) for ends in dashed] == [[base[metric]] * 2]
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synthetic
+from made_up_configurations import made_up_configurations
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, write_json
 from medscale.report.inputs import PLOTS
@@ -201,6 +202,51 @@ def test_other_studies_read_well_too(options, tmp_path):
     assert ("LoRA · 20k · seed 7" in words) == ("seeds" in options)
     assert "Difference to the best" in words
     assert not re.findall(r"\b(?:None|nan|NaN|undefined)\b", words)
+
+
+def rows_of_results(text: str) -> list[str]:
+    table = text[text.index('id="results"') : text.index('id="plots"')]
+    return re.findall(r'<tr class="kind-.*?</tr>', table, re.DOTALL)
+
+
+def test_a_configuration_of_several_seeds_has_its_own_row_with_the_interval_that_is_told_elsewhere(tmp_path):
+    study = Study(tmp_path, methods=("lora",), sizes=(20_000, 50_000), seeds=(42, 7), seeds_at=(50_000,), items=4)
+    text = make_report(study).replace("\u00a0", " ")
+    rows = rows_of_results(text)
+    assert len(rows) == len(study.evaluations) + 1
+    made = made_up_configurations(study.evaluations).to_dict("records")
+    configuration = next(each for each in made if each["seeds"] == 2)
+    assert "LoRA · 50k · mean of 2 seeds" in rows[0]
+    assert f"[{configuration['rouge_l_lo']:.2f}, {configuration['rouge_l_hi']:.2f}]" in rows[0]
+    single = [row for row in rows if ">one seed<" in row]
+    assert [re.search("seed [0-9]+", row)[0] for row in single] == ["seed 42", "seed 7"]
+    assert not any(" best" in row or "chosen" in row for row in single), "a lucky seed is not the best"
+    words = Page(text).words
+    assert "Several seeds: LoRA · 50k." in words
+    assert "The other configurations have one seed" in words
+
+
+def test_a_study_of_one_seed_has_no_row_and_no_word_of_several(text, study):
+    assert len(rows_of_results(text)) == len(study.evaluations)
+    for words in ("mean of", ">one seed<", "Several seeds"):
+        assert words not in text
+
+
+def test_what_general_rows_do_stands_beside_the_same_run_without_them(tmp_path):
+    study = Study(tmp_path, methods=("lora",), sizes=(20_000, 50_000), mix=True, items=4)
+    report = {"read": 1200, "kept": 1000, "needed": 556, "licence": "cc-by-4.0"}
+    write_json(tmp_path / "mix.json", report | {"dropped": {"near_test": 150, "short_answer": 50}})
+    text = make_report(study, "--mix-report", str(tmp_path / "mix.json")).replace("\u00a0", " ")
+    part = text[text.index("What general rows among the training rows do") : text.index('id="power"')]
+    rows = re.findall(r'<tr class="kind-.*?</tr>', part, re.DOTALL)
+    assert [re.search(r"<code>(.*?)</code>", row)[1] for row in rows] == ["base", "lora_50k", "lora_50k_mix10"]
+    retained = {each["run"]: each["retention"]["value"] for each in study.evaluations}
+    for row, run in zip(rows, ("base", "lora_50k", "lora_50k_mix10"), strict=True):
+        assert f"<span>{retained[run]:.3f}</span>" in row
+    assert "1,200 read, 1,000 kept (83.3 %)" in part
+    assert "Near a test question 150" in part
+    assert "cc-by-4.0" in part
+    assert "LoRA · 50k · 10 % general rows" in text
 
 
 def test_departments_are_left_out_without_a_test_set(study):

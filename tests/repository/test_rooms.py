@@ -41,6 +41,8 @@ MODELS = {
     ),
     *(
         "evaluate/generation",
+        "evaluate/continuations",
+        "evaluate/examination",
         "evaluate/decoding",
         "evaluate/vllm_engine",
         "evaluate/bertscore",

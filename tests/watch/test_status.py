@@ -242,6 +242,22 @@ def test_what_waits_for_a_step_names_it(folder):
     assert "cleaning: 12,000 records, 900/s" in text
 
 
+def test_a_run_with_general_rows_waits_for_them_and_a_further_seed_stands_where_it_is_trained(folder):
+    mix = {"source": "demo", "share": 0.2}
+    study = {**folder.written["study"], "sizes": [16, 32], "seeds": [1, 2], "seeds_at": ["largest"], "mix": mix}
+    folder.config = resolve(folder.written | {"study": study})
+    folder.put("data/model.json", "data/corpus.json")
+    folder.snakemake()
+    folder.log("clean", "cleaning: 12,000 records, 900/s\n")
+    assert folder.step("finetune_lora_32_mix20").waits_for == ("encode_train_32_mix20", "encode_validation")
+    assert folder.step("encode_train_32_mix20").waits_for == ("mixed_subset_32_mix20",)
+    assert folder.step("mixed_subset_32_mix20").waits_for == ("mix_rows", "subset_32")
+    names = [row.name for row in folder.look().rows]
+    assert "lora_32_mix20_seed2" in names
+    assert "lora_32_seed2" in names
+    assert "lora_16_seed2" not in names
+
+
 @pytest.mark.parametrize(("beat", "works"), [(5, True), (3600, False)])
 def test_a_snakemake_of_another_machine_works_while_its_heart_beats(folder, beat, works):
     folder.data()

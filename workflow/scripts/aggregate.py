@@ -12,15 +12,20 @@ from medscale.base.files import read_json, write_json
 from medscale.base.progress import working
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
+from medscale.compare.configurations import configuration_table, own_intervals
+from medscale.compare.knowledge import Statistics, knowledge_tables, read_exams, read_retention
+from medscale.compare.learning_rates import margin_of, sensitivity
 from medscale.compare.power import power_table
 from medscale.compare.recommendation import Settings, recommend
-from medscale.compare.resampling import Resampled, configurations_of, resample
+from medscale.compare.resampling import FLOOR, Configuration, Resampled, configurations_of, resample
 from medscale.compare.scaling.law import fit_study
 from medscale.evaluate.eval_file import Scores, read_scores
 from medscale.report.evaluations import is_tuned, match_logs, read_evaluations
+from medscale.report.plots.knowledge import plot_knowledge
 from medscale.report.plots.losses import plot_losses
 from medscale.report.plots.pareto import plot_pareto
 from medscale.report.plots.quality import plot_data_scale, plot_method_comparison
+from medscale.report.plots.rates import plot_rates
 from medscale.report.plots.scaling import plot_scaling
 from medscale.report.plots.style import drawn
 from medscale.report.summary import METRICS, summary_table, table_text, write_table
@@ -46,20 +51,34 @@ def main() -> None:
         power = power_table(resampled, comparisons, statistics["alpha"], statistics["power"])
     with working("fitting the scaling law"):
         fit = fitted_laws(resampled, ordered, args.scaling)
-    recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args))
+    if args.examined:
+        with working("comparing what the models know"):
+            knowledge = knowledge_of(evaluations, ordered, configurations, args)
+        for name, part in zip(("knowledge", "knowledge_comparisons"), knowledge, strict=True):
+            write_table(part, folder / f"{name}.csv")
+    tried = sensitivity([read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"])
+    recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args), tried)
+    by_configuration = configuration_table(resampled, ordered)
 
     write_table(table, folder / "results_summary.csv")
+    write_table(by_configuration, folder / "configurations.csv")
     write_table(comparisons, folder / "comparisons.csv")
     write_table(power, folder / "power.csv")
     write_json(folder / "scaling_fit.json", fit)
     write_json(folder / "recommendation.json", recommendation)
+    if tried:
+        write_json(folder / "learning_rates.json", {"schema_version": 1, "entries": tried})
     with working("drawing the plots"), drawn(**args.plots):
-        plot_data_scale(table, folder / "data_scale_comparison.png")
-        plot_method_comparison(table, folder / "method_comparison.png")
+        plot_data_scale(table, folder / "data_scale_comparison.png", by_configuration)
+        plot_method_comparison(table, folder / "method_comparison.png", by_configuration)
         plot_losses(logs, table, folder / "loss_curves.png")
         plot_scaling(fit, folder / "scaling.png")
+        if tried:
+            plot_rates(tried, folder / "learning_rates.png")
         plot_pareto(recommendation, folder / "pareto.png")
-    print(table_text(table), recommendation["sentence"]["en"], sep="\n\n")
+        if args.examined:
+            plot_knowledge(knowledge[0], pd.DataFrame(configurations), folder / "knowledge.png")
+    print(table_text(table, by_configuration), recommendation["sentence"]["en"], sep="\n\n")
     for warning in recommendation["warnings"]:
         print(f"warning: {warning['en']}")
 
@@ -75,6 +94,23 @@ def read_all_scores(evaluations: dict[Path, dict[str, Any]]) -> dict[str, Scores
     return {evaluation["run"]: read_scores(folder / "scores.parquet") for folder, evaluation in evaluations.items()}
 
 
+def knowledge_of(
+    evaluations: dict[Path, dict[str, Any]],
+    ordered: list[dict[str, Any]],
+    configurations: list[Configuration],
+    args: argparse.Namespace,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return knowledge.csv and knowledge_comparisons.csv; what the models answered lies beside their evaluations."""
+    folders = {each["run"]: folder for folder, each in evaluations.items() if not each["run"].startswith(FLOOR)}
+    exams = read_exams(
+        {each["run"]: folders[each["run"]] / "exams.parquet" for each in ordered if each["run"] in folders}
+    )
+    texts = {run: folder / "retention.parquet" for run, folder in folders.items()}
+    retention = read_retention(texts) if any(each.get("retention") for each in ordered) else {}
+    statistics = Statistics(**{key: args.statistics[key] for key in Statistics._fields})
+    return knowledge_tables(exams, retention, configurations, ordered, statistics)
+
+
 def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling: dict[str, Any]) -> dict[str, Any]:
     """Return scaling_fit.json for the metrics that were asked for."""
     seconds: dict[str, list[float]] = {}
@@ -83,6 +119,12 @@ def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling
             seconds.setdefault(evaluation["method"], []).append(
                 evaluation["training"]["seconds"] / evaluation["train_size"]
             )
+    by_run = {evaluation["run"]: evaluation for evaluation in evaluations}
+    several = any(len(each.runs) > 1 for each in resampled.configurations)
+    ends = {
+        metric: [(low, high) for _, low, high in own_intervals(resampled, metric, by_run)]
+        for metric in (scaling["metrics"] if several else ())
+    }
     return fit_study(
         resampled.configurations,
         {metric: resampled.points[metric] for metric in scaling["metrics"]},
@@ -91,6 +133,7 @@ def fitted_laws(resampled: Resampled, evaluations: list[dict[str, Any]], scaling
         seconds_per_row={method: values[-1] for method, values in seconds.items()},
         resamples=scaling["resamples"],
         seed=resampled.seed,
+        ends=ends,
     )
 
 
@@ -122,12 +165,18 @@ def parse_arguments() -> argparse.Namespace:
         default=[],
         help="train_log.csv of each fine-tuned run, in the same folder as the run's eval.json",
     )
+    parser.add_argument("--pilots", nargs="*", default=[], help="the pilots' files, where there were any")
     parser.add_argument("--leak-report", required=True, help="leak_report.json")
     for section in ("statistics", "recommendation", "scaling", "leakage"):
         parser.add_argument(
             f"--{section}", type=json.loads, required=True, help="that section of the configuration (JSON)"
         )
     parser.add_argument("--plots", type=json.loads, default={}, help="that section of the configuration (JSON)")
+    parser.add_argument(
+        "--examined",
+        action="store_true",
+        help="exams.parquet and retention.parquet of the base model and each fine-tuned run lie beside its eval.json",
+    )
     parser.add_argument("--output-folder", type=Path, required=True, help="folder for the tables and plots")
     return parser.parse_args()
 

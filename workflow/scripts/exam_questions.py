@@ -12,8 +12,9 @@ from medscale.base.arguments import add_paths, add_source
 from medscale.base.errors import run_script
 from medscale.base.files import read_jsonl, write_json, write_jsonl
 from medscale.data.demo.exam import demo_exam
+from medscale.data.exams.account import report_of
 from medscale.data.exams.fields import Reading
-from medscale.data.exams.reading import read_exam, report_of
+from medscale.data.exams.reading import read_exam
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from medscale.report.page import report_html
 
 def main() -> None:
     args = parse_arguments()
-    summary = read_summary(args.summary)
+    summary = read_summary(args.summary, args.examined, args.pilots)
     evaluations, answers, logs = read_runs(
         summary.results, args.evals, args.predictions, args.scores, args.training_logs, args.test
     )
@@ -30,6 +30,7 @@ def main() -> None:
         config=args.config,
         safety=read_safety(args.safety, args.predictions),
         verdicts=args.verdicts and read_json(args.verdicts),
+        mix=read_json(args.mix_report) if args.mix_report else None,
     )
     with working("writing the report"):
         text = report_html(inputs)
@@ -64,11 +65,14 @@ def parse_arguments() -> argparse.Namespace:
         "--training-logs", nargs="*", default=[], help="train_log.csv of each fine-tuned run, in the same folder"
     )
     parser.add_argument("--test", help="test.jsonl, for the departments of the questions (default: no departments)")
+    parser.add_argument("--pilots", action="store_true", help="the summary tells of learning rates that pilots tried")
     parser.add_argument("--clean-report", required=True, help="clean_report.json")
     parser.add_argument("--split-report", required=True, help="split_report.json")
     parser.add_argument("--leak-report", required=True, help="leak_report.json")
+    parser.add_argument("--mix-report", help="mix.json, of a study with general rows")
     parser.add_argument("--model-manifest", required=True, help="manifest.json of the base model")
     parser.add_argument("--data-manifest", required=True, help="manifest.json of the corpus")
+    parser.add_argument("--examined", action="store_true", help="the summary tells of exams or general texts too")
     parser.add_argument(
         "--safety",
         nargs="*",

@@ -152,12 +152,14 @@ def prediction_settings(config: dict, run: Run | None) -> dict[str, Any]:
 
 
 def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
-    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and their files."""
+    """Return all that decides what a run, or the base model, makes of exams and texts, except weights and texts."""
     training = settings_for(config, run)["training"] if run else config["training"]
     evaluation = config["evaluation"]
-    asked = ("scored_by", "normalise", "permutations", "description")
+    asked = ("prompt", "scored_by", "normalise", "permutations", "description")
+    exams = {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()}
     return {
-        "exams": {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()},
+        "exams": exams,
+        "chat": config["chat"] if any(exam["prompt"] == "chat" for exam in exams.values()) else None,
         "retention": evaluation["retention"] and {"window": evaluation["retention"]["window"]},
         "quantization": config["quantization"],
         "precision": training["precision"],
@@ -265,6 +267,12 @@ def run_options(run: Run | None, name: str) -> str:
         return f"--method {name}"
     told = f"--method {run.method} --size-label {run.size_label} --train-size {run.size} --seed {run.seed}"
     return f"{told} --arm {run.arm}"
+
+
+def record_options(config: dict, run: Run) -> str:
+    """Return what record.py is told of a run: the number of seeds of its configuration, where there are several."""
+    alike = [each for each in runs_of(config) if each._replace(name="", seed=0) == run._replace(name="", seed=0)]
+    return f" --seeds {len(alike)}" if len(alike) > 1 else ""
 
 
 def bertscore_model(config: dict) -> str | None:

@@ -1,6 +1,6 @@
 """What a reader must know before trusting a recommendation, in English and Chinese."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ def caveats(
     metric: str,
     margin: float,
     limits: Limits,
+    rates: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, str]]:
     """Return the warnings, each with its ``kind`` and its text in ``en`` and ``zh``, the gravest first."""
     found = [
@@ -33,7 +34,8 @@ def caveats(
         *_too_good(resampled, limits),
         *_not_above_floor(comparisons),
         *_few_items(comparisons, metric, margin, resampled.n_items),
-        *_few_seeds(resampled),
+        *_few_seeds(resampled, comparisons),
+        *_rates(rates),
         *_times(resampled, by_run),
         *_engines(resampled, by_run),
     ]
@@ -113,8 +115,9 @@ def _few_items(comparisons: pd.DataFrame, metric: str, margin: float, n_items: i
     )
 
 
-def _few_seeds(resampled: Resampled) -> Iterator[Caveat]:
-    counts = {len(each.runs) for each in resampled.configurations if each.kind == "tuned"}
+def _few_seeds(resampled: Resampled, comparisons: pd.DataFrame) -> Iterator[Caveat]:
+    tuned = [each for each in resampled.configurations if each.kind == "tuned"]
+    counts = {len(each.runs) for each in tuned}
     if counts == {1}:
         yield (
             "one_seed",
@@ -123,11 +126,50 @@ def _few_seeds(resampled: Resampled) -> Iterator[Caveat]:
             "每个配置只用一个随机种子训练：区间反映的是测试问题的变化，不反映训练的偶然性。",
         )
     elif 1 in counts:
+        several = [each.name for each in tuned if len(each.runs) > 1]
+        rows = comparisons[comparisons["kind"].isin(["method", "size", "control", "mix"])]
+        pairs = rows.drop_duplicates(["a", "b"])
+        mixed = int(((pairs["seeds_a"] > 1) != (pairs["seeds_b"] > 1)).sum())
         yield (
             "one_seed",
-            "Some configurations were trained with one seed: their intervals do not cover the luck of a training.",
-            "部分配置只用一个随机种子训练：其区间不反映训练的偶然性。",
+            f"Of {len(tuned)} configurations {len(several)} were trained with several seeds ({', '.join(several)}), "
+            "the others with one: the intervals of those do not cover the luck of a training. Of the "
+            f"{len(pairs)} comparisons between trainings {mixed} are of one with several seeds and one with a single "
+            "one, and cover it on one side only.",
+            f"{len(tuned)} 个配置中有 {len(several)} 个用了多个随机种子（{'、'.join(several)}），其余只用一个："
+            f"后者的区间不反映训练的偶然性。训练之间的 {len(pairs)} 组比较中，"
+            f"{mixed} 组一方有多个种子而另一方只有一个，只反映一方的偶然性。",
         )
+
+
+def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
+    """Warn of fixed learning rates that are far from the best of a pilot, and of best ones at an end of the grid."""
+    far = [entry for entry in rates if entry["verdict"] == "far"]
+    if far:
+        told = ", ".join(_lost(entry, "{:g} loses {:.3f} nats to {:g}", "at {:g} it diverged") for entry in far)
+        told_zh = "、".join(_lost(entry, "{0:g} 比 {2:g} 多损失 {1:.3f} 奈特", "{:g} 时发散") for entry in far)
+        yield (
+            "rate_far",
+            f"The fixed learning rate is far from the best of the pilot ({told}), so the comparison may be of rates "
+            "rather than of methods or sizes. Set training.learning_rate to auto.",
+            f"固定的学习率离试训中最好的很远（{told_zh}），因此比较的可能是学习率，而不是方法或规模。"
+            "可将 training.learning_rate 设为 auto。",
+        )
+    edges = [entry for entry in rates if entry["at_edge"] and entry["fixed"] is None]
+    if edges:
+        told = ", ".join(f"{entry['method']}_{entry['label']}: {entry['chosen']:g}" for entry in edges)
+        yield (
+            "rate_at_edge",
+            f"The learning rate that the pilot chose lies at an end of those that were tried ({told}): a better one "
+            "may lie beyond it. Name further pilot.rates.",
+            f"试训选出的学习率在所试范围的一端（{told}），更好的可能在范围之外。请在 pilot.rates 中再加几个。",
+        )
+
+
+def _lost(entry: Mapping[str, Any], whole: str, diverged: str) -> str:
+    fixed = next(rate for rate in entry["rates"] if rate["rate"] == entry["fixed"])
+    values = (entry["fixed"], fixed["difference"], entry["chosen"])
+    return f"{entry['method']}_{entry['label']}: " + (diverged if values[1] is None else whole).format(*values)
 
 
 def _times(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:

@@ -18,7 +18,7 @@ from medscale.compare.resampling import Resampled
 
 DIGITS = 6
 ITEMS, ITEMS_AND_SEEDS = "items", "items and seeds"
-ABOUT = ("configuration", "kind", "method", "train_size", "seeds", "interval")
+ABOUT = ("configuration", "kind", "method", "train_size", "seeds", "runs", "interval")
 
 
 def columns_of(metrics: Iterable[str]) -> tuple[str, ...]:
@@ -39,8 +39,9 @@ def configuration_table(resampled: Resampled, evaluations: Iterable[Mapping[str,
     -------
     pandas.DataFrame
         One row a configuration: its name, which is that of its first run; tuned, control, base or floor; method and
-        size; the number of its seeds; what its intervals are over, ``items`` or ``items and seeds``; and each metric in
-        its unit with the ends of the 95 % interval. What was not measured is missing.
+        size; the number of its seeds and their runs, with spaces between; what its intervals are over, ``items`` or
+        ``items and seeds``; and each metric in its unit with the ends of the 95 % interval. What was not measured is
+        missing.
     """
     by_run = {evaluation["run"]: evaluation for evaluation in evaluations}
     metrics = list(resampled.points)
@@ -48,11 +49,16 @@ def configuration_table(resampled: Resampled, evaluations: Iterable[Mapping[str,
     rows = []
     for place, each in enumerate(resampled.configurations):
         over = ITEMS_AND_SEEDS if len(each.runs) > 1 else ITEMS
-        about = (each.name, each.kind, each.method, each.size, len(each.runs), over)
+        about = (each.name, each.kind, each.method, each.size, len(each.runs), " ".join(each.runs), over)
         rows.append([*about, *(value for metric in metrics for value in found[metric][place])])
     table = pd.DataFrame(rows, columns=list(columns_of(metrics)))
     types = dict.fromkeys(table.columns, "float64") | dict.fromkeys(("train_size", "seeds"), "Int64")
-    return table.astype(types | dict.fromkeys(("configuration", "kind", "method", "interval"), "str"))
+    return table.astype(types | dict.fromkeys(("configuration", "kind", "method", "runs", "interval"), "str"))
+
+
+def several_seeds(configurations: pd.DataFrame) -> pd.DataFrame:
+    """Return the configurations of more than one seed."""
+    return configurations[configurations["seeds"] > 1]
 
 
 def own_intervals(

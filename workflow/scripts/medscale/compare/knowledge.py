@@ -4,10 +4,11 @@ An exam's accuracy is a mean over its questions, and the likelihood of general t
 of the test set are. So the same machinery compares them: questions are resampled whole and the same ones for all
 configurations, seeds within a configuration, differences are studentised, and their p-values corrected by Holm, over
 all pairs of an exam. The accuracy of a subject is compared with the base model alone, and Holm's correction is over all
-subjects and configurations of the exam.
+subjects and configurations of the exam; so for its medical part and its rest.
 
 The interval of an accuracy by itself is Wilson's (1927) for one seed, which stays within 0 and 100 and holds for few
-questions too, and for several seeds Student's, over questions and seeds. docs/statistics.md has the simulations.
+questions too, and for several seeds that of `configurations`, over questions and seeds. docs/statistics.md has the
+simulations.
 
 An exam is called too small to rank where a difference of `TOO_SMALL` points between two configurations would be missed
 more often than the power that was asked for. The chance level is the accuracy of guessing.
@@ -21,23 +22,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from scipy import stats
 
 from medscale.base.errors import UserError
 from medscale.compare.comparisons import COLUMNS as COMPARED
 from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, detectable, holm
+from medscale.compare.configurations import intervals_over_seeds
 from medscale.compare.paired_differences import item_standard_errors, paired_differences
 from medscale.compare.resampling import NLL, Configuration, Resampled, resample
 from medscale.evaluate.eval_file import Scores
+from medscale.evaluate.exam_scores import wilson_interval
 
 TOO_SMALL = 5.0
 """Points of 100."""
+OWN_ALPHA = 0.05
+"""Of the interval of a value by itself, as in eval.json; `statistics.alpha` is that of comparisons."""
 RETENTION = "retention"
 ACCURACY = "accuracy"
-ALL = "all"
-"""What stands in the column of subjects for an exam as a whole."""
+ALL, MEASURES, SUBJECT = "all", "measures", "subject"
+"""Scopes: an exam as a whole, what it says of medicine and of the rest, each of its subjects."""
 COLUMNS = (
-    *("metric", "subject", "measures", "name", "seeds", "n_items", "value", "lo", "hi", "chance"),
+    *("metric", "scope", "subject", "measures", "name", "seeds", "n_items", "value", "lo", "hi", "chance"),
     *("value_without_leaks", "n_without_leaks", "value_calibrated", "value_permuted", "consistent"),
     *("base_difference", "base_lo", "base_hi", "base_p", "base_p_holm", "base_significant"),
     *("smallest_detectable", "too_small"),
@@ -51,7 +55,7 @@ class Exam(NamedTuple):
     Attributes
     ----------
     ids : list of str
-    subjects : list of str or None
+    subjects, measures : list of str or None
     chance : array of shape (items,)
         Share of guesses that are right, 0 to 1.
     correct : dict of str to array of shape (items,)
@@ -60,6 +64,7 @@ class Exam(NamedTuple):
 
     ids: list[str]
     subjects: list[str | None]
+    measures: list[str | None]
     chance: np.ndarray
     correct: dict[str, np.ndarray]
 
@@ -83,15 +88,18 @@ def read_exams(paths: Mapping[str, str | Path]) -> dict[str, Exam]:
     """
     exams: dict[str, Exam] = {}
     for run, path in paths.items():
-        table = pq.ParquetFile(path).read().select(["exam", "id", "permutation", "subject", "correct", "choices"])
+        table = (
+            pq.ParquetFile(path)
+            .read()
+            .select(["exam", "id", "permutation", "subject", "measures", "correct", "choices"])
+        )
         rows = [row for row in table.to_pylist() if row["permutation"] == 0]
         for name, group in groupby(rows, key=lambda row: row["exam"]):
             here = list(group)
             ids = [row["id"] for row in here]
-            exam = exams.setdefault(
-                name,
-                Exam(ids, [row["subject"] for row in here], np.array([1 / len(row["choices"]) for row in here]), {}),
-            )
+            subjects, measures = ([row[key] for row in here] for key in ("subject", "measures"))
+            chance = np.array([1 / len(row["choices"]) for row in here])
+            exam = exams.setdefault(name, Exam(ids, subjects, measures, chance, {}))
             if exam.ids != ids:
                 raise UserError(
                     "R211",
@@ -148,30 +156,17 @@ def knowledge_tables(
         whole = study.resample(scores, ACCURACY)
         rows = study.compare(whole, ACCURACY)
         compared += [(name, *row[1:]) for row in rows]
-        chance = 100 * float(exam.chance.mean())
-        values += [
-            row | {"metric": name, "subject": ALL, "chance": chance} | study.told_of(row["name"], name)
-            for row in study.rows(whole, ACCURACY, rows)
-        ]
-        values += _by_subject(study, name, exam, scores)
+        about = {"metric": name, "scope": ALL, "chance": 100 * float(exam.chance.mean())}
+        about["measures"] = exam.measures[0] if len({*exam.measures}) == 1 else "mixed"
+        values += [row | about | study.told_of(row["name"], name) for row in study.rows(whole, ACCURACY, rows)]
+        for scope in (MEASURES, SUBJECT):
+            values += _by_part(study, name, exam, scores, scope)
     if retention:
         whole = study.resample(retention, NLL)
         rows = study.compare(whole, NLL)
         compared += [(RETENTION, *row[1:]) for row in rows]
-        values += [
-            row | {"metric": RETENTION, "subject": ALL, "too_small": None} for row in study.rows(whole, NLL, rows)
-        ]
+        values += [row | {"metric": RETENTION, "scope": ALL, "too_small": None} for row in study.rows(whole, NLL, rows)]
     return pd.DataFrame(values, columns=list(COLUMNS)), pd.DataFrame(compared, columns=list(COMPARED))
-
-
-def wilson(right: float, items: int, alpha: float = 0.05) -> tuple[float, float]:
-    """Return the ends of Wilson's score interval of a share (E. B. Wilson, JASA 22, 1927), as shares of 1.
-
-    >>> [round(end, 4) for end in wilson(45, 90)]
-    [0.3989, 0.6011]
-    """
-    interval = stats.binomtest(round(right), items).proportion_ci(1 - alpha, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 class _Study(NamedTuple):
@@ -202,7 +197,8 @@ class _Study(NamedTuple):
         smallest = self.smallest_detectable(resampled, metric)
         found = []
         for place, each in enumerate(self.configurations):
-            value, low, high = _value(resampled, metric, place, self.statistics.alpha)
+            told = self.of_seeds(each.name)[0].get("retention") if metric == NLL else None
+            value, low, high = _value(resampled, metric, place, told)
             row = {"name": each.name, "seeds": len(each.runs), "n_items": resampled.n_items}
             row |= {"value": value, "lo": low, "hi": high, "smallest_detectable": smallest}
             row["too_small"] = smallest is None or smallest > TOO_SMALL
@@ -222,14 +218,17 @@ class _Study(NamedTuple):
     def told_of(self, name: str, exam: str) -> dict[str, Any]:
         """Return what eval.json says of an exam besides its accuracy, the mean over the seeds of a configuration."""
         entries = [each["exams"][exam] for each in self.of_seeds(name)]
-        clean = [entry.get("accuracy_without_leaks") or {} for entry in entries]
+
+        def mean(key: str) -> float | None:
+            values = [(entry.get(key) or {}).get("accuracy") for entry in entries]
+            return None if None in values else float(np.mean(values))
+
         return {
-            "measures": entries[0]["measures"],
-            "value_without_leaks": _mean(part.get("accuracy") for part in clean),
-            "n_without_leaks": clean[0].get("n"),
-            "value_calibrated": _mean(entry.get("accuracy_calibrated") for entry in entries),
-            "value_permuted": _mean(entry.get("accuracy_permuted") for entry in entries),
-            "consistent": _mean(entry.get("consistent") for entry in entries),
+            "value_without_leaks": mean("accuracy_without_leaks"),
+            "n_without_leaks": (entries[0].get("accuracy_without_leaks") or {}).get("n"),
+            "value_calibrated": mean("accuracy_calibrated"),
+            "value_permuted": mean("accuracy_permuted"),
+            "consistent": mean("consistent"),
         }
 
     def of_seeds(self, name: str) -> list[Mapping[str, Any]]:
@@ -237,22 +236,20 @@ class _Study(NamedTuple):
         return [told[run] for each in self.configurations if each.name == name for run in each.runs]
 
 
-def _value(resampled: Resampled, metric: str, place: int, alpha: float) -> tuple[float, float, float]:
-    """Return a configuration's value with its own interval, over questions and, where there are several, seeds."""
-    value, count = float(resampled.points[metric][place]), len(resampled.configurations[place].runs)
-    items, weights = resampled.items[metric][:, place], resampled.weights[metric]
-    n = len(items)
-    if count == 1 and metric == ACCURACY:
-        low, high = wilson(value / 100 * n, n, alpha)
+def _value(resampled: Resampled, metric: str, place: int, told: Mapping[str, Any] | None) -> tuple[float, float, float]:
+    """Return a configuration's value with its own 95 % interval: for one seed that of its eval.json.
+
+    ``told`` is what eval.json says of the general texts; a part of an exam has Wilson's interval as the whole has.
+    """
+    value = float(resampled.points[metric][place])
+    if len(resampled.configurations[place].runs) > 1:
+        ((low, high),) = intervals_over_seeds(resampled, metric, [place], OWN_ALPHA)
+        return value, low, high
+    if metric == ACCURACY:
+        low, high = wilson_interval(round(value / 100 * resampled.n_items), resampled.n_items)
         return value, 100 * low, 100 * high
-    if n < 2:
-        return value, np.nan, np.nan
-    seeds = resampled.seeds[metric]
-    spread = ((items - value * weights) ** 2).sum() * n / (n - 1) / weights.sum() ** 2
-    variance, uncertainty = spread + seeds.variance[place], seeds.between[place] ** 2 / max(1, count - 1)
-    freedom = max(1.0, variance**2 / uncertainty) if uncertainty > 0 else n - 1
-    half = float(stats.t.isf(alpha / 2, freedom) * np.sqrt(variance))
-    return value, value - half, value + half
+    low, high = (told or {}).get("ci95") or (np.nan, np.nan)
+    return value, low, high
 
 
 def _ends(resampled: Resampled) -> list[Pair]:
@@ -264,29 +261,22 @@ def _ends(resampled: Resampled) -> list[Pair]:
     return [("ends", max(found)[1], min(found)[1]) for found in sizes.values() if len(found) > 2]
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    found = list(values)
-    return None if None in found else float(np.mean(found))
-
-
-def _by_subject(study: _Study, name: str, exam: Exam, scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    """Return the rows of an exam's subjects; the differences to the base model are corrected over all of them."""
-    subjects = list(dict.fromkeys(subject for subject in exam.subjects if subject is not None))
-    if len({*exam.subjects}) < 2:
+def _by_part(study: _Study, name: str, exam: Exam, scores: Mapping[str, Scores], scope: str) -> list[dict[str, Any]]:
+    """Return the rows of an exam's parts; the differences to the base model are corrected over all parts of a scope."""
+    parts = exam.measures if scope == MEASURES else exam.subjects
+    if len({*parts}) < 2:
         return []
+    kinds = [each.kind for each in study.configurations]
+    pairs: list[Pair] = [("base", a, b) for b in _of(kinds, "base") for a in _of(kinds, "tuned", "control")]
     found = []
-    for subject in subjects:
-        places = np.flatnonzero([each == subject for each in exam.subjects])
-        ids = [exam.ids[place] for place in places]
-        whole = study.resample(
-            {run: Scores(ids, {ACCURACY: each.columns[ACCURACY][places]}, {}) for run, each in scores.items()}, ACCURACY
-        )
-        kinds = [each.kind for each in study.configurations]
-        pairs: list[Pair] = [("base", a, b) for b in _of(kinds, "base") for a in _of(kinds, "tuned", "control")]
-        chance = 100 * float(exam.chance[places].mean())
-        for row in study.rows(whole, ACCURACY, study.compare_pairs(whole, ACCURACY, pairs)):
-            measures = study.of_seeds(row["name"])[0]["exams"][name]["by_subject"][subject].get("measures")
-            found.append(row | {"metric": name, "subject": subject, "chance": chance, "measures": measures})
+    for part in dict.fromkeys(each for each in parts if each is not None):
+        places = np.flatnonzero([each == part for each in parts])
+        ids, measures = [exam.ids[place] for place in places], {exam.measures[place] for place in places}
+        here = {run: Scores(ids, {ACCURACY: each.columns[ACCURACY][places]}, {}) for run, each in scores.items()}
+        whole = study.resample(here, ACCURACY)
+        about = {"metric": name, "scope": scope, "subject": part, "chance": 100 * float(exam.chance[places].mean())}
+        about["measures"] = measures.pop() if len(measures) == 1 else "mixed"
+        found += [row | about for row in study.rows(whole, ACCURACY, study.compare_pairs(whole, ACCURACY, pairs))]
     tested = [row for row in found if row["base_p"] is not None]
     adjusted = holm(np.array([row["base_p"] for row in tested], dtype=float))
     for row, p in zip(tested, adjusted, strict=True):

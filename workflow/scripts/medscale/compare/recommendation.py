@@ -47,6 +47,7 @@ def recommend(
     comparisons: pd.DataFrame,
     leak_report: Mapping[str, Any] | None,
     settings: Settings,
+    rates: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return recommendation.json.
 
@@ -61,6 +62,8 @@ def recommend(
     leak_report : dict, or None
         leak_report.json; None where the check was not made, which is warned of.
     settings : Settings
+    rates : sequence of dict
+        What pilots found of learning rates, from `learning_rates.sensitivity`, for the warnings.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def recommend(
         "candidates": candidates,
         "price_per_gpu_hour": settings.price_per_gpu_hour,
         "currency": settings.currency,
-        "warnings": caveats(resampled, by_run, comparisons, leak_report, metric, margin, settings.limits),
+        "warnings": caveats(resampled, by_run, comparisons, leak_report, metric, margin, settings.limits, rates),
     }
     base = next((c for c, each in zip(candidates, configurations, strict=True) if each.kind == "base"), None)
     result["sentence"] = recommendation_sentence(result, base, settings.alpha)

@@ -54,8 +54,8 @@ def encode_pairs(tokenizer: Any, context: str, continuations: Sequence[str]) -> 
         if not following:
             raise UserError(
                 "E132",
-                f"{continuation!r:.80} behind {context[-20:]!r}: the model's tokenizer leaves no token for it; score this "
-                "exam by scored_by: letter, or leave the question out",
+                f"{continuation!r:.80} behind {context[-20:]!r}: the model's tokenizer leaves no token for it; score "
+                "this exam by scored_by: letter, or leave the question out",
             )
         pairs.append((before, following))
     return pairs
@@ -147,7 +147,7 @@ def loglikelihoods(model: torch.nn.Module, rows: Sequence[Row], pad: int, kept: 
                     raise UserError(
                         "E130",
                         f"{label}: out of memory with one row of {len(batch[0].ids)} tokens ({problem}); take a "
-                        "smaller model, or shorter windows of evaluation.retention",
+                        "smaller model, or lower evaluation.retention.window",
                     )
                 body, head = len(batch) // 2 * len(batch[0].ids), len(batch) // 2 * batch[0].depth
                 message = f"out of memory with {len(batch)} rows at once ({problem})"

@@ -80,7 +80,7 @@ def write_answers(path: str | Path, answers: list[Answered], settings: dict[str,
 
 def write_texts(path: str | Path, texts: list[tuple[str, float, int]]) -> None:
     """Write retention.parquet: id, negative log-likelihood in nats and number of tokens of each text."""
-    columns = dict(zip(TEXTS, map(list, zip(*texts, strict=True)), strict=True)) if texts else dict.fromkeys(TEXTS, [])
+    columns = {name: [text[place] for text in texts] for place, name in enumerate(TEXTS)}
     _write(path, columns, TEXTS, {"schema_version": 1})
 
 

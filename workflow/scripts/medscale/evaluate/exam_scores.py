@@ -1,4 +1,4 @@
-"""What a model's answers to exams sum up to in eval.json: accuracies with their intervals, and how letters bias them."""
+"""What a model's answers to exams sum up to in eval.json: accuracies with intervals, and how letters bias them."""
 
 import math
 from collections import Counter, defaultdict
@@ -145,7 +145,7 @@ def letter_priors(items: Iterable[dict[str, Any]]) -> dict[tuple[str, ...], list
 
 
 def mean_prior(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return by letter the mean probability that the model gives it, how often it chooses it, and how often it is right.
+    """Return by letter the mean probability that a model gives it, how often it is chosen, and how often right.
 
     Each in points of 100, over the items that have the letter.
     """

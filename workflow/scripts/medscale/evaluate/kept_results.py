@@ -1,4 +1,4 @@
-"""What was computed of an exam or of texts: kept under the digest of all that decides it, so that it is done once. No torch.
+"""What was computed of an exam or of texts, kept under the digest of all that decides it: done once. No torch.
 
 Each lies in a file of its own in a folder beside the outputs. A killed examination goes on from there, and a new or a
 changed exam costs its own questions only.

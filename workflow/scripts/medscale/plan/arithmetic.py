@@ -232,6 +232,8 @@ def totals(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, fl
     found: dict[str, float | None] = {}
     for name in names:
         counted = [run for run in runs if run["fits"] and not (run["run"] == "base" and name.startswith("train"))]
+        if name in ("predict_seconds", "likelihood_seconds"):
+            counted = [run for run in counted if not run["run"].startswith("pilot_")]  # which answer nothing
         values = [run[name] for run in counted]
         found[name] = None if not values or any(value is None for value in values) else round(sum(values), 3)
     return found

@@ -32,6 +32,7 @@ from medscale.plan.cards import Card, card_of, known_card
 from medscale.plan.computed import Simulations, compute, rates
 from medscale.plan.lengths import Lengths, Row, study_lengths
 from medscale.plan.outcome import CPU_FLOPS, Machine, Outcome
+from medscale.plan.pilots import pilot_methods, pilot_notes, pilot_row, pilot_share
 from medscale.plan.random_model import config_of, empty_model, weights_gib
 from medscale.plan.rows import base_row, further, measured_facts, notes, planned_passes, run_row, session
 from medscale.plan.shapes import Shape, shape_of
@@ -139,12 +140,23 @@ def forecast(
         whole = [outcome_of(task_of(config, shape, "base", base, None, lengths, args))]
         outcomes[json.dumps(["base"])] = whole[0]
     rows.append(base_row(config, whole[0], lengths, machine))
-    plan = assemble(config, shape, lengths, rows, outcomes, machine)
+    pilots = [
+        pilot_row(
+            config,
+            ends,
+            [outcomes[kind_of(end, settings_for(config, end))] for end in ends],
+            lengths,
+            machine,
+            2 * empty_model(config_of(shape)).num_parameters(),
+        )
+        for ends in pilot_methods(config).values()
+    ]
+    plan = assemble(config, shape, lengths, rows, pilots, outcomes, machine)
     if card is not None:
         return plan | {"coefficients": plan["measured"]} | of_card(card, rows)
     if (name := known_card(plan["hardware"]["gpu_model"], machine.memory_gib)) is not None:
         beside = forecast(config, shape, lengths, args, card_of(name, {}))
-        plan["beside"] = {"card": name, "runs": beside["runs"], "basis": beside["basis"]}
+        plan["beside"] = {"card": name, "pilots": beside["pilots"], "runs": beside["runs"], "basis": beside["basis"]}
     return plan
 
 
@@ -276,6 +288,7 @@ def assemble(
     shape: Shape,
     lengths: Lengths,
     rows: list[dict[str, Any]],
+    pilots: list[dict[str, Any]],
     outcomes: dict[str, Outcome],
     machine: Machine,
 ) -> dict[str, Any]:
@@ -294,9 +307,11 @@ def assemble(
         "price_per_gpu_hour": machine.price_per_hour if machine.computed else recommendation["price_per_gpu_hour"],
         "currency": recommendation["currency"],
         "runs": rows,
-        "totals": totals(rows, SUMS),
+        "pilots": pilots,
+        "pilot_share": pilot_share(pilots, rows),
+        "totals": totals([*rows, *pilots], SUMS),
         "further": further(config, rows),
-        "sessions": {name: session(limits, rows, machine) for name, limits in config["sessions"].items()},
+        "sessions": {name: session(limits, rows, machine, pilots) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
-        "notes": notes(config, rows, outcomes, machine),
+        "notes": notes(config, rows, outcomes, machine) + pilot_notes(config, pilots, rows),
     }

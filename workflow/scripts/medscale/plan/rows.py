@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from medscale.base.settings import settings_for
@@ -139,8 +140,12 @@ def further(config: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, dic
     return found
 
 
-def session(limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine) -> dict[str, Any]:
+def session(
+    limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine, pilots: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """Return how the runs that fit the memory, and the longest of them alone, fit the sessions of a service.
+
+    The pilots of the learning rate come first: they are part of the study.
 
     Of computed times both ends are packed: ``study`` and ``longest_run`` are the least, ``…_at_most`` the most.
     """
@@ -150,16 +155,20 @@ def session(limits: dict[str, Any], rows: list[dict[str, Any]], machine: Machine
     fitting = [row for row in rows if row["fits"]]
     if not fitting:
         return found
+    before = [row for row in pilots if row["fits"]]
     longest = max(fitting, key=lambda row: row["train_seconds"] or 0.0)
     ends = dict(zip(("", "_at_most"), spread(1.0), strict=True)) if machine.computed else {"": 1.0}
     for end, factor in ends.items():
-        found[f"study{end}"] = pack([job for row in fitting for job in jobs(row, factor)], limit)._asdict()
+        found[f"study{end}"] = pack([job for row in before + fitting for job in jobs(row, factor)], limit)._asdict()
         found[f"longest_run{end}"] = pack(jobs(longest, factor), limit)._asdict()
     return found
 
 
 def jobs(row: dict[str, Any], factor: float = 1.0) -> list[Job]:
     """Return the training, which resumes, and the prediction, which begins anew; the times ``factor`` times as long."""
+    if row["predict_seconds"] is None:
+        between = factor * row["seconds_between_checkpoints"]
+        return [Job(f"{row['run']}", factor * row["train_seconds"], between)]
     seconds = factor * (row["predict_seconds"] + row["likelihood_seconds"])
     predict = Job(f"prediction of {row['run']}", seconds)
     if row["train_seconds"] is None:

@@ -69,11 +69,11 @@ def _runs(plan: dict[str, Any]) -> list[str]:
     """Return the table of the runs; of a card whose figures can be computed, those beside the measured ones."""
     columns = ["run", "steps", "training", "prediction", "peak memory, GiB", "fits", "energy, kWh", _money_title(plan)]
     basis = ["basis"] if plan["computed"] else []
-    rows = [[*_row(run), *([run["basis"]] if basis else [])] for run in plan["runs"]]
+    rows = [[*_row(run), *([run["basis"]] if basis else [])] for run in [*plan["pilots"], *plan["runs"]]]
     lines = table([*columns, *basis], [*rows, [*_total(plan), *(["computed, not measured"] if basis else [])]])
     if beside := plan.get("beside"):
         lines += ["", f"Computed for this card ({beside['card']}) from declared rates, not measured:", ""]
-        lines += table(columns, [_row(run) for run in beside["runs"]])
+        lines += table(columns, [_row(run) for run in [*beside["pilots"], *beside["runs"]]])
     return lines
 
 

@@ -76,6 +76,11 @@ def _reason(key: str) -> Text:
     return both(key)
 
 
+def count_list(counts: dict[str, int]) -> Text:
+    """Return reasons with their counts in words, the most frequent first."""
+    return _list([(_reason(key), count) for key, count in sorted(counts.items(), key=lambda item: -item[1])])
+
+
 def _list(items: list[tuple[Text, int]]) -> Text:
     return Text(
         ", ".join(f"{title.en} {number(n)}" for title, n in items),

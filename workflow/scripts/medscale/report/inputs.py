@@ -3,7 +3,7 @@
 import base64
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,18 +15,26 @@ from medscale.report.evaluations import match_logs, read_evaluations
 from medscale.report.training_log import TrainingLog, read_log
 
 PLOTS = ("data_scale_comparison", "method_comparison", "scaling", "pareto", "loss_curves")
+COMPARED, KNOWN = ("metric", "kind", "a", "b"), ("metric", "scope", "subject", "measures", "name")
 AGAIN = "run the workflow again to make all of them from the same study"
 
 
 class Summary(NamedTuple):
-    """The files of the summary folder; rows of tables are dictionaries with None where a cell is empty."""
+    """The files of the summary folder; rows of tables are dictionaries with None where a cell is empty.
+
+    ``knowledge`` and its comparisons are empty where the study has neither exams nor general texts.
+    """
 
     results: list[dict[str, Any]]
+    configurations: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     power: list[dict[str, Any]]
     scaling: dict[str, Any]
     recommendation: dict[str, Any]
     plots: dict[str, str]
+    knowledge: Sequence[dict[str, Any]] = ()
+    knowledge_comparisons: Sequence[dict[str, Any]] = ()
+    rates: list[dict[str, Any]] | None = None  # of the pilots, where there were any
 
 
 class Answers(NamedTuple):
@@ -59,23 +67,33 @@ class Inputs(NamedTuple):
     config: dict[str, Any]
     safety: dict[str, dict[str, Any]]
     verdicts: dict[str, Any] | None
+    mix: dict[str, Any] | None = None
 
 
-def read_summary(folder: Path) -> Summary:
+def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> Summary:
     """Read the summary folder.
+
+    What exams and general texts told is read where the study was ``examined``, what pilots found where there were some.
 
     Raises
     ------
     UserError
         Naming the file that is missing or has no such content.
     """
+    rates = {"learning_rates": _picture(folder / "learning_rates.png")} if pilots else {}
     return Summary(
         results=read_table(folder / "results_summary.csv", texts=("experiment", "run", "method", "arm")),
-        comparisons=read_table(folder / "comparisons.csv", texts=("metric", "kind", "a", "b")),
+        configurations=read_table(
+            folder / "configurations.csv", texts=("configuration", "kind", "method", "runs", "interval")
+        ),
+        comparisons=read_table(folder / "comparisons.csv", texts=COMPARED),
         power=read_table(folder / "power.csv", texts=("metric",)),
         scaling=_json(folder / "scaling_fit.json", "metrics"),
         recommendation=_json(folder / "recommendation.json", "verdict", "sentence", "candidates", "warnings"),
-        plots={name: _picture(folder / f"{name}.png") for name in PLOTS},
+        plots={name: _picture(folder / f"{name}.png") for name in (*PLOTS, *["knowledge"] * examined)} | rates,
+        knowledge=read_table(folder / "knowledge.csv", texts=KNOWN) if examined else (),
+        knowledge_comparisons=read_table(folder / "knowledge_comparisons.csv", texts=COMPARED) if examined else (),
+        rates=_json(folder / "learning_rates.json", "entries")["entries"] if pilots else None,
     )
 
 

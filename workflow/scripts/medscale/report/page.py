@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medscale.report import costs, facts, judging, safety, scaling, tables
+from medscale.report import costs, facts, judging, knowledge, learning_rates, mix, safety, scaling, tables
 from medscale.report.answers import answer_data, loss_data
 from medscale.report.embedding import embedded, policy, writable
 from medscale.report.inputs import Inputs
@@ -16,7 +16,8 @@ STYLES = ("report.css", "answers.css")
 FIRST_SCRIPT = "language.js"
 SCRIPTS = ("report.js", "losses.js", "answer_index.js", "answers.js")
 SECTIONS = (
-    *("answer", "results", "plots", "comparisons", "power", "scaling", "costs", "losses", "judging", "safety"),
+    *("answer", "results", "plots", "comparisons", "power", "knowledge", "scaling", "rates", "costs", "losses"),
+    *("judging", "safety"),
     *("cleaning", "leak"),
     *("provenance", "licences", "limits", "disclaimer", "answers"),
 )
@@ -73,8 +74,11 @@ def _views(inputs: Inputs) -> dict[str, Any]:
         "answer": costs.answer,
         "results": tables.results_table,
         "comparisons": tables.comparison_tables,
+        "mix": mix.mix,
         "power": tables.power_table,
+        "knowledge": knowledge.knowledge,
         "scaling": scaling.scaling_entries,
+        "rates": learning_rates.rates,
         "candidates": costs.candidates,
         "costs": costs.cost_table,
         "judging": judging.judging,

@@ -46,7 +46,7 @@ DIGESTS = {
 }
 
 
-def record_text(evaluation: dict, training: dict, inference: dict, plot: str) -> str:
+def record_text(evaluation: dict, training: dict, inference: dict, plot: str, seeds: int = 1) -> str:
     """Return the record of a run as Markdown.
 
     Args:
@@ -54,6 +54,7 @@ def record_text(evaluation: dict, training: dict, inference: dict, plot: str) ->
         training: content of its training.json.
         inference: content of its inference.json.
         plot: path of the loss curve, relative to the record.
+        seeds: number of seeds that its method and size were trained with.
 
     Raises:
         UserError: the three do not come from the same run.
@@ -64,7 +65,7 @@ def record_text(evaluation: dict, training: dict, inference: dict, plot: str) ->
         f"# Record of run {escape(run)}",
         _table(("", ""), _identity(evaluation, training)),
         "## Result",
-        f"On {value_at(evaluation, 'n_test'):,} test questions.",
+        f"On {value_at(evaluation, 'n_test'):,} test questions.{_one_of(seeds)}",
         _table(("Metric", "Value", "95 % interval", "Precision", "Recall"), _metrics(evaluation)),
         _table(("", ""), _answers(evaluation)),
         "## Training",
@@ -87,6 +88,16 @@ def record_text(evaluation: dict, training: dict, inference: dict, plot: str) ->
         *_machine(training, inference),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _one_of(seeds: int) -> str:
+    """Return what a reader must know of a run that is one of several seeds."""
+    if seeds == 1:
+        return ""
+    return (
+        f" This run is one of {seeds} seeds: its intervals are over the test questions alone. The mean over the seeds, "
+        "with the interval over questions and seeds, stands in summary/configurations.csv."
+    )
 
 
 def escape(text: str) -> str:

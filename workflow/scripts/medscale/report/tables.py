@@ -15,10 +15,11 @@ from medscale.report.texts import (
     p_value,
     run_title,
     say,
+    seed_title,
 )
 
 STANDARD = ("nll", "rouge_1", "rouge_2", "rouge_l", "bleu_4")
-KINDS = ("method", "size", "base", "floor", "control")
+KINDS = ("method", "size", "ends", "base", "floor", "control", "mix")
 
 
 class Cell(NamedTuple):
@@ -38,13 +39,14 @@ class Column(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One run or configuration with its cells."""
+    """One run or configuration with its cells; ``one_seed`` of a run that is one of several of a configuration."""
 
     run: str
     title: Text
     kind: str
     cells: list[Cell]
     control: bool = False
+    one_seed: bool = False
 
 
 def figure(value: float | None, digits: int, note: str = "", best: bool = False) -> Cell:
@@ -59,12 +61,18 @@ def names(inputs: Inputs) -> Callable[[str | None], Text]:
 
 
 def results_table(inputs: Inputs) -> dict[str, Any]:
-    """Return the table of all runs: columns, rows, and the names of metrics that no run has."""
+    """Return the table of all runs: columns, rows, and the names of metrics that no run has.
+
+    A configuration of several seeds has a row of its own before the runs; the best is looked for among configurations.
+    """
     runs = inputs.evaluations
+    several = {each["configuration"]: each for each in inputs.summary.configurations if each["seeds"] > 1}
+    one_of = {run for each in several.values() for run in each["runs"].split()}
     extra = dict.fromkeys(key for each in runs.values() for key in each["metrics"] if key not in (*STANDARD, *LENGTHS))
     metrics = [metric(key) for key in (*STANDARD, *extra)]
     measured = [each for each in metrics if any(_headline(run, each.key) is not None for run in runs.values())]
-    best = {each.key: _best(each, runs.values()) for each in measured}
+    whole = [*several.values(), *(each for run, each in runs.items() if run not in one_of)]
+    best = {each.key: _best(each, whole) for each in measured}
     about = [
         (key, column)
         for key, column, always in (
@@ -76,21 +84,75 @@ def results_table(inputs: Inputs) -> dict[str, Any]:
     ]
     columns = [column for _, column in about] + [Column(both(each.name), each.unit) for each in measured]
     columns += [Column(say(f"metric.{key}"), say(f"metric.{key}_unit")) for key in ("length_ratio", "empty")]
-    rows = []
+    rows = [_mean_row(each, runs, about, measured, best) for each in several.values()]
     for run, evaluation in runs.items():
         cells = [figure(_about(evaluation, key), 0) for key, _ in about]
-        cells += [_score(evaluation, each, best[each.key]) for each in measured]
+        cells += [_score(evaluation, each, None if run in one_of else best[each.key]) for each in measured]
         cells.append(figure(evaluation["metrics"].get("length_ratio"), 2))
         cells.append(figure(evaluation["metrics"].get("empty_predictions"), 0))
         control = evaluation.get("arm") == "control"
-        rows.append(Row(run, run_title(evaluation), kind_of(evaluation), cells, control))
-    return {"columns": columns, "rows": rows, "unmeasured": [each.name for each in metrics if each not in measured]}
+        title = seed_title(evaluation) if run in one_of else run_title(evaluation)
+        rows.append(Row(run, title, kind_of(evaluation), cells, control, run in one_of))
+    return {
+        "columns": columns,
+        "rows": rows,
+        "unmeasured": [each.name for each in metrics if each not in measured],
+        "seeds": _about_seeds(inputs) if several else None,
+    }
+
+
+def _mean_row(
+    configuration: dict[str, Any],
+    runs: dict[str, dict[str, Any]],
+    about: list[tuple[str, Column]],
+    measured: list[Metric],
+    best: dict[str, float | None],
+) -> Row:
+    """Return the row of a configuration of several seeds: values with the interval over questions and seeds."""
+    name, first = configuration["configuration"], runs[configuration["configuration"]]
+    own = [runs[run] for run in configuration["runs"].split()]
+    cells = [figure(None if key == "seed" else _about(first, key), 0) for key, _ in about]
+    for each in measured:
+        value = configuration.get(each.key)
+        ends = (configuration.get(f"{each.key}_lo"), configuration.get(f"{each.key}_hi"))
+        if value is None:  # a metric that is asked for besides has no place in the table of configurations
+            known = [found for run in own if (found := _headline(run, each.key)) is not None]
+            value = sum(known) / len(known) if known else None
+        marked = value is not None and value == best[each.key]
+        cells.append(figure(value, each.digits, interval(*ends, each.digits), marked))
+    ratios = [found for run in own if (found := run["metrics"].get("length_ratio")) is not None]
+    cells.append(figure(sum(ratios) / len(ratios) if ratios else None, 2))
+    empty = [found for run in own if (found := run["metrics"].get("empty_predictions")) is not None]
+    cells.append(figure(sum(empty) / len(empty) if empty else None, 0))
+    title = run_title(first)
+    mean = say("run.mean", n=number(configuration["seeds"]))
+    title = Text(f"{title.en} · {mean.en}", f"{title.zh} · {mean.zh}")
+    return Row(name, title, kind_of(first), cells, first.get("arm") == "control")
+
+
+def _about_seeds(inputs: Inputs) -> list[Text]:
+    """Return what a reader must know where some configurations have several seeds."""
+    title = names(inputs)
+    tuned = [each for each in inputs.summary.configurations if each["kind"] in ("tuned", "control")]
+    several = [each for each in tuned if each["seeds"] > 1]
+    told = [say("results.seeds", list=_joined([title(each["configuration"]) for each in several]))]
+    if len(several) < len(tuned):
+        rows = [row for row in inputs.summary.comparisons if row["seeds_a"] and row["kind"] not in ("base", "floor")]
+        pairs = {(row["a"], row["b"]): (row["seeds_a"] > 1) != (row["seeds_b"] > 1) for row in rows}
+        told.append(say("results.mixed_seeds", mixed=number(sum(pairs.values())), pairs=number(len(pairs))))
+    return told
+
+
+def _joined(texts: list[Text]) -> Text:
+    return Text(", ".join(text.en for text in texts), "、".join(text.zh for text in texts))
 
 
 LENGTHS = ("length_ratio", "length_ratio_ci95", "empty_predictions")
 
 
 def _headline(evaluation: dict[str, Any], key: str) -> float | None:
+    if "metrics" not in evaluation:  # a configuration of several seeds
+        return evaluation.get(key)
     entry = evaluation["metrics"].get(key) or {}
     return entry["f"] if "f" in entry else entry.get("value")
 
@@ -99,12 +161,14 @@ def _about(evaluation: dict[str, Any], key: str) -> float | None:
     return (evaluation.get("training") or {}).get("epochs") if key == "epochs" else evaluation.get(key)
 
 
-def _best(each: Metric, runs: Iterable[dict[str, Any]]) -> float:
+def _best(each: Metric, runs: Iterable[dict[str, Any]]) -> float | None:
     values = [value for run in runs if (value := _headline(run, each.key)) is not None]
+    if not values:
+        return None
     return min(values) if each.lower_is_better else max(values)
 
 
-def _score(evaluation: dict[str, Any], each: Metric, best: float) -> Cell:
+def _score(evaluation: dict[str, Any], each: Metric, best: float | None) -> Cell:
     value = _headline(evaluation, each.key)
     ends = (evaluation["metrics"].get(each.key) or {}).get("ci95") or (None, None)
     return figure(value, each.digits, interval(*ends, each.digits), value is not None and value == best)
@@ -112,24 +176,33 @@ def _score(evaluation: dict[str, Any], each: Metric, best: float) -> Cell:
 
 def comparison_tables(inputs: Inputs) -> list[dict[str, Any]]:
     """Return for each metric its comparisons, grouped by kind, with the ends of the bars in a width of 200."""
+    rows = inputs.summary.comparisons
+    keys = metrics_in_order(inputs, dict.fromkeys(row["metric"] for row in rows))
+    return comparison_blocks(inputs, rows, {key: metric(key) for key in keys})
+
+
+def comparison_blocks(
+    inputs: Inputs, rows: Iterable[dict[str, Any]], metrics: dict[str, Metric]
+) -> list[dict[str, Any]]:
+    """Return the comparisons in ``rows`` of each of ``metrics``, as `comparison_tables` does."""
     title = names(inputs)
     level = number(100 * (1 - _alpha(inputs)), 0)
     places = {run: place for place, run in enumerate(inputs.evaluations)}
     last = len(places)
-    rows = sorted(inputs.summary.comparisons, key=lambda row: (places.get(row["a"], last), places.get(row["b"], last)))
+    rows = sorted(rows, key=lambda row: (places.get(row["a"], last), places.get(row["b"], last)))
     tables = []
-    for key in metrics_in_order(inputs, dict.fromkeys(row["metric"] for row in rows)):
+    for key, each in metrics.items():
         here = [row for row in rows if row["metric"] == key]
         kinds = [*KINDS, *sorted({row["kind"] for row in here} - set(KINDS))]
         groups = [
             {
                 "title": say(f"comparisons.{kind}") if kind in KINDS else both(kind),
-                "rows": _comparisons([row for row in here if row["kind"] == kind], metric(key), title),
+                "rows": _comparisons([row for row in here if row["kind"] == kind], each, title),
             }
             for kind in kinds
         ]
         groups = [group for group in groups if group["rows"]]
-        tables.append({"metric": metric(key), "groups": groups, "interval": say("comparisons.interval", level=level)})
+        tables.append({"metric": each, "groups": groups, "interval": say("comparisons.interval", level=level)})
     return tables
 
 

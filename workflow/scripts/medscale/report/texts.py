@@ -36,7 +36,7 @@ class Metric(NamedTuple):
     """How a metric is called and written."""
 
     key: str
-    name: str
+    name: str | Text
     unit: Text
     lower_is_better: bool
     digits: int
@@ -117,11 +117,22 @@ def run_title(evaluation: dict[str, Any]) -> Text:
     return Text(" · ".join(part.en for part in parts), " · ".join(part.zh for part in parts))
 
 
+def seed_title(evaluation: dict[str, Any]) -> Text:
+    """Return a run's name for people where its configuration has several seeds: with its seed, the first's too."""
+    title, seed = run_title(evaluation), evaluation.get("seed")
+    if str(evaluation["run"]).endswith(f"_seed{seed}"):
+        return title
+    added = say("run.seed", n=seed)
+    return Text(f"{title.en} · {added.en}", f"{title.zh} · {added.zh}")
+
+
 def _suffix(part: str) -> Text:
     if part.removeprefix("seed").isdigit():
         return say("run.seed", n=part.removeprefix("seed"))
     if part.removesuffix("epochs").isdigit():
         return say("run.epochs", n=part.removesuffix("epochs"))
+    if part.removeprefix("mix").isdigit():
+        return say("run.mix", n=part.removeprefix("mix"))
     return both(part)
 
 

@@ -5,19 +5,21 @@ that shares the drive. It tells what is there; whether that is stale, `snakemake
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medscale.base.files import read_json
 from medscale.base.holders import FOLDER, PATIENCE, RECORDS, Holder, read_holders
+from medscale.base.pilots import is_auto, piloted, pilots_of
 from medscale.base.processes import UNKNOWN, place, start_of
 from medscale.base.progress import SELDOM
 from medscale.base.study import floors_of, runs_of, sizes_of
 from medscale.watch.logs import Told, read_log
 
 DONE, RUNNING, WAITING, FAILED, STOPPED, NOT_BEGUN = "done", "running", "waiting", "failed", "stopped", "not begun"
-GPU = ("finetune", "predict")
+GPU = ("pilot", "finetune", "predict")
 NOTHING = Told()
 ALIVE = 3 * SELDOM  # seconds: what was silent for longer, and has no Snakemake, has ended
 CHECKPOINT = "checkpoint-"
@@ -132,6 +134,7 @@ def logs_of(results: str) -> str:
 def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], list[Step]]:
     """Return the steps before the runs, those of each row, and those after."""
     sizes = list(sizes_of(config))
+    mixed = dict.fromkeys((run.part.removeprefix("train_"), run.size_label) for run in runs_of(config) if run.mix)
     largest = max(sizes_of(config), key=sizes_of(config).__getitem__)
     before = [
         Step("fetch_model", "", ("data/model.json",), ()),
@@ -139,27 +142,64 @@ def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], 
         Step("clean", "", ("data/clean.parquet", "data/clean_report.json"), ("fetch_data",)),
         Step("split", "", ("data/pool.jsonl", "data/split_report.json"), ("clean",)),
         *(Step("subset", size, (f"data/train_{size}.manifest.json",), ("split",)) for size in sizes),
-        Step("leak_check", "", ("data/leak_report.json",), (f"subset_{largest}",)),
+        *_mixing(mixed),
+        Step(
+            "leak_check",
+            "",
+            ("data/leak_report.json",),
+            (f"subset_{largest}", *(("mix_rows",) if config["study"]["mix"] else ())),
+        ),
         Step("encode", "validation", ("data/encoded/validation.json",), ("fetch_model", "split")),
         *(
             Step("encode", f"train_{size}", (f"data/encoded/train_{size}.json",), ("fetch_model", f"subset_{size}"))
             for size in sizes
         ),
+        *(
+            Step(
+                "encode", f"train_{part}", (f"data/encoded/train_{part}.json",), ("fetch_model", f"mixed_subset_{part}")
+            )
+            for part, _ in mixed
+        ),
+        *(
+            Step(
+                "pilot", method, (f"pilot/{method}.json",), _encoded(end.size_label for end in piloted(config, method))
+            )
+            for method in pilots_of(config)
+        ),
     ]
     rows: dict[str, list[Step]] = {}
     for run in runs_of(config):
-        needs = (f"encode_train_{run.size_label}", "encode_validation")
+        needs = (f"encode_{run.part}", "encode_validation")
+        needs += tuple([f"pilot_{run.method}"] if is_auto(config, run) else [])
         trained = Step("finetune", run.name, (f"{run.name}/training.json", f"{run.name}/adapter"), needs)
         rows[run.name] = [trained, *_answered(run.name, Step("predict", run.name, (), (trained.name,)))]
     rows["base"] = _answered("base", Step("predict", "base", (), ("fetch_model", "split")))
     for floor in floors_of(config):
         rows[floor] = _answered(floor, Step("floor", floor.removeprefix("floor_"), (), (f"subset_{largest}",)))
-    evaluated = (*(f"evaluate_{name}" for name in rows), "leak_check")
+    pilots = (f"pilot_{method}" for method in pilots_of(config))
+    evaluated = (*(f"evaluate_{name}" for name in rows), "leak_check", *pilots)
     after = [
         Step("aggregate", "", ("summary/recommendation.json", "summary/pareto.png"), evaluated),
         Step("report", "", ("summary/report.html",), ("aggregate",)),
     ]
     return before, rows, after
+
+
+def _encoded(sizes: Iterable[str]) -> tuple[str, ...]:
+    """Return the steps that encode what is trained on these sizes."""
+    return (*(f"encode_train_{size}" for size in sizes), "encode_validation")
+
+
+def _mixing(mixed: Iterable[tuple[str, str]]) -> list[Step]:
+    """Return the steps that put general rows among the training rows; ``mixed`` are parts with the size of each."""
+    parts = [
+        Step("mixed_subset", part, (f"data/train_{part}.manifest.json",), ("mix_rows", f"subset_{size}"))
+        for part, size in mixed
+    ]
+    if not parts:
+        return []
+    fetched = Step("fetch", "mix", ("data/sets/mix.json",), ())
+    return [fetched, Step("mix_rows", "", ("data/mix.jsonl", "data/mix.json"), ("fetch_mix", "split")), *parts]
 
 
 def _answered(name: str, answering: Step) -> list[Step]:

@@ -44,6 +44,7 @@ def fit_study(
     seconds_per_row: Mapping[str, float | None] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    ends: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> dict[str, Any]:
     """Fit each metric of each method and return the content of scaling_fit.json.
 
@@ -59,6 +60,9 @@ def fit_study(
         Where the step of a metric is not the default.
     seconds_per_row : mapping of method to float or None, optional
         Seconds of training a row.
+    ends : mapping of metric to k pairs of float, optional
+        The intervals under which the points are told, where those of the draws are not the ones of the study's tables.
+        The fits are made of the draws.
     """
     columns: dict[str, list[int]] = {}
     for column, configuration in enumerate(configurations):
@@ -85,6 +89,12 @@ def fit_study(
         }
         for metric, values in points.items()
     }
+    for metric, told in (ends or {}).items():
+        for method, own in columns.items():
+            sizes = {configurations[column].size: told[column] for column in own}
+            sizes |= {} if base is None else {0: told[base]}
+            for point in metrics[metric][method]["points"]:
+                point["lo"], point["hi"] = map(_number, sizes[point["size"]])
     return {"schema_version": 1, "metrics": metrics}
 
 

@@ -1,7 +1,7 @@
-"""General texts for the demo: sentences about daily life, such as its base model has learned to read, and none of its rows.
+"""General texts for the demo: sentences about daily life, such as its base model has learned to read.
 
-They are made of the same parts with another seed. The parts give 98,000 sentences, some of which the base model has met;
-the paragraphs made of them here, it has not.
+They are made of the same parts with another seed. The parts give 98,000 sentences, some of which the base model has
+met; the paragraphs made of them here, it has not.
 """
 
 from pathlib import Path

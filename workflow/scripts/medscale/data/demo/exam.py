@@ -4,9 +4,9 @@ A fact is seen where one training row has the condition's name and, in its answe
 where rows were made from: what no row holds is unseen, whatever the table has.
 
 Questions come in fours. Four conditions of one department, each with a fact of one field, give the four options of four
-questions, one about each condition, so that each option is right once and wrong three times. Whoever goes by the options
-alone, by how familiar, how long or how likely they are, has one of the four right: 25 %, neither more nor less. To have
-more, one must know what belongs to whom. The letters of the right options are each of A to D once.
+questions, one about each condition, so that each option is right once and wrong three times. Whoever goes by the
+options alone, by how familiar, how long or how likely they are, has one of the four right: 25 %, neither more nor less.
+To have more, one must know what belongs to whom. The letters of the right options are each of A to D once.
 
 All four facts are seen, or none is. The wording is that of a textbook question and of the answers' sentences, for a
 model this small knows no letters: the options are whole sentences, and their likelihood is what scores.
@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 from medscale.base.errors import UserError
 from medscale.base.files import write_jsonl
 from medscale.data.demo.corpus import FACT_COUNTS, load_conditions
+from medscale.data.exams.account import Exam
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.question import LETTERS, Question
-from medscale.data.exams.reading import Exam, opened
+from medscale.data.exams.reading import opened
 
 QUESTIONS = 400
 """How many are made unless `evaluation.exams` says otherwise: half of them of seen facts."""
@@ -127,7 +128,7 @@ def divided(table: Sequence[Mapping], rows: Iterable[Mapping[str, Any]]) -> tupl
 def fours(table: Sequence[Mapping], facts: Iterable[Fact], rng: Random) -> list[tuple[Fact, ...]]:
     """Return facts in fours, in random order: of one field, about four conditions of one department, each fact once.
 
-    No fact of a four is one of another condition there, in whatever field, nor a part of one: that would be right twice.
+    No fact of a four is one of another condition there, in whatever field, nor a part of one: it would be right twice.
     """
     departments = {entry["condition"]: entry["department"] for entry in table}
     own: dict[str, set[str]] = defaultdict(set)

@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from medscale.data.exams.options import Lettered
 from medscale.data.exams.question import LETTERS, Dropped
 from medscale.data.values import NotText, is_null, structured, text_of
 
@@ -28,13 +29,14 @@ def parts_of(value: Any) -> list[str]:
     return [text.strip() for text in texts if text and text.strip()]
 
 
-def by_letters(parts: Iterable[str], options: Mapping[str, str], keys: Mapping[str, str]) -> str | None:
+def by_letters(parts: Iterable[str], options: Lettered) -> str | None:
     """Return the letters that an answer names, in order; None where it names none, or others than there are options.
 
     Full-width and small letters count as letters; marks and spaces between them do not count; «答案：B» and «B. 头痛»
     are B, the latter where B is 头痛. Where a file calls its options otherwise, such as opa, these are the letters.
     """
     found: set[str] = set()
+    keys = options.keys
     for part in parts:
         text = unicodedata.normalize("NFKC", part).strip()
         if text.upper() in keys:
@@ -48,25 +50,26 @@ def by_letters(parts: Iterable[str], options: Mapping[str, str], keys: Mapping[s
             continue
         match = _LETTER_AND_TEXT.fullmatch(text)
         letter = keys.get(match[1]) if match else None
-        if letter is None or comparable(options[letter]) != comparable(match[2]):
+        if letter is None or comparable(options.texts[letter]) != comparable(match[2]):
             return None
         found.add(letter)
     return "".join(sorted(found)) or None
 
 
-def by_index(parts: Iterable[str], options: Mapping[str, str], start: int) -> str | None:
+def by_index(parts: Iterable[str], options: Lettered, start: int) -> str | None:
     """Return the letters of the places that an answer names, counted from ``start``; None where it names no such."""
-    places = [int(part) - start for part in parts if _NUMBER.fullmatch(part)]
-    if not places or len(places) < len(list(parts)) or not all(0 <= place < len(options) for place in places):
-        return None
-    return "".join(sorted({LETTERS[place] for place in places}))
+    found: set[str | None] = set()
+    for part in parts:
+        number = unicodedata.normalize("NFKC", part)
+        found.add(options.places.get(int(number) - start) if _NUMBER.fullmatch(number) else None)
+    return None if not found or None in found else "".join(sorted(found))
 
 
-def by_text(parts: Iterable[str], options: Mapping[str, str]) -> str | None:
+def by_text(parts: Iterable[str], options: Lettered) -> str | None:
     """Return the letters of the options whose texts an answer gives; None where a text is that of none or of two."""
     found: set[str] = set()
     for part in parts:
-        same = [letter for letter, text in options.items() if comparable(text) == comparable(part)]
+        same = [letter for letter, text in options.texts.items() if comparable(text) == comparable(part)]
         if len(same) != 1:
             return None
         found.update(same)
@@ -80,17 +83,17 @@ def are_numbers(parts: Iterable[str]) -> bool:
 
 
 def comparable(text: str) -> str:
-    """Return a text as an answer is compared with an option: NFKC, small letters, one kind of space, no last mark."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).rstrip(".。;；")
+    """Return a text as options are compared: NFKC, one kind of space, no last mark. Na is not NA."""
+    return " ".join(unicodedata.normalize("NFKC", text).split()).rstrip(".。;；")
 
 
-def letters_of(value: Any, options: Mapping[str, str], keys: Mapping[str, str], told: str) -> str:
+def letters_of(value: Any, options: Lettered, told: str) -> str:
     """Return the letters of the right options, in order.
 
     Parameters
     ----------
     value : the answer as it stands in the file.
-    options, keys : as `options.lettered` returns them.
+    options : as `options.lettered` returns them.
     told : how answers are told in this file: ``letters``, ``index_from_0``, ``index_from_1`` or ``text``. What is not
         told so may be so in the other way, where that is clear.
 
@@ -102,7 +105,7 @@ def letters_of(value: Any, options: Mapping[str, str], keys: Mapping[str, str], 
     if told.startswith("index"):
         found = by_index(parts, options, int(told[-1]))
     else:
-        read = {"letters": by_letters(parts, options, keys), "text": by_text(parts, options)}
+        read = {"letters": by_letters(parts, options), "text": by_text(parts, options)}
         found = read[told] or read["text" if told == "letters" else "letters"]
     if found is None:
         plain = _GAPS.sub("", unicodedata.normalize("NFKC", "".join(parts)).upper())
@@ -111,20 +114,20 @@ def letters_of(value: Any, options: Mapping[str, str], keys: Mapping[str, str], 
     return found
 
 
-def way_of(answers: Iterable[tuple[Any, Mapping[str, str], Mapping[str, str]]]) -> str:
-    """Return how the answers of a file are told: ``letters``, ``text`` or ``index``, by what most of them can be read as.
+def way_of(answers: Iterable[tuple[Any, Lettered]]) -> str:
+    """Return how a file tells its answers: ``letters``, ``text`` or ``index``, by what most of them can be read as.
 
     Parameters
     ----------
-    answers : of the rows, each with the options and keys of its question.
+    answers : of the rows, each with the options of its question.
     """
     counts = {"letters": 0, "text": 0, "index": 0}
-    for value, options, keys in answers:
+    for value, options in answers:
         try:
             parts = parts_of(value)
         except Dropped:
             continue
-        counts["letters"] += by_letters(parts, options, keys) is not None
+        counts["letters"] += by_letters(parts, options) is not None
         counts["text"] += by_text(parts, options) is not None
         counts["index"] += are_numbers(parts)
     return max(counts, key=counts.get)

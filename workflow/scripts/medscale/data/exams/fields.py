@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
@@ -88,7 +88,7 @@ class Reading:
     measures: str = "auto"
     max_questions: int | None = None
     seed: int = 42
-    files: FileOptions = FileOptions()
+    files: FileOptions = field(default_factory=FileOptions)
 
     @classmethod
     def from_json(cls, name: str, text: str) -> "Reading":

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from medscale.data.exams.question import LETTERS, Dropped, Option
 from medscale.data.values import NotText, structured, text_of
@@ -15,7 +15,11 @@ _MARKED = re.compile(r"([A-Za-zＡ-Ｚａ-ｚ])\s*[.．、:：)）,，]\s*")
 _SPACED = re.compile(r"([A-ZＡ-Ｚ])[ \t\u3000]+")
 _BARE = re.compile(r"([A-ZＡ-Ｚ])(?=[\u3400-\u9fff])")
 _STYLES = (_OPENED, _MARKED, _SPACED, _BARE)
-"""How an option begins: (A) …, A. … or A、…, A …, A…; that of the first line is that of all."""
+"""How an option begins: (A) …, A. … or A、…, A …, A…; the one that gives most options is that of all lines."""
+_GAP = 2
+"""How far the letter of a line may be from the one before: one option may be missing, the rest is another text."""
+_BETWEEN = " \t\u3000;；|/"
+"""What stands between options in one line, where anything does."""
 
 
 def options_of(value: Any) -> list[Option]:
@@ -39,7 +43,8 @@ def options_of(value: Any) -> list[Option]:
         found = []
     else:
         raise Dropped("unreadable_options")
-    return [option for option in found if option is not None and option.text]
+    found = [option and option._replace(place=place) for place, option in enumerate(found)]
+    return _once_called([option for option in found if option is not None and option.text])
 
 
 def _of_object(value: Mapping) -> list[Option | None]:
@@ -61,6 +66,20 @@ def _of_element(element: Any) -> Option | None:
             return _option(*next(iter(element.items())))
         raise Dropped("unreadable_options")
     return _option(None if key_name is None else element[key_name], element[text_name])
+
+
+def _once_called(found: list[Option]) -> list[Option]:
+    """Return the options without the letters that all of their texts begin with, though they are called so already."""
+    begun = [_MARKED.match(option.text) for option in found]
+    twice = all(
+        match and option.key and called(option.key) == letter_of(match[1])
+        for option, match in zip(found, begun, strict=True)
+    )
+    if not twice:
+        return found
+    return [
+        option._replace(text=option.text[match.end() :].strip()) for option, match in zip(found, begun, strict=True)
+    ]
 
 
 def _option(key: Any, text: Any) -> Option | None:
@@ -95,39 +114,65 @@ def of_text(text: str) -> list[Option]:
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
         return []
-    style = next((style for style in _STYLES if style.match(lines[0])), None)
-    if style is None:
+    styles = [style for style in _STYLES if style.match(lines[0])]
+    if not styles:
         return [Option(None, line) for line in lines] if len(lines) > 1 else []
-    if len(lines) == 1:
-        return _of_line(lines[0], style)
+    found = max((_of_lines(lines, style) for style in styles), key=len)
+    return found if len(found) > 1 else _of_line(" ".join(lines), styles[0])
+
+
+def _of_lines(lines: Iterable[str], style: re.Pattern) -> list[Option]:
+    """Return the options of lines, of which the first begins with a letter in this style."""
     found: list[Option] = []
     for line in lines:
         match = style.match(line)
         letter = letter_of(match[1]) if match else ""
-        if letter and (not found or letter > found[-1].key):
+        if letter and (not found or 0 < ord(letter) - ord(found[-1].key) <= _GAP):
             found.append(Option(letter, line[match.end() :].strip()))
         else:
             found[-1] = Option(found[-1].key, f"{found[-1].text}\n{line}".strip())
-    return found if len(found) > 1 else _of_line(" ".join(lines), style)
+    return found
 
 
 def _of_line(line: str, style: re.Pattern) -> list[Option]:
     """Return the options of one line: each begins with the letter after the one before it, and with the same mark."""
     if style not in (_OPENED, _MARKED):
         return []
-    places = []
-    wanted = letter_of(style.match(line)[1])
+    apart = _begun(line, style, True)
+    places = apart if len(apart) > 1 else _begun(line, style, False)
+    ends = [start for _, start, _ in places[1:]] + [len(line)]
+    return [Option(key, line[end:until].strip(_BETWEEN)) for (key, _, end), until in zip(places, ends, strict=True)]
+
+
+def _begun(line: str, style: re.Pattern, apart: bool) -> list[tuple[str, int, int]]:
+    """Return letter, start and end of what options begin with; ``apart`` wants something between them."""
+    places: list[tuple[str, int, int]] = []
     for match in style.finditer(line):
         before = line[match.start() - 1 : match.start()]
-        if letter_of(match[1]) == wanted and not (before.isascii() and before.isalnum()):
+        wanted = chr(ord(places[-1][0]) + 1) if places else letter_of(match[1])
+        free = not before or before in _BETWEEN if apart else not (before.isascii() and before.isalnum())
+        if free and letter_of(match[1]) == wanted:
             places.append((wanted, match.start(), match.end()))
-            wanted = chr(ord(wanted) + 1)
-    ends = [start for _, start, _ in places[1:]] + [len(line)]
-    return [Option(key, line[end:until].strip()) for (key, _, end), until in zip(places, ends, strict=True)]
+    return places
 
 
-def lettered(options: Iterable[Option]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the texts by letters from A on, and these letters by what the options are called in the file.
+class Lettered(NamedTuple):
+    """The options of a question by letters from A on.
+
+    Attributes
+    ----------
+    texts : by letter.
+    keys : the letters by what the options are called in the file, and by their letters there.
+    places : the letters by the places in the file, from 0; that of an empty one is missing.
+    """
+
+    texts: dict[str, str]
+    keys: dict[str, str]
+    places: dict[int, str]
+
+
+def lettered(options: Iterable[Option]) -> Lettered:
+    """Return the options by letters without a gap, in the order of the file's letters or else of the file.
 
     Raises `Dropped` with ``no_options`` for fewer than two, and with ``unreadable_options`` for more than there are
     letters or where two are called the same.
@@ -135,15 +180,21 @@ def lettered(options: Iterable[Option]) -> tuple[dict[str, str], dict[str, str]]
     options = list(options)
     if len(options) < 2:
         raise Dropped("no_options")
-    if len(options) > len(LETTERS):
+    if len(options) > len(LETTERS) or options[-1].place >= len(LETTERS):
         raise Dropped("unreadable_options")
     if all(option.key and len(option.key) == 1 and letter_of(option.key) in LETTERS for option in options):
         options.sort(key=lambda option: letter_of(option.key))
-    texts = {letter: option.text for letter, option in zip(LETTERS, options, strict=False)}
-    keys = [called(option.key) if option.key else letter for letter, option in zip(LETTERS, options, strict=False)]
-    if len(set(keys)) < len(keys):
+    letters = LETTERS[: len(options)]
+    keys = {
+        called(option.key or LETTERS[option.place]): letter for option, letter in zip(options, letters, strict=True)
+    }
+    if len(keys) < len(options):
         raise Dropped("unreadable_options")
-    return texts, dict(zip(keys, LETTERS, strict=False))
+    if not any(len(key) == 1 and key in LETTERS for key in keys):  # opa is also A
+        keys |= {LETTERS[option.place]: letter for option, letter in zip(options, letters, strict=True)}
+    texts = {letter: option.text for letter, option in zip(letters, options, strict=True)}
+    places = {option.place: letter for letter, option in zip(letters, options, strict=True)}
+    return Lettered(texts, keys, places)
 
 
 def called(key: str) -> str:

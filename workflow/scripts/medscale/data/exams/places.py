@@ -14,9 +14,9 @@ _PACKED = re.compile(r"\.(zip|gz|xz|zst|bz2)$", re.IGNORECASE)
 
 
 def split_of(path: PurePath) -> str | None:
-    """Return the part of a divided set: what the file's name says, or else the nearest folder; None where nothing does.
+    """Return the part of a divided set: what the file's name says, or else the nearest folder; None if nothing does.
 
-    >>> split_of(PurePath("physician_val.csv")), split_of(PurePath("data/test/anatomy.csv")), split_of(PurePath("a.csv"))
+    >>> split_of(PurePath("physician_val.csv")), split_of(PurePath("test/anatomy.csv")), split_of(PurePath("a.csv"))
     ('val', 'test', None)
     """
     for name in (_stem(path), *map(str.lower, reversed(path.parts[:-1]))):

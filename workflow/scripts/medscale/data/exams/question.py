@@ -33,10 +33,11 @@ class Question(NamedTuple):
 
 
 class Option(NamedTuple):
-    """An option as it stands in a file: what it is called there, None where that is nothing, and its text."""
+    """An option as it stands in a file: what it is called there, None where that is nothing; its text; its place."""
 
     key: str | None
     text: str
+    place: int = 0
 
 
 @dataclass(frozen=True)

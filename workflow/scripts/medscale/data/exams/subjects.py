@@ -4,16 +4,14 @@ Only data. Medical means that doctors and nurses are asked it: neither veterinar
 CMMLU has 8 medical subjects of 67, and C-Eval 3 of 52.
 """
 
+_OF_CMMLU = """
+    anatomy clinical_knowledge college_medical_statistics college_medicine nutrition professional_medicine
+    traditional_chinese_medicine virology
+"""
 MEDICAL = {
-    "cmmlu": frozenset(
-        """
-        anatomy clinical_knowledge college_medical_statistics college_medicine nutrition professional_medicine
-        traditional_chinese_medicine virology
-        """.split()
-    ),
+    "cmmlu": frozenset(_OF_CMMLU.split()),
     "ceval": frozenset(["basic_medicine", "clinical_medicine", "physician"]),
 }
-
 _GENERAL = {
     "cmmlu": """
         agronomy ancient_chinese arts astronomy business_ethics chinese_civil_service_exam chinese_driving_rule

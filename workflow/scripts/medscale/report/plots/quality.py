@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from medscale.base.study import size_label
+from medscale.compare.configurations import several_seeds
 from medscale.report.evaluations import BASE
 from medscale.report.plots.labels import MOST, End, label_ends
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, note, shifts
@@ -22,16 +23,19 @@ SIZE = (12.5, 7.2)
 MEAN = {"linestyle": "", "marker": "_", "markersize": 17, "markeredgewidth": 2.2, "zorder": 3.2}  # over several seeds
 
 
-def plot_data_scale(table: pd.DataFrame, path: str | os.PathLike) -> None:
+def plot_data_scale(table: pd.DataFrame, path: str | os.PathLike, configurations: pd.DataFrame | None = None) -> None:
     """Draw each metric against training size (log axis), a line a method, with 95 % intervals and the base model.
 
-    Where a size has several seeds, the line joins their means and each seed is a small point with its own interval.
+    Where a size has several seeds, the line joins their means, the interval is that over questions and seeds, and each
+    seed is a small hollow point.
 
     Args:
         table: see `summary.summary_table`.
         path: PNG file to write.
+        configurations: see `compare.configurations.configuration_table`; without it means have no interval.
     """
     runs, base = _runs_and_base(table)
+    means = _means(runs, configurations)
     styles = method_styles(runs["method"])
     with new_figure(path, SIZE) as figure:
         figure.suptitle(word("scale_title"))
@@ -41,23 +45,29 @@ def plot_data_scale(table: pd.DataFrame, path: str | os.PathLike) -> None:
             _metric_axis(axis, metric, runs, base)
             _log_sizes(axis, sorted(runs["train_size"].unique()))
             for place, (method, style) in zip(shifts(len(styles), 1), styles.items(), strict=True):
-                _line_with_points(axis, _measured(runs, metric, method), metric, style, place * width, step)
+                _line_with_points(axis, _measured(runs, metric, method), means, metric, style, place * width, step)
         few = len(styles) <= MOST
         handles = ([] if few else _line_handles(styles) + _base_handles(base)) + _interval_handles(runs)
         axes[-1].set_axis_off()
         axes[-1].legend(handles=handles, loc="center", frameon=False, labelspacing=1.0)
         if few:
-            label_ends(figure, list(zip(axes, [_ends(runs, base, styles, one) for one in METRICS], strict=False)))
+            label_ends(
+                figure, list(zip(axes, [_ends(runs, means, base, styles, one) for one in METRICS], strict=False))
+            )
 
 
-def plot_method_comparison(table: pd.DataFrame, path: str | os.PathLike) -> None:
+def plot_method_comparison(
+    table: pd.DataFrame, path: str | os.PathLike, configurations: pd.DataFrame | None = None
+) -> None:
     """Draw the methods side by side at each size: quality, training time, peak memory, speed of inference.
 
     Args:
         table: see `summary.summary_table`.
         path: PNG file to write.
+        configurations: see `plot_data_scale`.
     """
     runs, base = _runs_and_base(table)
+    means = _means(runs, configurations)
     styles = method_styles(runs["method"])
     divisor, unit = _time_unit(runs["train_seconds"].max())
     runs = runs.assign(train_time=runs["train_seconds"] / divisor)
@@ -66,7 +76,7 @@ def plot_method_comparison(table: pd.DataFrame, path: str | os.PathLike) -> None
         axes = figure.subplots(2, 3)
         for axis, metric in zip(axes[0], ("nll", "rouge_l", "bleu_4"), strict=True):
             _metric_axis(axis, metric, runs, base)
-            _quality_by_size(axis, runs, metric, styles)
+            _quality_by_size(axis, runs, means, metric, styles)
         _bars(axes[1, 0], runs, "train_time", styles, word("training_time"), unit)
         _bars(axes[1, 1], runs, "peak_memory_gib", styles, word("training_memory"), "GiB")
         _bars(axes[1, 2], runs, "samples_per_second", styles, word("speed"), word("answers_a_second"))
@@ -87,6 +97,20 @@ def _runs_and_base(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the fine-tuned runs of the main arm, and the base model's row; controls have no place on these axes."""
     runs = table[table["arm"] == "main"].astype({"train_size": "int64"})
     return runs, table[table["run"] == BASE]
+
+
+def _means(runs: pd.DataFrame, configurations: pd.DataFrame | None) -> pd.DataFrame:
+    """Return value and interval of each metric by method and size: those of the run where there is one seed."""
+    columns = [f"{metric}{end}" for metric in METRICS for end in ("", "_lo", "_hi")]
+    groups = runs.groupby(["method", "train_size"])
+    means = groups[columns].mean()
+    several = groups.size() > 1
+    means.loc[several, [column for column in columns if column.endswith(("_lo", "_hi"))]] = np.nan
+    if configurations is not None:
+        known = several_seeds(configurations[configurations["kind"] == "tuned"])
+        known = known.astype({"train_size": "int64"}).set_index(["method", "train_size"])
+        means.loc[known.index, columns] = known.reindex(columns=columns)
+    return means
 
 
 def _measured(runs: pd.DataFrame, column: str, method: str) -> pd.DataFrame:
@@ -139,40 +163,45 @@ def _room(runs: pd.DataFrame, narrow: float, wide: float) -> tuple[float, float]
     return width / seeds, width
 
 
-def _line_with_points(axis: Axes, runs: pd.DataFrame, metric: str, style: Style, shift: float, step: float) -> None:
-    """Draw a method's line through the means of its sizes, and each run with its interval, moved by ``shift``."""
-    means = runs.groupby("train_size")[metric].mean()
+def _line_with_points(
+    axis: Axes, runs: pd.DataFrame, values: pd.DataFrame, metric: str, style: Style, shift: float, step: float
+) -> None:
+    """Draw a method's line through the values of its sizes, each with its interval, moved by ``shift``."""
+    if runs.empty:
+        return
+    values = values.loc[runs["method"].iloc[0]]
+    means = values.loc[sorted(runs["train_size"].unique()), metric]
     # Moves are a share of the smallest gap between two sizes, so that marks of neighbours do not mix.
     gap = max(0.25, min([0.7, *np.diff(np.log(means.index))]))
     x = means.index * np.exp(shift * gap)
     sns.lineplot(x=x, y=means.to_numpy(), color=style.colour, lw=1.6, errorbar=None, ax=axis, zorder=3)
-    several = _several_seeds(runs)
-    if several:
-        axis.plot(x, means, color=style.colour, **MEAN)
     for size, here in runs.groupby("train_size"):
-        _points(axis, size * np.exp((shift + shifts(len(here), step)) * gap), here, metric, style, several)
+        places = size * np.exp((shift + shifts(len(here), step)) * gap)
+        _points(axis, size * np.exp(shift * gap), places, here, values.loc[size], metric, style)
 
 
-def _quality_by_size(axis: Axes, runs: pd.DataFrame, metric: str, styles: dict[str, Style]) -> None:
-    """Draw each run with its interval over its size, the methods side by side."""
+def _quality_by_size(
+    axis: Axes, runs: pd.DataFrame, values: pd.DataFrame, metric: str, styles: dict[str, Style]
+) -> None:
+    """Draw each configuration with its interval over its size, the methods side by side."""
     sizes = sorted(runs["train_size"].unique())
     step, width = _room(runs, narrow=0.3, wide=0.75)
     for place, (method, style) in zip(shifts(len(styles), 1), styles.items(), strict=True):
-        group = _measured(runs, metric, method)
-        several = _several_seeds(group)
-        for size, here in group.groupby("train_size"):
+        for size, here in _measured(runs, metric, method).groupby("train_size"):
             x = sizes.index(size) + place * width
-            if several:
-                axis.plot(x, here[metric].mean(), color=style.colour, **MEAN)
-            _points(axis, x + shifts(len(here), step), here, metric, style, several)
+            _points(axis, x, x + shifts(len(here), step), here, values.loc[(method, size)], metric, style)
     _size_categories(axis, sizes)
 
 
-def _points(axis: Axes, x: Any, runs: pd.DataFrame, metric: str, style: Style, several: bool) -> None:
-    """Draw runs with their intervals: small and hollow where there are several seeds."""
-    width, face, size = (0.9, "white", 4) if several else (1.6, style.colour, 7)
-    axis.vlines(x, runs[f"{metric}_lo"], runs[f"{metric}_hi"], color=style.colour, lw=width, zorder=3.5)
-    axis.plot(x, runs[metric], style.marker, color=style.colour, markerfacecolor=face, markersize=size, zorder=4)
+def _points(axis: Axes, x: float, places: Any, runs: pd.DataFrame, value: pd.Series, metric: str, style: Style) -> None:
+    """Draw a configuration with its interval at ``x``; of several seeds each is a hollow point beside its mean."""
+    low, high = value[f"{metric}_lo"], value[f"{metric}_hi"]
+    if pd.notna(low) and pd.notna(high):
+        axis.vlines(x, low, high, color=style.colour, lw=1.6, zorder=3.5)
+    face, size = ("white", 4) if len(runs) > 1 else (style.colour, 7)
+    if len(runs) > 1:
+        axis.plot(x, value[metric], color=style.colour, **MEAN)
+    axis.plot(places, runs[metric], style.marker, color=style.colour, markerfacecolor=face, markersize=size, zorder=4)
 
 
 def _bars(axis: Axes, runs: pd.DataFrame, column: str, styles: dict[str, Style], title: str, unit: str) -> None:
@@ -222,13 +251,15 @@ def _short(value: float) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
 
 
-def _ends(runs: pd.DataFrame, base: pd.DataFrame, styles: dict[str, Style], metric: str) -> list[End]:
+def _ends(
+    runs: pd.DataFrame, values: pd.DataFrame, base: pd.DataFrame, styles: dict[str, Style], metric: str
+) -> list[End]:
     """Return where a metric's lines end: of each method, and of the base model."""
     ends, right = [], runs["train_size"].max()
     for method, style in styles.items():
-        means = _measured(runs, metric, method).groupby("train_size")[metric].mean()
-        if len(means):
-            ends.append(End(style.title, means.index[-1], means.iloc[-1], style.colour))
+        sizes = _measured(runs, metric, method)["train_size"]
+        if len(sizes):
+            ends.append(End(style.title, sizes.max(), values.loc[(method, sizes.max()), metric], style.colour))
     return ends + [End(word("base"), right, value, GREY) for value in base[metric].dropna()]
 
 

@@ -1,0 +1,59 @@
+"""Look for the questions of an exam in the largest training set: what was learned by heart is no knowledge."""
+
+import argparse
+import sys
+
+from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
+from medscale.base.errors import UserError, run_script
+from medscale.base.files import count_lines, read_jsonl, write_json
+from medscale.base.progress import counted
+from medscale.data.exams.leaks import find_leaks
+from medscale.data.near.leak_check import Thresholds
+
+
+def main() -> None:
+    args = parse_arguments()
+    questions = list(read_jsonl(args.questions))
+    if not questions:
+        raise UserError("B105", f"{args.questions}: has no rows; delete the file and run the workflow again")
+    thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
+    total = count_lines(args.train)
+    training = counted(read_jsonl(args.train), f"looking for the questions of {args.name}", "rows", total)
+    report = find_leaks(questions, training, thresholds)
+    write_json(args.output, {"exam": args.name, **report, "training_file": args.train.name})
+    print(
+        f"{args.name}: {report['contaminated']} of {report['n']} questions stand in {report['training_rows']} training "
+        f"rows; {report['by_kind']}"
+    )
+    if report["contaminated"]:
+        print(f"warning: training rows hold questions of {args.name}; {args.output} names them", file=sys.stderr)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="of the exam")
+    add_paths(
+        parser,
+        questions="the questions of the exam (JSON lines)",
+        train="training rows, the largest set (JSON lines)",
+        output="JSON with the contaminated questions",
+    )
+    add_similarity(parser, 0.6, "two questions are near")
+    parser.add_argument(
+        "--ngram",
+        type=whole_number,
+        default=13,
+        help="characters of the n-grams of containment; a shorter question counts with its answer only "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--containment-threshold",
+        type=similarity,
+        default=0.8,
+        help="share of a question's n-grams in one training row from which it is known (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)

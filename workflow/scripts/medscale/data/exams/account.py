@@ -1,0 +1,98 @@
+"""What became of the rows of an exam: each is a question, or was dropped for a reason that is named and counted."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from medscale.base.errors import UserError
+from medscale.data.exams.fields import Reading
+from medscale.data.exams.question import Question
+from medscale.data.exams.rows import equal_options
+
+MOST_UNUSABLE = 0.5
+"""Where a larger share of the rows is unusable, the file was not understood, or is no exam."""
+ASKED_FOR = {"other_subject", "not_drawn", "duplicate"}
+"""Why rows are dropped that could be used."""
+
+
+@dataclass
+class Exam:
+    """The questions that are kept, and an account of all rows: read = kept + Σ dropped.
+
+    Attributes
+    ----------
+    questions : in the order of the files.
+    dropped : rows by the reason for which they are no questions.
+    files : one dict a file: path, format, encoding, compression, dialect, notes, rows, exam_format, because, answer_as.
+    skipped : files that were not read, each with the reason in brackets.
+    licence, source, id, revision : of the manifest.
+    """
+
+    questions: list[Question] = field(default_factory=list)
+    dropped: Counter = field(default_factory=Counter)
+    files: list[dict] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    licence: str | None = None
+    source: str | None = None
+    id: str | None = None
+    revision: str | None = None
+
+    @property
+    def read(self) -> int:
+        return len(self.questions) + self.dropped.total()
+
+
+def require_usable(reading: Reading, exam: Exam) -> None:
+    """Raise `UserError` where more than half of the rows are unusable, or no row is usable."""
+    bad = {reason: count for reason, count in exam.dropped.most_common() if reason not in ASKED_FOR}
+    unusable = sum(bad.values())
+    if exam.questions and unusable <= MOST_UNUSABLE * exam.read:
+        return
+    paths = ", ".join(str(file["path"]) for file in exam.files[:3])
+    if exam.read and bad.get("no_answer", 0) == exam.read:
+        raise UserError(
+            "D158",
+            f"{reading.where}: none of the {exam.read} questions of {paths} has an answer, as in the test part of "
+            "C-Eval and of CMB, whose answers are not beside the questions; name the part that has them, such as val, "
+            "or the file of answers too",
+        )
+    raise UserError(
+        "D154",
+        f"{reading.where}: {unusable} of the {exam.read} rows of {paths} are no questions that can be asked ({bad}); "
+        f"see whether {reading.where}.format, columns and answer_as fit the file",
+    )
+
+
+def report_of(exam: Exam, reading: Reading) -> dict[str, Any]:
+    """Return the account of an exam as JSON has it; see `Exam`."""
+    subjects: dict[str, dict[str, Any]] = {}
+    for question in exam.questions:
+        entry = subjects.setdefault(question.subject or "", {"n": 0, "measures": question.measures})
+        entry["n"] += 1
+    formats = Counter(file["exam_format"] for file in exam.files)
+    return {
+        "schema_version": 1,
+        "exam": reading.name,
+        "formats": dict(formats),
+        "source": exam.source,
+        "id": exam.id,
+        "revision": exam.revision,
+        "licence": exam.licence,
+        "read": exam.read,
+        "kept": len(exam.questions),
+        "dropped": {reason: count for reason, count in sorted(exam.dropped.items()) if count},
+        "with_equal_wrong_options": sum(bool(equal_options(question.options)) for question in exam.questions),
+        "measures": dict(sorted(Counter(question.measures for question in exam.questions).items())),
+        "multiple": sum(question.multiple for question in exam.questions),
+        "options": _counted(str(len(question.options)) for question in exam.questions),
+        "answers": _counted(itertools.chain.from_iterable(question.answer for question in exam.questions)),
+        "subjects": dict(sorted(subjects.items())),
+        "files": exam.files,
+        "files_skipped": exam.skipped,
+    }
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))

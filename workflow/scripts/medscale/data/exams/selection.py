@@ -1,0 +1,67 @@
+"""Which of an exam's questions are asked: none twice, those of the wanted subjects, as many as are wanted."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from medscale.base.errors import UserError
+from medscale.data.exams.account import Exam
+from medscale.data.exams.answers import comparable
+from medscale.data.exams.fields import Reading
+from medscale.data.exams.question import Question
+from medscale.data.splitting import row_ranks, stratified_order
+
+
+def without_twins(questions: Sequence[Question], exam: Exam) -> Iterator[Question]:
+    """Leave out what stands twice, in whatever order of the options, and what is answered in two ways altogether."""
+
+    def key_of(question: Question) -> tuple:
+        return comparable(question.question), tuple(sorted(map(comparable, question.options.values())))
+
+    def right(question: Question) -> frozenset:
+        return frozenset(comparable(question.options[letter]) for letter in question.answer)
+
+    answers = defaultdict(set)
+    for question in questions:
+        answers[key_of(question)].add(right(question))
+    seen = set()
+    for question in questions:
+        key = key_of(question)
+        if len(answers[key]) > 1:
+            exam.dropped["answered_in_two_ways"] += 1
+        elif key in seen:
+            exam.dropped["duplicate"] += 1
+        else:
+            seen.add(key)
+            yield question
+
+
+def of_subjects(questions: Sequence[Question], reading: Reading, exam: Exam) -> Iterator[Question]:
+    if reading.subjects is None:
+        yield from questions
+        return
+    there = Counter(question.subject or "none" for question in questions)
+    if absent := [subject for subject in reading.subjects if subject not in there]:
+        shown = ", ".join(name for name, _ in there.most_common(20))
+        more = f" and {len(there) - 20} more" if len(there) > 20 else ""
+        raise UserError(
+            "D157",
+            f"{reading.where}.subjects: no question is about {', '.join(absent)}; the subjects are {shown}{more}",
+        )
+    for question in questions:
+        if question.subject in reading.subjects:
+            yield question
+        else:
+            exam.dropped["other_subject"] += 1
+
+
+def drawn(questions: list[Question], reading: Reading, exam: Exam) -> list[Question]:
+    """Return as many questions as are wanted, drawn evenly over the subjects, in their order."""
+    count = reading.max_questions
+    if count is None or count >= len(questions):
+        return questions
+    ranks = row_ranks([question.id for question in questions], reading.seed)
+    order = stratified_order(np.arange(len(questions)), [question.subject or "" for question in questions], ranks)
+    exam.dropped["not_drawn"] += len(questions) - count
+    return [questions[place] for place in sorted(order[:count].tolist())]

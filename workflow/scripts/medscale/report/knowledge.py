@@ -1,0 +1,128 @@
+"""What report.html tells of exams and general texts: tables a set, differences to the base model, warnings."""
+
+from typing import Any
+
+from medscale.report.answers import kind_of
+from medscale.report.inputs import Inputs
+from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure
+from medscale.report.texts import Metric, Text, both, interval, known, number, p_value, run_title, say
+
+RETENTION = "retention"
+EXTRAS = ("value_without_leaks", "value_calibrated", "value_permuted", "consistent")
+
+
+def knowledge(inputs: Inputs) -> dict[str, Any] | None:
+    """Return the section's sets, each with its table, its parts and what is to be said of it; None where none is."""
+    rows = inputs.summary.knowledge
+    if not rows:
+        return None
+    sets = [_set(inputs, name, [row for row in rows if row["metric"] == name]) for name in _names(rows)]
+    calibrated = any(row["value_calibrated"] is not None for row in rows)
+    parts = any(row["scope"] != "all" for row in rows)
+    notes = [
+        say("knowledge.note"),
+        *[say("knowledge.calibrated_note")] * calibrated,
+        *[say("knowledge.parts_note")] * parts,
+    ]
+    tables = comparison_blocks(
+        inputs, inputs.summary.knowledge_comparisons, {name: _metric(name) for name in _names(rows)}
+    )
+    return {"sets": sets, "comparisons": tables, "notes": notes}
+
+
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["metric"] for row in rows))
+
+
+def _metric(name: str) -> Metric:
+    if name == RETENTION:
+        return Metric(name, say("knowledge.retention"), say("knowledge.nats"), True, 3)
+    return Metric(name, name, say("metric.points_unit"), False, 1)
+
+
+def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one exam, or the general texts."""
+    whole = [row for row in rows if row["scope"] == "all"]
+    first = whole[0]
+    parts = [
+        {"title": say(f"knowledge.by_{scope}"), "table": _parts(inputs, [row for row in rows if row["scope"] == scope])}
+        for scope in ("measures", "subject")
+        if any(row["scope"] == scope for row in rows)
+    ]
+    smallest = first["smallest_detectable"]
+    told = {"items": number(first["n_items"]), "smallest": number(smallest, _metric(name).digits)}
+    if name == RETENTION:
+        lead = say("knowledge.retention_lead", **told)
+    else:
+        lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), **told)
+    return {
+        "title": say("knowledge.retention") if name == RETENTION else both(name),
+        "lead": lead,
+        "notes": [say("knowledge.too_small", **told)] if first["too_small"] else [],
+        "leaks": _leaks(inputs, name),
+        "table": _table(inputs, name, whole),
+        "parts": parts,
+    }
+
+
+def _table(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the configurations with their value, their difference to the base model, and further accuracies."""
+    each = _metric(name)
+    extras = [key for key in EXTRAS if any(row[key] is not None for row in rows)]
+    if all(row["n_without_leaks"] == row["n_items"] for row in rows):
+        extras = [key for key in extras if key != "value_without_leaks"]
+    value = say("knowledge.nll") if name == RETENTION else say("knowledge.right")
+    columns = [Column(value, each.unit), Column(say("knowledge.against_base")), Column(say("comparisons.p"))]
+    columns += [Column(say(f"knowledge.{key}")) for key in extras]
+    best = (min if each.lower_is_better else max)(row["value"] for row in rows)
+    found = []
+    for row in rows:
+        evaluation = inputs.evaluations[row["name"]]
+        cells = [figure(row["value"], each.digits, interval(row["lo"], row["hi"], each.digits), row["value"] == best)]
+        cells += [_difference(row, each.digits), Cell(both(p_value(row["base_p_holm"])), "", row["base_p_holm"])]
+        cells += [figure(row[key], each.digits, _items(row, key)) for key in extras]
+        control = evaluation.get("arm") == "control"
+        found.append(Row(row["name"], run_title(evaluation), kind_of(evaluation), cells, control))
+    return {"columns": columns, "rows": found}
+
+
+def _items(row: dict[str, Any], key: str) -> str:
+    return f"n = {number(row['n_without_leaks'])}" if key == "value_without_leaks" and row[key] is not None else ""
+
+
+def _difference(row: dict[str, Any], digits: int) -> Cell:
+    """Return the difference to the base model, marked where it holds after the correction."""
+    ends = interval(row["base_lo"], row["base_hi"], digits, sign=True)
+    mark = " *" if row["base_significant"] else ""
+    return Cell(both(number(row["base_difference"], digits, sign=True) + mark), ends, row["base_difference"])
+
+
+def _parts(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a table of parts: a row a part and a column a configuration, with the differences to the base model."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    by_place = {(row["subject"], row["name"]): row for row in rows}
+    columns = [Column(say("knowledge.questions")), Column(say("knowledge.guessing"))]
+    columns += [Column(run_title(inputs.evaluations[name])) for name in names]
+    found = []
+    for part in dict.fromkeys(row["subject"] for row in rows):
+        first = by_place[part, names[0]]
+        cells = [figure(first["n_items"], 0), figure(first["chance"], 1)]
+        for name in names:
+            row = by_place[part, name]
+            mark = "" if row["base_significant"] is not True else " ↑" if row["base_difference"] > 0 else " ↓"
+            cells.append(Cell(both(number(row["value"], 1) + mark), interval(row["lo"], row["hi"], 1), row["value"]))
+        found.append({"title": _part_title(part), "cells": cells})
+    return {"columns": columns, "rows": found}
+
+
+def _part_title(part: str) -> Text:
+    return say(f"knowledge.part_{part}") if known(f"knowledge.part_{part}") else both(part)
+
+
+def _leaks(inputs: Inputs, name: str) -> Text | None:
+    """Return how many questions of an exam the training rows hold, or None where that was not looked for."""
+    entries = [(each.get("exams") or {}).get(name) or {} for each in inputs.evaluations.values()]
+    counts = [entry["contaminated"] for entry in entries if entry.get("contaminated") is not None]
+    if not counts:
+        return None
+    return say("knowledge.leaks" if counts[0] else "knowledge.no_leaks", count=number(counts[0]))
