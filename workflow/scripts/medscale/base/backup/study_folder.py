@@ -57,7 +57,7 @@ class StudyFolder:
         return key
 
     def files(self, rows: list[str], checkpoints: bool) -> list[str]:
-        """Return the finished files of rows, of the data, of the summary and of pilots, by place in the study.
+        """Return the finished files of rows, of the data, of the summary, of pilots and of judging, by place in the study.
 
         Args:
             rows: names of the rows of the study.
@@ -65,7 +65,7 @@ class StudyFolder:
         """
         found = [f"logs/{path.relative_to(self.logs).as_posix()}" for path in self._below(Path(self.logs))]
         found = [name for name in found if name.endswith(LOGS_KEPT)]
-        for row in ["data", "summary", "pilot", *rows]:
+        for row in ["data", "summary", "pilot", "judging", *rows]:
             top = Path(self.results) / row
             names = [f"results/{row}/{path.relative_to(top).as_posix()}" for path in self._below(top)]
             growing = (CHECKPOINTS, ANSWERS, *([] if f"results/{row}/examination.json" in names else [EXAMINED]))
