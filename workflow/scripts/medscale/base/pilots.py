@@ -27,7 +27,7 @@ def piloted(config: dict, method: str) -> list[Run]:
     They are of the main arm and of the first seed; where only one size is meant, it is one run.
     """
     of_method = [run for run in runs_of(config) if run.method == method]
-    main = {run.size: run for run in reversed(of_method) if run.epochs is None}  # the first seed
+    main = {run.size: run for run in reversed(of_method) if run.arm == "main"}  # the first seed
     sizes = {run.size for run in of_method if config["pilot"]["check"] or is_auto(config, run)} & main.keys()
     return [main[size] for size in sorted({min(sizes), max(sizes)})] if sizes else []
 
@@ -75,5 +75,5 @@ def chosen_by(config: dict, run: Run) -> dict[str, Any]:
 def without_pilot(config: dict) -> list[Run]:
     """Return the runs that are to take a pilot's rate and have none: controls of a method and size without a main run."""
     runs = runs_of(config)
-    main = {(run.method, run.size) for run in runs if run.epochs is None}
+    main = {(run.method, run.size) for run in runs if run.arm == "main"}
     return [run for run in runs if is_auto(config, run) and (run.method, run.size) not in main]

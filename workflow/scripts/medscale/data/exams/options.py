@@ -21,6 +21,7 @@ _GAP = 2
 _BETWEEN = " \t\u3000;；|/"
 """What stands between options in one line, where anything does."""
 
+
 def options_of(value: Any) -> list[Option]:
     """Return the options that a value holds, in their order; those that are empty are left out.
 
