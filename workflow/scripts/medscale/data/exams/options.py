@@ -15,7 +15,7 @@ _MARKED = re.compile(r"([A-Za-zＡ-Ｚａ-ｚ])\s*[.．、:：)）,，]\s*")
 _SPACED = re.compile(r"([A-ZＡ-Ｚ])[ \t\u3000]+")
 _BARE = re.compile(r"([A-ZＡ-Ｚ])(?=[\u3400-\u9fff])")
 _STYLES = (_OPENED, _MARKED, _SPACED, _BARE)
-"""How an option begins: (A) …, A. … or A、…, A …, A…; that of the first line is that of all."""
+"""How an option begins: (A) …, A. … or A、…, A …, A…; the one that gives most options is that of all lines."""
 _GAP = 2
 """How far the letter of a line may be from the one before: one option may be missing, the rest is another text."""
 _BETWEEN = " \t\u3000;；|/"
@@ -114,11 +114,15 @@ def of_text(text: str) -> list[Option]:
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
         return []
-    style = next((style for style in _STYLES if style.match(lines[0])), None)
-    if style is None:
+    styles = [style for style in _STYLES if style.match(lines[0])]
+    if not styles:
         return [Option(None, line) for line in lines] if len(lines) > 1 else []
-    if len(lines) == 1:
-        return _of_line(lines[0], style)
+    found = max((_of_lines(lines, style) for style in styles), key=len)
+    return found if len(found) > 1 else _of_line(" ".join(lines), styles[0])
+
+
+def _of_lines(lines: Iterable[str], style: re.Pattern) -> list[Option]:
+    """Return the options of lines, of which the first begins with a letter in this style."""
     found: list[Option] = []
     for line in lines:
         match = style.match(line)
@@ -127,7 +131,7 @@ def of_text(text: str) -> list[Option]:
             found.append(Option(letter, line[match.end() :].strip()))
         else:
             found[-1] = Option(found[-1].key, f"{found[-1].text}\n{line}".strip())
-    return found if len(found) > 1 else _of_line(" ".join(lines), style)
+    return found
 
 
 def _of_line(line: str, style: re.Pattern) -> list[Option]:
