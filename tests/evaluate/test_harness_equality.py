@@ -49,12 +49,12 @@ def questions(count: int, letters: str, several: bool = False) -> list[dict]:
 
 
 EXAMS = {
-    "four": (questions(10, "ABCD"), "letter", "plain"),
-    "five": (questions(6, "ABCDE"), "letter", "plain"),
-    "texts": (questions(6, "ABCD"), "text", "plain"),
-    "several": (questions(4, "ABCD", several=True), "letter", "plain"),
-    "chat_letters": (questions(5, "ABCD"), "letter", "chat"),
-    "chat_texts": (questions(6, "ABCD"), "text", "chat"),
+    "four": (questions(8, "ABCD"), "letter", "plain"),
+    "five": (questions(4, "ABCDE"), "letter", "plain"),
+    "texts": (questions(5, "ABCD"), "text", "plain"),
+    "several": (questions(3, "ABCD", several=True), "letter", "plain"),
+    "chat_letters": (questions(4, "ABCD"), "letter", "chat"),
+    "chat_texts": (questions(4, "ABCD"), "text", "chat"),
 }
 TEXT = {name for name, (_, kind, _) in EXAMS.items() if kind == "text"}
 CHAT = {"system_prompt": "你是医生。", "template": "model"}

@@ -314,7 +314,7 @@ def test_the_program_prints_plain_text_into_a_pipe_and_speaks_as_lang_does(folde
     folder.done("lora_16")
     english, chinese = call(folder), call(folder, LANG="zh_CN.UTF-8")
     assert "\x1b" not in english.stdout + chinese.stdout
-    assert "12 of 24 steps are done; no snakemake works here" in english.stdout
+    assert "12 of 29 steps are done; no snakemake works here" in english.stdout
     assert "已完成" in chinese.stdout
     assert call(folder, "--language", "en", LANG="zh_CN.UTF-8").stdout == english.stdout
 
@@ -346,3 +346,22 @@ def test_nothing_slow_is_imported():
     code = "import sys; sys.argv = ['status.py', '--help']\nimport status, sys\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
     assert not {"torch", "pandas", "numpy", "snakemake", "transformers"} & set(done.stdout.split())
+
+
+def test_exams_are_steps_of_the_models_and_not_of_the_floors(folder):
+    exams = {"demo": {"source": "demo"}}
+    study = {
+        **folder.written,
+        "evaluation": {**folder.written["evaluation"], "exams": exams, "retention": {"source": "demo"}},
+    }
+    steps = {step.name: step for step in look(resolve(study), folder.path).steps}
+    assert {"fetch_exam_demo", "exam_questions_demo", "exam_leak_demo", "fetch_retention", "retention_texts"} <= set(
+        steps
+    )
+    assert {name for name in steps if name.startswith("examine_")} == {
+        "examine_lora_16",
+        "examine_qlora_16",
+        "examine_base",
+    }
+    assert {"examine_base", "exam_leak_demo", "score_base"} <= set(steps["evaluate_base"].needs)
+    assert "exam_leak_demo" not in steps["evaluate_floor_fixed"].needs
