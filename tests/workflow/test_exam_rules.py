@@ -1,4 +1,4 @@
-"""The rules of exams: from files to questions and leaks, and what is made again when files, names or settings change."""
+"""The rules of exams: from files to questions and leaks, and what is made again when anything changes."""
 
 import pytest
 
