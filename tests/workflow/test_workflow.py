@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 RUNS = ["lora_16", "lora_32", "qlora_16", "qlora_32"]
 FLOORS = ["floor_fixed", "floor_common_words", "floor_department", "floor_bm25"]
 ON_REQUEST = {"backup", "check_config", "export", "status"}
-ON_REQUEST |= {"retention_texts", *(job for job in USES if job.startswith("examine "))}
+ON_REQUEST |= {"retention_texts", *(job for job in USES if job.startswith(("examine ", "pilot ")))}
 TRAINER = "workflow/scripts/medscale/train/trainer.py"
 SCORER = "workflow/scripts/medscale/evaluate/overlap.py"
 
