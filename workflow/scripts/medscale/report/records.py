@@ -24,6 +24,8 @@ TRAINING = {
     "resumed_from_step": "Resumed from step",
     "micro_batch": "Micro-batch",
     "effective_batch": "Effective batch",
+    "learning_rate": "Learning rate",
+    "learning_rate_from": "Learning rate told by",
     "trainable_parameters": "Trainable parameters",
     "energy_kwh": "Energy of the GPU, kWh",
     "precision": "Precision",
