@@ -24,10 +24,10 @@ from medscale.base.errors import run_script
 from medscale.base.files import write_json
 from medscale.base.machine import cpu_model, versions
 from medscale.compare.comparisons import detectable, holm
-from medscale.compare.knowledge import wilson
 from medscale.compare.paired_differences import intervals, p_values, paired_differences
 from medscale.compare.resampling import Configuration, resample
 from medscale.evaluate.eval_file import Scores
+from medscale.evaluate.exam_scores import wilson_interval
 
 ALPHA, RESAMPLES = 0.05, 2000
 ITEMS = (90, 400, 1639, 6811)
@@ -66,7 +66,7 @@ def accuracies(simulations: int) -> list[dict]:
     for items in ITEMS:
         for truth in ACCURACIES:
             right = np.random.default_rng([items, int(100 * truth)]).binomial(items, truth, simulations)
-            ends = {count: wilson(count, items, ALPHA) for count in np.unique(right)}
+            ends = {count: wilson_interval(count, items) for count in np.unique(right)}
             held = np.mean([ends[count][0] <= truth <= ends[count][1] for count in right])
             rows.append({"items": items, "accuracy": truth, "n": simulations, "wilson": percent(held)})
     return rows

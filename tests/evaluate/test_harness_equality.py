@@ -18,12 +18,11 @@ from sentences import TEXTS
 
 pytest.importorskip("lm_eval", reason="lm_eval, of the extra dev, is not installed")
 
-DEFAULTS = {"normalise": None, "permutations": 1, "description": None}
 SUBJECT = "解剖学"
 OPENING = {
-    "single": "以下是关于解剖学的单项选择题，请直接给出正确答案的选项。\n\n",
-    "several": "以下是关于解剖学的多项选择题，请直接给出所有正确答案的选项。\n\n",
-    "text": "以下是关于解剖学的问题，请直接给出正确答案。\n\n",
+    "single": "以下是关于解剖学的单项选择题，请直接给出正确答案的选项。",
+    "several": "以下是关于解剖学的多项选择题，请直接给出所有正确答案的选项。",
+    "text": "以下是关于解剖学的问题，请直接给出正确答案。",
 }
 LONGEST = 96
 """Tokens that the model takes: some questions here are longer, and are cut at their left."""
@@ -50,11 +49,20 @@ def questions(count: int, letters: str, several: bool = False) -> list[dict]:
 
 
 EXAMS = {
-    "four": (questions(10, "ABCD"), "letter"),
-    "five": (questions(6, "ABCDE"), "letter"),
-    "texts": (questions(6, "ABCD"), "text"),
-    "several": (questions(5, "ABCD", several=True), "letter"),
+    "four": (questions(8, "ABCD"), "letter", "plain"),
+    "five": (questions(4, "ABCDE"), "letter", "plain"),
+    "texts": (questions(5, "ABCD"), "text", "plain"),
+    "several": (questions(3, "ABCD", several=True), "letter", "plain"),
+    "chat_letters": (questions(4, "ABCD"), "letter", "chat"),
+    "chat_texts": (questions(4, "ABCD"), "text", "chat"),
 }
+TEXT = {name for name, (_, kind, _) in EXAMS.items() if kind == "text"}
+CHAT = {"system_prompt": "你是医生。", "template": "model"}
+
+
+def settings_of(name: str) -> dict:
+    _, kind, prompt = EXAMS[name]
+    return {"scored_by": kind, "prompt": prompt, "normalise": None, "permutations": 1, "description": None}
 
 
 def tokenizer_of(kind: str):
@@ -86,7 +94,7 @@ def study(request, tmp_path_factory):
     tokenizer.save_pretrained(folder / "model")
     model.save_pretrained(folder / "model")
     manifest = write_manifest(folder / "model", kind="model", source="tiny")
-    for name, (rows, _) in EXAMS.items():
+    for name, (rows, _, _) in EXAMS.items():
         write_lines(folder / f"{name}.jsonl", rows)
     texts = ["".join(TEXTS[:5]) * repeated + TEXTS[0][: 3 * repeated] for repeated in (0, 1, 3, 12)]
     write_lines(folder / "general.jsonl", [{"id": f"t{i}", "text": text or "好"} for i, text in enumerate(texts)])
@@ -102,9 +110,9 @@ def examine(folder: Path, manifest: Path) -> None:
     from medscale.evaluate.examination import run
 
     settings = {
-        "exams": {name: DEFAULTS | {"scored_by": kind} for name, (_, kind) in EXAMS.items()},
+        "exams": {name: settings_of(name) for name in EXAMS},
         "retention": {"window": 512},
-        **{"quantization": {}, "precision": "fp32"},
+        **{"quantization": {}, "precision": "fp32", "chat": CHAT},
     }
     run(
         argparse.Namespace(
@@ -119,9 +127,9 @@ def examine(folder: Path, manifest: Path) -> None:
 
 def task_of(folder: Path, name: str) -> dict:
     """Write the questions as a CSV file, and return a task of the harness for it: that of cmmlu, but for the file."""
-    rows, kind = EXAMS[name]
+    rows, kind, prompt = EXAMS[name]
     letters = list(rows[0]["options"])
-    choices = asked(rows[0], DEFAULTS | {"scored_by": kind})[0].choices
+    choices = asked(rows[0], settings_of(name))[0].choices
     with open(folder / f"{name}.csv", "w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["Question", *letters, "Gold"])
@@ -133,8 +141,9 @@ def task_of(folder: Path, name: str) -> dict:
     return {
         **{"task": f"made_{name}", "dataset_path": "csv", "test_split": "test", "output_type": "multiple_choice"},
         "dataset_kwargs": {"data_files": {"test": str(folder / f"{name}.csv")}},
-        "description": OPENING["several" if several else "text" if kind == "text" else "single"],
-        "doc_to_text": f"{{{{Question.strip()}}}}\n{listed}答案：",
+        "description": OPENING["several" if several else "text" if kind == "text" else "single"]
+        + ("\n\n" if prompt == "plain" else ""),
+        "doc_to_text": "{{Question.strip()}}" + ("" if name == "chat_texts" else f"\n{listed}答案："),
         "doc_to_choice": told.get(kind, "{{[A, B, C, D]}}"),
         "doc_to_target": "{{Gold}}",
         "metric_list": [
@@ -160,13 +169,19 @@ def harness(study, tmp_path_factory):
         text = yaml.safe_dump(task_of(folder, name), allow_unicode=True, sort_keys=False)
         (tasks / f"{name}.yaml").write_text(text, encoding="utf-8")
     model = HFLM(pretrained=str(folder / "model"), dtype="float32", device="cpu", batch_size=4)
-    found = simple_evaluate(
-        model,
-        tasks=[f"made_{name}" for name in EXAMS],
-        task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
-        bootstrap_iters=0,
-    )
-    yield found, model
+    samples, results = {}, {}
+    for wanted in ("plain", "chat"):
+        told = {"apply_chat_template": True, "system_instruction": CHAT["system_prompt"]} if wanted == "chat" else {}
+        found = simple_evaluate(
+            model,
+            tasks=[f"made_{name}" for name, (_, _, prompt) in EXAMS.items() if prompt == wanted],
+            task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
+            bootstrap_iters=0,
+            **told,
+        )
+        samples |= found["samples"]
+        results |= found["results"]
+    yield {"samples": samples, "results": results}, model
     patch.undo()
 
 
@@ -188,7 +203,7 @@ def test_each_choice_of_each_item_is_as_likely_as_in_the_harness(study, harness,
         assert (row["choices"][pick] == row["answer"]) == bool(sample["acc"])
         length = chosen(row["loglikelihoods"], row["characters"], normalised=True)
         assert (row["choices"][length] == row["answer"]) == bool(sample["acc_norm"])
-        assert row["correct"] == bool(sample["acc_norm" if name == "texts" else "acc"])
+        assert row["correct"] == bool(sample["acc_norm" if name in TEXT else "acc"])
         picked.add(pick)
     assert len(picked) > 1, "a model that always makes the same choice would hide a mistake"
 
@@ -202,7 +217,7 @@ def test_the_accuracy_is_that_of_the_harness(study, harness, name):
     summary, result = summarise_exams(rows, facts["exams"], {})[name], harness[0]["results"][f"made_{name}"]
     assert summary["accuracy_sum"]["accuracy"] == pytest.approx(100 * result["acc,none"], abs=1e-6)
     assert summary["accuracy_normalised"]["accuracy"] == pytest.approx(100 * result["acc_norm,none"], abs=1e-6)
-    headline = "accuracy_normalised" if name == "texts" else "accuracy_sum"
+    headline = "accuracy_normalised" if name in TEXT else "accuracy_sum"
     assert summary["accuracy"] == summary[headline]["accuracy"]
 
 
@@ -212,7 +227,7 @@ def test_questions_longer_than_the_model_takes_are_among_them(study):
 
     folder, _ = study
     tokenizer = load_tokenizer(folder / "model" / "manifest.json")
-    contexts = (asked(row, DEFAULTS | {"scored_by": kind})[0].context for rows, kind in EXAMS.values() for row in rows)
+    contexts = (asked(row, settings_of(name))[0].context for name in EXAMS for row in EXAMS[name][0])
     lengths = [len(tokenizer.encode(context)) for context in contexts]
     assert max(lengths) > LONGEST > min(lengths)
 

@@ -48,7 +48,12 @@ const verdictOf = (pair) => state.verdicts[pair.pair] || {};
 const isFull = (verdict) => DATA.asked.every((criterion) => verdict[criterion]);
 const count = () => DATA.pairs.filter((pair) => isFull(verdictOf(pair))).length;
 const hasSaid = (verdict) => DATA.asked.some((criterion) => verdict[criterion]);
-const line = (id, verdict) => JSON.stringify({ pair: id, judge: state.judge, ...verdict });
+/** Return a verdict as a line of the file: what it says, always in the same order. */
+function line(id, verdict) {
+  const row = { pair: id, judge: state.judge };
+  for (const key of [...DATA.asked, "comment", "at"]) if (verdict[key]) row[key] = verdict[key];
+  return JSON.stringify(row);
+}
 const lines = () => DATA.pairs.filter((pair) => hasSaid(verdictOf(pair))).map((pair) => line(pair.pair, verdictOf(pair)));
 const notFiled = () => DATA.pairs.filter((pair) => hasSaid(verdictOf(pair)) && state.filed[pair.pair] !== line(pair.pair, verdictOf(pair))).length;
 

@@ -1,4 +1,4 @@
-"""Look for the questions of an exam in the training rows of the largest set: what was learned by heart is no knowledge."""
+"""Look for the questions of an exam in the largest training set: what was learned by heart is no knowledge."""
 
 import argparse
 import sys

@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
 from medscale.base.judge_settings import judged_names
+from medscale.base.pilots import without_pilot
 from medscale.base.settings import override_keys, sets_of, settings_for
 from medscale.base.study import runs_of, seed_sizes
 
@@ -300,6 +301,13 @@ def _contradictions(config: dict) -> Iterator[Problem]:
             "null takes every test item",
         )
     yield from _seed_problems(config)
+    for run in without_pilot(config):
+        yield Problem(
+            "C143",
+            f'training.learning_rate = "auto" (in {run.name}): {run.method} has no run of {run.size} rows in the main '
+            "arm that a pilot could try rates for; give this run a number in overrides, or name the method in "
+            "study.methods",
+        )
     yield from _control_problems(config)
     yield from _mix_problems(config)
     yield from _override_problems(config)

@@ -73,7 +73,7 @@ def chosen_by(config: dict, run: Run) -> dict[str, Any]:
 
 
 def without_pilot(config: dict) -> list[Run]:
-    """Return the runs that are to take a pilot's rate and have none: controls of a method and size without a main run."""
+    """Return the runs that are to take a pilot's rate and have none: controls whose method and size no main run has."""
     runs = runs_of(config)
     main = {(run.method, run.size) for run in runs if run.arm == "main"}
     return [run for run in runs if is_auto(config, run) and (run.method, run.size) not in main]

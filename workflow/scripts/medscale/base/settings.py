@@ -155,9 +155,11 @@ def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
     """Return all that decides what a run, or the base model, makes of exams and texts, except weights and texts."""
     training = settings_for(config, run)["training"] if run else config["training"]
     evaluation = config["evaluation"]
-    asked = ("scored_by", "normalise", "permutations", "description")
+    asked = ("prompt", "scored_by", "normalise", "permutations", "description")
+    exams = {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()}
     return {
-        "exams": {name: {key: exam[key] for key in asked} for name, exam in evaluation["exams"].items()},
+        "exams": exams,
+        "chat": config["chat"] if any(exam["prompt"] == "chat" for exam in exams.values()) else None,
         "retention": evaluation["retention"] and {"window": evaluation["retention"]["window"]},
         "quantization": config["quantization"],
         "precision": training["precision"],

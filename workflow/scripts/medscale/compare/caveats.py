@@ -160,8 +160,8 @@ def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
         told = ", ".join(f"{entry['method']}_{entry['label']}: {entry['chosen']:g}" for entry in edges)
         yield (
             "rate_at_edge",
-            f"The learning rate that the pilot chose lies at an end of those that were tried ({told}): a better one may "
-            "lie beyond it. Name further pilot.rates.",
+            f"The learning rate that the pilot chose lies at an end of those that were tried ({told}): a better one "
+            "may lie beyond it. Name further pilot.rates.",
             f"试训选出的学习率在所试范围的一端（{told}），更好的可能在范围之外。请在 pilot.rates 中再加几个。",
         )
 

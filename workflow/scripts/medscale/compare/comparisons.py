@@ -22,7 +22,6 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations, pairwise
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 

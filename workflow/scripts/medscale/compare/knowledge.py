@@ -7,7 +7,8 @@ all pairs of an exam. The accuracy of a subject is compared with the base model 
 subjects and configurations of the exam; so for its medical part and its rest.
 
 The interval of an accuracy by itself is Wilson's (1927) for one seed, which stays within 0 and 100 and holds for few
-questions too, and for several seeds Student's, over questions and seeds. docs/statistics.md has the simulations.
+questions too, and for several seeds that of `configurations`, over questions and seeds. docs/statistics.md has the
+simulations.
 
 An exam is called too small to rank where a difference of `TOO_SMALL` points between two configurations would be missed
 more often than the power that was asked for. The chance level is the accuracy of guessing.
@@ -21,17 +22,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from scipy import stats
 
 from medscale.base.errors import UserError
 from medscale.compare.comparisons import COLUMNS as COMPARED
 from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, detectable, holm
+from medscale.compare.configurations import intervals_over_seeds
 from medscale.compare.paired_differences import item_standard_errors, paired_differences
 from medscale.compare.resampling import NLL, Configuration, Resampled, resample
 from medscale.evaluate.eval_file import Scores
+from medscale.evaluate.exam_scores import wilson_interval
 
 TOO_SMALL = 5.0
 """Points of 100."""
+OWN_ALPHA = 0.05
+"""Of the interval of a value by itself, as in eval.json; `statistics.alpha` is that of comparisons."""
 RETENTION = "retention"
 ACCURACY = "accuracy"
 ALL, MEASURES, SUBJECT = "all", "measures", "subject"
@@ -165,16 +169,6 @@ def knowledge_tables(
     return pd.DataFrame(values, columns=list(COLUMNS)), pd.DataFrame(compared, columns=list(COMPARED))
 
 
-def wilson(right: float, items: int, alpha: float = 0.05) -> tuple[float, float]:
-    """Return the ends of Wilson's score interval of a share (E. B. Wilson, JASA 22, 1927), as shares of 1.
-
-    >>> [round(end, 4) for end in wilson(45, 90)]
-    [0.3989, 0.6011]
-    """
-    interval = stats.binomtest(round(right), items).proportion_ci(1 - alpha, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 class _Study(NamedTuple):
     """The configurations that are compared, what eval.json says of their runs, and how they are judged."""
 
@@ -203,7 +197,8 @@ class _Study(NamedTuple):
         smallest = self.smallest_detectable(resampled, metric)
         found = []
         for place, each in enumerate(self.configurations):
-            value, low, high = _value(resampled, metric, place, self.statistics.alpha)
+            told = self.of_seeds(each.name)[0].get("retention") if metric == NLL else None
+            value, low, high = _value(resampled, metric, place, told)
             row = {"name": each.name, "seeds": len(each.runs), "n_items": resampled.n_items}
             row |= {"value": value, "lo": low, "hi": high, "smallest_detectable": smallest}
             row["too_small"] = smallest is None or smallest > TOO_SMALL
@@ -241,22 +236,20 @@ class _Study(NamedTuple):
         return [told[run] for each in self.configurations if each.name == name for run in each.runs]
 
 
-def _value(resampled: Resampled, metric: str, place: int, alpha: float) -> tuple[float, float, float]:
-    """Return a configuration's value with its own interval, over questions and, where there are several, seeds."""
-    value, count = float(resampled.points[metric][place]), len(resampled.configurations[place].runs)
-    items, weights = resampled.items[metric][:, place], resampled.weights[metric]
-    n = len(items)
-    if count == 1 and metric == ACCURACY:
-        low, high = wilson(value / 100 * n, n, alpha)
+def _value(resampled: Resampled, metric: str, place: int, told: Mapping[str, Any] | None) -> tuple[float, float, float]:
+    """Return a configuration's value with its own 95 % interval: for one seed that of its eval.json.
+
+    ``told`` is what eval.json says of the general texts; a part of an exam has Wilson's interval as the whole has.
+    """
+    value = float(resampled.points[metric][place])
+    if len(resampled.configurations[place].runs) > 1:
+        ((low, high),) = intervals_over_seeds(resampled, metric, [place], OWN_ALPHA)
+        return value, low, high
+    if metric == ACCURACY:
+        low, high = wilson_interval(round(value / 100 * resampled.n_items), resampled.n_items)
         return value, 100 * low, 100 * high
-    if n < 2:
-        return value, np.nan, np.nan
-    seeds = resampled.seeds[metric]
-    spread = ((items - value * weights) ** 2).sum() * n / (n - 1) / weights.sum() ** 2
-    variance, uncertainty = spread + seeds.variance[place], seeds.between[place] ** 2 / max(1, count - 1)
-    freedom = max(1.0, variance**2 / uncertainty) if uncertainty > 0 else n - 1
-    half = float(stats.t.isf(alpha / 2, freedom) * np.sqrt(variance))
-    return value, value - half, value + half
+    low, high = (told or {}).get("ci95") or (np.nan, np.nan)
+    return value, low, high
 
 
 def _ends(resampled: Resampled) -> list[Pair]:

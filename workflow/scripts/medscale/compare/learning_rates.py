@@ -1,4 +1,4 @@
-"""How much the learning rate matters: what each rate of a pilot loses to the best, and which fixed rates are far from it.
+"""How much the learning rate matters: what each rate of a pilot loses to the best, and which fixed ones are far off.
 
 A rate's loss is that of the validation rows at the end of its pilot, Σ nats / Σ answer tokens. The difference of two
 rates is a ratio of sums over the same rows, so its standard error is that of the residuals of the ratio estimator

@@ -1,9 +1,11 @@
 """What a model is given of an exam question, and which continuations are compared: the definition of an exam's answer.
 
-It is that of EleutherAI's lm-evaluation-harness (0.4.13; its tasks ``cmmlu`` and ``ceval-valid``): no chat template, no
-example before the question, and the answer is the continuation with the highest log-likelihood.
+It is that of EleutherAI's lm-evaluation-harness (0.4.13; its tasks ``cmmlu`` and ``ceval-valid``): no example before
+the question, no chat template unless it is asked for, and the answer is the continuation with the highest
+log-likelihood.
 """
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -40,7 +42,13 @@ class Asked(NamedTuple):
     original: list[str]
 
 
-def asked(question: dict[str, Any], settings: dict[str, Any], least: int = 2) -> list[Asked]:
+Render = Callable[[str, str], str]
+"""Makes a prompt of a question and of what is said before it as the model's chat template has it."""
+
+
+def asked(
+    question: dict[str, Any], settings: dict[str, Any], least: int = 2, render: Render | None = None
+) -> list[Asked]:
     """Return a question as it is asked: once, or once for each cyclic permutation of its options.
 
     In permutation p the i-th letter stands before option i + p (modulo their number), so that each option stands once
@@ -49,13 +57,17 @@ def asked(question: dict[str, Any], settings: dict[str, Any], least: int = 2) ->
     Args:
         question: a line of an exam's file: question, options, answer, multiple, subject.
         settings: ``scored_by`` (letter, text), ``permutations`` (1, all), ``description`` (None: that of
-            `DESCRIPTIONS`; {subject} stands for the subject).
+            `DESCRIPTIONS`; {subject} stands for the subject), ``prompt`` (plain, chat).
         least: letters of the smallest combination of a question with several answers; see `least_letters`.
+        render: makes the prompt where ``prompt`` is chat: of the question with its options, and the description, which
+            is then part of the system's text. The answer begins the model's own turn, so nothing is between.
 
     Raises:
         UserError: a question with several answers is to be scored by its text, or has more than `MOST_OPTIONS` options.
     """
     letters, texts, multiple = list(question["options"]), list(question["options"].values()), question["multiple"]
+    chat = settings["prompt"] == "chat"
+    delimiter = "" if chat else DELIMITER
     kind = settings["scored_by"]
     if multiple and kind == "text":
         raise UserError(
@@ -71,9 +83,15 @@ def asked(question: dict[str, Any], settings: dict[str, Any], least: int = 2) ->
         )
     opening = description(question, settings)
     right = {letters.index(letter) for letter in question["answer"]}
+
+    def context_of(body: str) -> str:
+        if chat and render is not None:
+            return render(body, opening)
+        return f"{opening}\n\n{body}" if opening else body
+
     if kind == "text":
-        context = f"{opening}{question['question'].strip()}\n答案："
-        continuations = [DELIMITER + text for text in texts]
+        context = context_of(question["question"].strip() + ("" if chat else "\n答案："))
+        continuations = [delimiter + text for text in texts]
         return [Asked(context, continuations, letters, question["answer"], list(map(len, texts)), letters)]
     count = len(letters)
     found = []
@@ -84,8 +102,8 @@ def asked(question: dict[str, Any], settings: dict[str, Any], least: int = 2) ->
         written = ["".join(letters[place] for place in places) + ("\n" if multiple else "") for places in chosen]
         found.append(
             Asked(
-                f"{opening}{question['question'].strip()}\n{lines}答案：",
-                [DELIMITER + text for text in written],
+                context_of(f"{question['question'].strip()}\n{lines}答案："),
+                [delimiter + text for text in written],
                 [text.strip() for text in written],
                 "".join(letters[place] for place in range(count) if shown[place] in right),
                 list(map(len, written)),
@@ -113,16 +131,14 @@ def least_letters(questions: list[dict[str, Any]]) -> int:
 
 
 def description(question: dict[str, Any], settings: dict[str, Any]) -> str:
-    """Return the text before the question, up to the empty line; nothing where the description is an empty one.
+    """Return the line before the question.
 
     A subject without a Chinese character has no Chinese name and is left out of the sentence.
     """
     text = settings.get("description")
     if text is None:
         text = DESCRIPTIONS[settings["scored_by"], question["multiple"]]
-    if not text:
-        return ""
     subject = question.get("subject") or ""
     if not any("\u4e00" <= character <= "\u9fff" for character in subject):
         text, subject = text.replace(ABOUT, ""), ""
-    return text.replace("{subject}", subject) + "\n\n"
+    return text.replace("{subject}", subject)

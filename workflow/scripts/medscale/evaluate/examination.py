@@ -13,6 +13,7 @@ from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file, sha256_json, write_json
 from medscale.base.identity import predicted_fingerprint
 from medscale.base.progress import working
+from medscale.data.questions import Question
 from medscale.evaluate.continuations import (
     Row,
     encode_pairs,
@@ -26,6 +27,7 @@ from medscale.evaluate.exam_answers import Answered, write_answers, write_texts
 from medscale.evaluate.exam_prompts import Asked, asked, least_letters
 from medscale.evaluate.kept_results import KeptResults, forget_others, kept_file
 from medscale.fetch.manifest import content_of, read_manifest, verify
+from medscale.model.chat import Chat
 from medscale.model.hardware import MemoryMeter, hardware, software
 from medscale.model.loading import load_adapter, load_base
 from medscale.model.precision import precision
@@ -45,6 +47,7 @@ class Examinee:
         folder = verify(args.model, content=args.content)
         self.longest = longest_input(read_config(folder))
         self._model: torch.nn.Module | None = None
+        self._chat: Chat | None = None
 
     @property
     def model(self) -> torch.nn.Module:
@@ -58,6 +61,13 @@ class Examinee:
             self._model = model
             self.memory.restart()
         return self._model
+
+    def render(self, body: str, opening: str) -> str:
+        """Return a question as a prompt of the study's chat template; what opens it follows the system prompt."""
+        if self._chat is None:
+            self._chat = Chat(self.tokenizer, **self._settings["chat"])
+        system = "\n\n".join(filter(None, (self._settings["chat"]["system_prompt"], opening)))
+        return str(self._chat.prompt(Question(body, (), system or None)))
 
     def judge(self, rows: list[Row], kept: KeptResults, label: str) -> None:
         """Put what the rows ask for on the shelf; see `continuations.loglikelihoods`."""
@@ -104,7 +114,9 @@ def run(args: argparse.Namespace) -> None:
     sittings, answered = [], []
     for path in args.exams:
         name = path.stem
-        sat = sitting(f"exam_{name}", path, settings["exams"][name])
+        asked_as = {key: value for key, value in settings["exams"][name].items() if key != "normalise"}
+        chat = settings["chat"] if asked_as["prompt"] == "chat" else None
+        sat = sitting(f"exam_{name}", path, [asked_as, chat])
         answered += examined(examinee, name, list(read_jsonl(path)), settings["exams"][name], sat.kept)
         sittings.append(sat)
     texts = []
@@ -157,7 +169,7 @@ def examined(
     rows: list[Row] = []
     first = 0
     for question in questions:
-        for permutation, form in enumerate(asked(question, settings, least)):
+        for permutation, form in enumerate(asked(question, settings, least, examinee.render)):
             pairs = encode_pairs(examinee.tokenizer, form.context, form.continuations)
             rows += rows_of(pairs, examinee.longest, first)
             forms.append((question, permutation, form, first))

@@ -5,6 +5,7 @@ pattern screens the answers that are there anew, and nothing is predicted again.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,11 +38,13 @@ class Screen(NamedTuple):
         """
         plain = text.translate(_HALF_WIDTH)
         voided = [found.span() for found in self.unless.finditer(plain)] if self.unless else []
-        return [
-            found.span()
-            for found in self.match.finditer(plain)
-            if found.group() and not any(start < found.end() and found.start() < end for start, end in voided)
-        ]
+        ends = [end for _, end in voided]
+
+        def is_void(start: int, end: int) -> bool:
+            place = bisect_right(ends, start)  # the first that ends behind the start
+            return place < len(voided) and voided[place][0] < end
+
+        return [found.span() for found in self.match.finditer(plain) if found.group() and not is_void(*found.span())]
 
 
 class Rule(NamedTuple):

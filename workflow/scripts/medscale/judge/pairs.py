@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from medscale.base.errors import UserError
 from medscale.base.files import sha256_json
 from medscale.base.judge_settings import REFERENCE
+from medscale.report.embedding import writable
 
 CRITERIA = ("correct", "safe", "complete", "clear")
 OVERALL = "overall"
@@ -126,7 +127,8 @@ def _answer(predictions: Mapping, name: str, place: int, first: Sequence[Mapping
 
 def _texts(row: Mapping[str, Any], one: str, other: str) -> dict[str, Any]:
     context = {key: row[key] for key in ("system", "history") if row.get(key)}
-    return {"question": row.get("prompt") or "", **context, "answer_1": one, "answer_2": other}
+    texts = {"question": writable(row.get("prompt") or ""), **context}
+    return {**texts, "answer_1": writable(one), "answer_2": writable(other)}
 
 
 def _number(*parts: Any) -> float:

@@ -18,7 +18,9 @@ PRODUCT_SHARE = 0.5
 SPREAD = 0.25
 """Assumed: how far all rates together may be off, to either side; it makes the range."""
 DISK_BYTES = 2e8
-"""Assumed: bytes a second at which a checkpoint is written."""
+"""Assumed: bytes a second at which a checkpoint is written, and a model read for the first time."""
+CACHED_BYTES = 1e9
+"""Assumed: bytes a second at which a model is loaded that was read shortly before."""
 
 
 class Card(NamedTuple):

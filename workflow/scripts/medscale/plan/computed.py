@@ -18,7 +18,7 @@ from medscale.model.blank import Step
 from medscale.model.counting import Work
 from medscale.model.hardware import ROOM
 from medscale.plan.arithmetic import Decoding, Passes, TimeModel
-from medscale.plan.cards import BANDWIDTH_SHARE, DISK_BYTES, LAUNCH_SECONDS, SPREAD, Card
+from medscale.plan.cards import BANDWIDTH_SHARE, CACHED_BYTES, DISK_BYTES, LAUNCH_SECONDS, SPREAD, Card
 from medscale.plan.lengths import Row
 from medscale.plan.outcome import Measured, Outcome, Predicting
 from medscale.train.fitting import CANNOT_SIMULATE, ROWS, Fit, Needs, fitted
@@ -213,7 +213,7 @@ def rates(card: Card, precisions: list[str]) -> list[str]:
         ),
         *([f"{card.title} has no units for bf16 and emulates it; `auto` is fp16 there."] if emulated else []),
         f"{1e6 * LAUNCH_SECONDS:g} µs to launch a kernel, and {DISK_BYTES / 1e6:g} MB/s to write a checkpoint "
-        "(assumed).",
+        f"or read a model, {CACHED_BYTES / 1e6:g} MB/s to load it again (assumed).",
         f"A range takes all rates together to be up to {SPREAD:.0%} off (assumed).",
         "Peak memory is simulated on fake tensors; the CUDA context, workspaces and fragmentation come to it, for "
         f"which {1 - ROOM:.0%} of the card are left.",

@@ -6,7 +6,7 @@ from medscale.base.pilots import pilot_steps, piloted, pilots_of, rates_of
 from medscale.base.settings import settings_for
 from medscale.base.study import Run
 from medscale.plan.arithmetic import energy_kwh, fits, money
-from medscale.plan.cards import DISK_BYTES, spread
+from medscale.plan.cards import CACHED_BYTES, DISK_BYTES, spread
 from medscale.plan.lengths import Lengths
 from medscale.plan.outcome import Machine, Outcome
 from medscale.plan.table import duration
@@ -16,7 +16,7 @@ WORTH = 0.1
 
 
 def pilot_row(
-    config: dict[str, Any], ends: list[Run], outcomes: list[Outcome], lengths: Lengths, machine: Machine, bytes_: float
+    config: dict[str, Any], ends: list[Run], outcomes: list[Outcome], lengths: Lengths, machine: Machine, weights: float
 ) -> dict[str, Any]:
     """Return what plan.json says of the pilot of a method: every rate, one more a size, and loading the model for each.
 
@@ -26,7 +26,7 @@ def pilot_row(
         outcomes: of their kinds, in the same order.
         lengths: of all rows.
         machine: what the plan is for.
-        bytes_: of the model's weights on the disk, in 16 bits.
+        weights: bytes of the model's weights on the disk, in 16 bits.
     """
     from medscale.plan.training import training_seconds  # torch, as in `rows`
 
@@ -50,13 +50,14 @@ def pilot_row(
             )
             count, one, _ = training_seconds(measured, short, rows, lengths.parts["validation"], end.seed)
             tried = len(rates_of(config, end)) + pilot["extend"]
-            one += bytes_ / DISK_BYTES
+            one += weights / CACHED_BYTES
             steps, seconds, longest, trained = (
                 steps + tried * count,
                 seconds + tried * one,
                 max(longest, one),
                 trained + tried,
             )
+        seconds += weights / DISK_BYTES - weights / CACHED_BYTES  # the first time
         energy = energy_kwh(seconds, known[0].watts)
     allocated = max((part.allocated_gib for part in known), default=None)
     reserved = max((part.reserved_gib for part in known if part.reserved_gib), default=None)
@@ -91,7 +92,7 @@ def pilot_row(
 
 
 def pilot_share(pilots: list[dict[str, Any]], runs: list[dict[str, Any]]) -> float | None:
-    """Return the pilots' time by that of all runs, both with everything that a card does; None where one is not known."""
+    """Return the pilots' time by that of all runs, answers and likelihoods included; None where one is not known."""
     parts = ("train_seconds", "predict_seconds", "likelihood_seconds")
     fitting = [row for row in runs if row["fits"]]
     whole = sum(row[part] or 0.0 for row in fitting for part in parts)
@@ -110,9 +111,7 @@ def pilot_notes(config: dict[str, Any], pilots: list[dict[str, Any]], runs: list
         " and one rate more for each size, where the best lies at an end of them," if config["pilot"]["extend"] else ""
     )
     told = f"The pilots of the learning rate take {taken}, {100 * share:.1f} % of what all runs take"
-    told += (
-        f": pilot.rates{most} with validations, and loading the model for each (at {DISK_BYTES / 1e6:g} MB/s, assumed)."
-    )
+    told += f": pilot.rates{most} with validations, and loading the model for each."
     if share > WORTH:
         told += " That is more than a tenth: lower pilot.share or pilot.least_steps, or fix training.learning_rate."
     return [told]

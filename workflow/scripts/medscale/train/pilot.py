@@ -1,8 +1,8 @@
 """The pilot of a method: each rate of a grid on the smallest and the largest size, trained as the runs are, compared.
 
 A pilot has the trainer, the order of the data, the batch, the precision and the memory settings of the run whose rate
-is to be found, and a whole schedule, warm-up and decay, over a share of its steps. What is finished is kept, a rate of a
-size a file, and what is not goes on from its newest checkpoint.
+is to be found, and a whole schedule, warm-up and decay, over a share of its steps. What is finished is kept, a file a
+rate, and what is not goes on from its newest checkpoint.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from medscale.base.errors import UserError
-from medscale.base.events import EventLog, now
+from medscale.base.events import EventLog
 from medscale.base.files import read_json, remove_folder, sha256_file, sha256_json, write_json
 from medscale.base.pilots import pilot_steps
 from medscale.fetch.manifest import content_of, read_manifest, verify
@@ -34,21 +34,20 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     verify(args.model, content=args.content)
     pilot = json.loads(args.settings)
-    events = EventLog(Path(args.kept) / "events.jsonl")
-    if not any(event["kind"] == "started" for event in events.all()):
-        events.add("started", f"pilot of {args.method}")
     sizes = {}
     with EnergyMeter() as energy:
         for label, spec in pilot["sizes"].items():
-            sizes[label] = tried_size(args, pilot, label, spec, events, energy)
-    events.add("finished", ", ".join(f"{label}: {size['chosen']:g}" for label, size in sizes.items()))
+            sizes[label] = tried_size(args, pilot, label, spec, energy)
+    print(
+        f"chosen for {args.method}: "
+        + ", ".join(f"{size['chosen']:g} on {label} rows" for label, size in sizes.items())
+    )
     write_json(
         args.output,
         {
             "schema_version": 1,
             "method": args.method,
             "seed": args.seed,
-            "finished_at": now(),
             "pilot": {name: value for name, value in pilot.items() if name != "sizes"},
             "sizes": sizes,
             "seconds": round(sum(rate["seconds"] for size in sizes.values() for rate in size["rates"]), 3),
@@ -58,7 +57,6 @@ def run(args: argparse.Namespace) -> None:
                 "validation_sha256": sha256_file(args.validation),
                 "model_manifest_sha256": content_of(read_manifest(args.model)),
             },
-            "events": events.all(),
         },
     )
 
@@ -68,7 +66,6 @@ def tried_size(
     pilot: dict[str, Any],
     label: str,
     spec: dict[str, Any],
-    events: EventLog,
     energy: EnergyMeter,
 ) -> dict[str, Any]:
     """Try every rate on one size, one more where the best lies at the end of the grid, and return what came of it.
@@ -78,7 +75,6 @@ def tried_size(
         pilot: what is tried; see `base.pilots.chosen_by`.
         label: of the size.
         spec: its ``size``, ``fixed`` rate or None, ``rates``, ``settings`` and ``fingerprint``.
-        events: of the pilot.
         energy: a meter that runs.
 
     Raises:
@@ -101,13 +97,14 @@ def tried_size(
     if best is None:
         raise UserError(
             "T110",
-            f"pilot.rates = {spec['rates']}: with {args.method} on {label} rows, the training diverged at each of them; "
-            "name smaller rates, or set training.precision to bf16 or fp32 if it is fp16",
+            f"pilot.rates = {spec['rates']}: with {args.method} on {label} rows, training diverged at each; name "
+            "smaller rates, or set training.precision to bf16 or fp32 if it is fp16",
         )
     at_edge = edge(list(found), best)
-    message = f"at the {at_edge} end of what was tried" if at_edge else "inside of what was tried"
     if at_edge:
-        events.add("warning", f"{label}: the best rate, {best:g}, lies {message}", "name further pilot.rates")
+        print(
+            f"warning: {label} rows: the best rate, {best:g}, lies at the {at_edge} end of those tried", flush=True
+        )
     first = next(iter(found.values()))
     return {
         "size": spec["size"],
@@ -140,7 +137,7 @@ def tried_rate(
     train, validation = args.train[label], args.validation
     key = [spec["fingerprint"], sha256_file(train), sha256_file(validation), args.content]
     folder = Path(args.kept) / label / sha256_json(key)[:16]
-    result, work = folder / f"{rate:.12g}.json", folder / f"{rate:.12g}"
+    result, work = folder / f"{float(rate)!r}.json", folder / f"{float(rate)!r}"  # as exact as the rate
     if not result.is_file():
         write_json(result, trained(args, pilot, label, spec, rate, work, energy))
         gc.collect()  # the Trainer and its callbacks hold each other, and the model

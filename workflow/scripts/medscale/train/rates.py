@@ -89,6 +89,6 @@ def chosen_rate(pilot: Mapping[str, Any], size: int, path: str) -> float:
         UserError: the file holds no choice.
     """
     chosen = {tried["size"]: tried["chosen"] for tried in pilot.get("sizes", {}).values()}
-    if not chosen or any(not isinstance(rate, float) for rate in chosen.values()):
+    if not chosen or any(not isinstance(rate, int | float) for rate in chosen.values()):
         raise UserError("T111", f"{path}: holds no chosen rate; delete it and let the workflow make it again")
     return rate_between(chosen, size)

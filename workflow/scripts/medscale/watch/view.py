@@ -25,7 +25,21 @@ SPEAKING = ("plan", "backup", "restore")
 """What these write is what was asked for, so it is shown as it comes, and no table beside it."""
 LINES = 60.0  # seconds between two lines of a job in a file
 LOOK = 1.0  # seconds between two looks at the logs
-LONG = {"fetch_model", "fetch_data", "clean", "split", "encode", "finetune", "predict", "plan", "backup", "restore"}
+LONG = {
+    "fetch_model",
+    "fetch_data",
+    "clean",
+    "split",
+    "encode",
+    "pilot",
+    "finetune",
+    "predict",
+    "examine",
+    "fetch_set",
+    "plan",
+    "backup",
+    "restore",
+}
 """What may take long says in a file that it begins."""
 RESTART = re.compile(r"Trying to restart job (\d+)\.")
 CHATTER = (

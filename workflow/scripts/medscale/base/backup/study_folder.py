@@ -18,6 +18,7 @@ OF_A_MACHINE = ("shellcmd", "external_jobid", "job_hash", "incomplete")
 """What a record says of the machine and the call; whether an output is stale does not depend on it."""
 CHECKPOINTS = "checkpoints"
 ANSWERS = "answers"  # of a prediction that goes on, which grow
+EXAMINED = "examined"  # what an examination has computed, which grows until it is done
 GROWING = ("events.jsonl", "runs/")
 """What a run that goes on appends to, of which an archive has what was there when it was looked at."""
 MARK = "complete"
@@ -56,7 +57,7 @@ class StudyFolder:
         return key
 
     def files(self, rows: list[str], checkpoints: bool) -> list[str]:
-        """Return the finished files of rows, of the data and of the summary, by place in the study.
+        """Return the finished files of rows, of the data, of the summary, of pilots and of judging, by place in the study.
 
         Args:
             rows: names of the rows of the study.
@@ -64,10 +65,11 @@ class StudyFolder:
         """
         found = [f"logs/{path.relative_to(self.logs).as_posix()}" for path in self._below(Path(self.logs))]
         found = [name for name in found if name.endswith(LOGS_KEPT)]
-        for row in ["data", "summary", *rows]:
+        for row in ["data", "summary", "pilot", "judging", *rows]:
             top = Path(self.results) / row
             names = [f"results/{row}/{path.relative_to(top).as_posix()}" for path in self._below(top)]
-            kept = [name for name in names if name.split("/")[2] not in (CHECKPOINTS, ANSWERS)]
+            growing = (CHECKPOINTS, ANSWERS, *([] if f"results/{row}/examination.json" in names else [EXAMINED]))
+            kept = [name for name in names if name.split("/")[2] not in growing]
             found += [name for name in kept if not self._is_being_made(name)]
             if checkpoints and f"results/{row}/training.json" not in found:
                 found += self._checkpoint(row, names)

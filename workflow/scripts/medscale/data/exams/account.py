@@ -54,9 +54,9 @@ def require_usable(reading: Reading, exam: Exam) -> None:
     if exam.read and bad.get("no_answer", 0) == exam.read:
         raise UserError(
             "D158",
-            f"{reading.where}: none of the {exam.read} questions of {paths} has an answer, as in the test part of C-Eval"
-            " and of CMB, whose answers are not beside the questions; name the part that has them, such as val, or the "
-            "file of answers too",
+            f"{reading.where}: none of the {exam.read} questions of {paths} has an answer, as in the test part of "
+            "C-Eval and of CMB, whose answers are not beside the questions; name the part that has them, such as val, "
+            "or the file of answers too",
         )
     raise UserError(
         "D154",

@@ -83,8 +83,8 @@ def are_numbers(parts: Iterable[str]) -> bool:
 
 
 def comparable(text: str) -> str:
-    """Return a text as an answer is compared with an option: NFKC, small letters, one kind of space, no last mark."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).rstrip(".。;；")
+    """Return a text as options are compared: NFKC, one kind of space, no last mark. Na is not NA."""
+    return " ".join(unicodedata.normalize("NFKC", text).split()).rstrip(".。;；")
 
 
 def letters_of(value: Any, options: Lettered, told: str) -> str:

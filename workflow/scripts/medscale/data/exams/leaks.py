@@ -7,9 +7,9 @@ A question is contaminated where one training row has
 * ``with_options``: the question together with its options, likewise: exams that were made into training rows.
 * ``answered``: the question word for word, and beside it the text of a right option.
 
-A question of fewer characters than an n-gram, such as 属于甲类传染病的是, is that of many exams and says little by itself:
-it counts with its answer (``answered``) or with its options, but not alone. What says the same in other words is not
-found. Training rows pass through in batches, so that memory does not grow with their number.
+A question of fewer characters than an n-gram, such as 属于甲类传染病的是, is that of many exams and says little by
+itself: it counts with its answer (``answered``) or with its options, but not alone. What says the same in other words
+is not found. Training rows pass through in batches, so that memory does not grow with their number.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,7 +74,8 @@ class _Search:
         self._answers = [
             [comparable(question["options"][letter]) for letter in question["answer"]] for question in questions
         ]
-        self._says_enough = np.array([len(text) >= thresholds.ngram for text in alone])
+        texts = {"question": alone, "with_options": whole}
+        self._says_enough = {kind: [len(text) >= thresholds.ngram for text in of] for kind, of in texts.items()}
         self._similar = {"question": Similarity(alone), "with_options": Similarity(whole)}
         self._contained = {
             "question": Containment(alone, thresholds.ngram, LEAST_CHARACTERS),
@@ -91,14 +92,14 @@ class _Search:
             values, numbers = similarity.nearest(texts)
             values = values / self._thresholds.similarity
             for number in np.flatnonzero(values > self.values[kind].values).tolist():
-                if kind != "question" or self._says_enough[number]:
+                if self._says_enough[kind][number]:
                     self.values[kind].note(number, float(values[number]), rows[numbers[number]])
         for row, text in zip(rows, texts, strict=True):
             both = text + comparable(row["answer"])
             for kind, containment in self._contained.items():
                 for number, share in containment.shares(both):
                     share /= self._thresholds.containment
-                    if kind != "question" or self._says_enough[number]:
+                    if self._says_enough[kind][number]:
                         self.values[kind].note(number, share, row)
                     if kind == "question" and share >= 1 and self._is_answered(number, both):
                         self.values["answered"].note(number, 1.0, row)

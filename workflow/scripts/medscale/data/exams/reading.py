@@ -1,11 +1,12 @@
 """An exam from its files: every row is a question, or dropped for a reason that is named and counted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.data.exams import columns
 from medscale.data.exams.account import Exam, require_usable
 from medscale.data.exams.answers import way_of
 from medscale.data.exams.choice import SPLIT_OF, choose, is_answer_file
@@ -91,7 +92,8 @@ def _open(part: Part, reading: Reading) -> TableFile:
     """Open a file; what its messages say of keys of the section ``data`` are those of this exam."""
     try:
         try:
-            return open_table(part, None, reading.files)
+            lines = part.ending() in (".jsonl", ".ndjson")
+            return open_table(part, OptionLists(reading.options) if lines else None, reading.files)
         except UserError as error:
             if error.code != "D126":
                 raise
@@ -106,6 +108,22 @@ def _open(part: Part, reading: Reading) -> TableFile:
         for key in ("data.csv.", "data.json."):
             text = text.replace(key, f"{reading.where}.files.")
         raise UserError(error.code, text) from error
+
+
+class OptionLists(Collection[str]):
+    """The columns whose lists of objects are options of one row, and not rows: a file of one line looks like either."""
+
+    def __init__(self, options: Collection[str]) -> None:
+        self._options = options
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._options or columns.plain(str(name)) in columns.OPTIONS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def _of_split(files: list[_File], reading: Reading, exam: Exam) -> list[_File]:

@@ -1,0 +1,70 @@
+"""Which pairs are judged by default, what they need, and where verdicts are looked for."""
+
+from pathlib import Path
+
+import pytest
+
+from medscale.base import judge_settings
+from medscale.base.config import ConfigError, resolve
+from medscale.base.settings import portable_config, shared_config
+
+TWO = {"study": {"sizes": [50, 20], "seeds": [7, 8]}}
+
+
+def test_the_default_is_base_against_the_largest_and_smallest_against_largest_of_each_method():
+    assert judge_settings.compared_pairs(resolve(TWO)) == [
+        ("base", "lora_50"),
+        ("base", "qlora_50"),
+        ("lora_20", "lora_50"),
+        ("qlora_20", "qlora_50"),
+    ]
+    assert judge_settings.judged_rows(resolve(TWO)) == ["base", "lora_50", "qlora_50", "lora_20", "qlora_20"]
+
+
+def test_one_size_is_compared_with_the_base_model_alone():
+    config = resolve(
+        {"study": {"sizes": [20], "methods": ["lora"], "controls": [{"method": "lora", "size": 20, "epochs": 3}]}}
+    )
+    assert judge_settings.compared_pairs(config) == [("base", "lora_20")]
+
+
+def test_the_reference_answers_need_no_row_of_their_own():
+    config = resolve({"judging": {"pairs": [["reference", "base"], ["floor_bm25", "base"]]}})
+    assert judge_settings.judged_rows(config) == ["base", "floor_bm25"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "code", "said"),
+    [
+        ([["base", "lora_21k"]], "C147", r"there is no lora_21k in this study \(did you mean lora_20k\?\)"),
+        ([["base", "base"]], "C148", "compares base with itself"),
+        ([["base", "lora_20k"], ["lora_20k", "base"]], "C148", "stands twice"),
+        ([["base"]], "C105", "must have at least 2"),
+        ([], "C105", "must have at least 1"),
+    ],
+)
+def test_pairs_that_are_none_are_refused(pairs, code, said):
+    with pytest.raises(ConfigError, match=rf"judging\.pairs.*{said}.*\[{code}\]"):
+        resolve({"judging": {"pairs": pairs}})
+
+
+def test_verdicts_lie_in_the_results_or_where_the_configuration_says(tmp_path):
+    assert judge_settings.verdict_folder(resolve({})) == Path("results/judging/verdicts")
+    config = resolve({"judging": {"path": str(tmp_path)}})
+    for name in ("b.jsonl", "a.jsonl", "notes.txt"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    (tmp_path / "folder.jsonl").mkdir()
+    assert judge_settings.verdict_files(config) == [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+
+
+def test_the_folder_of_verdicts_is_no_part_of_what_is_shared():
+    config = resolve({"judging": {"path": "/x"}})
+    assert shared_config(config)["judging"]["path"] is None
+    assert "path" not in portable_config(config)["judging"]
+
+
+def test_a_file_that_nobody_is_asked_to_make_has_a_digest_where_it_is(tmp_path):
+    path = tmp_path / "verdicts.json"
+    assert judge_settings.digest_where_there(str(path)) == "none"
+    path.write_text("{}", encoding="utf-8")
+    assert len(judge_settings.digest_where_there(str(path))) == 64

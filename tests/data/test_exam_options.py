@@ -1,0 +1,153 @@
+"""Options and answers in any hand: letters, marks, lines, objects; and that nothing is taken for what it is not."""
+
+import json
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medscale.data.exams.answers import letters_of, way_of
+from medscale.data.exams.columns import one_each
+from medscale.data.exams.options import lettered, options_of
+from medscale.data.exams.question import LETTERS, Dropped
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12).filter(
+    lambda text: text.strip(".。;；")
+)
+CHINESE = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=1, max_size=8)
+OPTIONS = st.lists(TEXTS, min_size=2, max_size=8, unique_by=lambda text: text.casefold().rstrip(".。;；"))
+CHINESE_OPTIONS = st.lists(CHINESE, min_size=2, max_size=8, unique=True)
+
+
+def read(value, answer, told="letters"):
+    found = lettered(options_of(value))
+    return list(found.texts.values()), letters_of(answer, found, told)
+
+
+def outcome(function, *arguments):
+    """Return what a function returns and None, or None and the reason why it drops."""
+    try:
+        return function(*arguments), None
+    except Dropped as dropped:
+        return None, dropped.reason
+
+
+@given(OPTIONS, st.data())
+def test_objects_pairs_and_cmexams_lines_give_back_what_was_written(options, data):
+    answer = LETTERS[data.draw(st.integers(0, len(options) - 1))]
+    by_letter = dict(zip(LETTERS, options, strict=False))
+    lines = "\n".join(f"{letter} {text}" for letter, text in by_letter.items())
+    assert read(lines, answer) == (options, answer)
+    if not all(text[0].isascii() and text[0].isalpha() for text in options):  # a letter twice is taken for one
+        assert read(by_letter, answer) == (options, answer)
+        assert read([{"key": key, "value": text} for key, text in by_letter.items()], answer) == (options, answer)
+        assert read(json.dumps(by_letter), answer) == (options, answer)
+
+
+@given(CHINESE_OPTIONS, st.sampled_from([". ", ".", "．", "、", "：", ": ", ")", "）", " ", "\u3000", ""]), st.data())
+def test_any_mark_behind_the_letters(options, mark, data):
+    width = data.draw(st.sampled_from([0, 0xFEE0]))
+    letters = [chr(ord(letter) + width) for letter in LETTERS[: len(options)]]
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
+    text = end.join(f"{letter}{mark}{option}" for letter, option in zip(letters, options, strict=True))
+    assert read(text, "B")[0] == options
+    opened = end.join(f"（{letter}）{option}" for letter, option in zip(letters, options, strict=True))
+    assert read(opened, "B")[0] == options
+
+
+@given(
+    CHINESE_OPTIONS, st.sampled_from([". ", ".", "．", "、", "：", ")"]), st.sampled_from([" ", "  ", "；", "|", ""])
+)
+def test_options_in_one_line(options, mark, between):
+    text = between.join(f"{letter}{mark}{option}" for letter, option in zip(LETTERS, options, strict=False))
+    assert read(text, "A")[0] == options
+
+
+@given(
+    st.sets(st.sampled_from("ABCDE"), min_size=1),
+    st.sampled_from(["", " ", "、", ",", "，", "；", "/", " 和 "]),
+    st.sampled_from(["{}", "（{}）", "答案：{}", "正确答案是 {}", "【{}】", "{}。"]),
+    st.booleans(),
+)
+def test_letters_however_they_are_written(right, gap, around, full_width):
+    letters = [chr(ord(letter) + 0xFEE0) if full_width else letter.lower() for letter in sorted(right)]
+    answer = around.format(gap.join(letters + letters[:1]))
+    assert read(["甲", "乙", "丙", "丁", "戊"], answer)[1] == "".join(sorted(right))
+
+
+@given(st.text(string.printable + "甲乙丙ＡＢ、。", max_size=12))
+def test_no_answer_is_taken_for_an_option_that_is_not_there(answer):
+    found = lettered(options_of(["甲", "乙", "丙"]))
+    for told in ("letters", "text", "index_from_0", "index_from_1"):
+        letters, reason = outcome(letters_of, answer, found, told)
+        if letters is None:
+            assert reason in ("no_answer", "answer_not_an_option", "unclear_answer")
+        else:
+            assert letters
+            assert set(letters) <= set("ABC")
+            assert list(letters) == sorted(set(letters))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+                    max_leaves=8))  # fmt: skip
+def test_whatever_stands_in_a_cell_is_options_or_is_dropped(value):
+    found, reason = outcome(lambda: lettered(options_of(value)))
+    if found is None:
+        assert reason in ("no_options", "unreadable_options")
+    else:
+        assert list(found.texts) == list(LETTERS[: len(found.texts)])
+        assert all(text.strip() for text in found.texts.values())
+        assert set(found.keys.values()) == set(found.texts) == set(found.places.values())
+
+
+def test_a_line_without_the_next_letter_goes_on():
+    assert read("A 维生素\n和矿物质\nB 族链球菌\nC A、B都是", "C")[0] == ["维生素\n和矿物质", "族链球菌", "A、B都是"]
+
+
+def test_letters_inside_an_option_are_its_text():
+    assert read("A.维生素A缺乏 B.维生素B缺乏 C.A、B都是", "B")[0] == ["维生素A缺乏", "维生素B缺乏", "A、B都是"]
+
+
+def test_an_empty_option_is_left_out_and_the_letters_close_up():
+    assert read({"A": "甲", "B": "", "C": "丙", "D": None}, "C") == (["甲", "丙"], "B")
+    assert read(["甲", "", "丙"], "C") == (["甲", "丙"], "B")
+    with pytest.raises(Dropped, match="answer_not_an_option"):
+        read({"A": "甲", "B": "", "C": "丙"}, "B")
+
+
+def test_a_text_that_looks_like_letters_is_read_by_what_the_file_does():
+    blood = lettered(options_of(["A", "B", "AB", "O"]))
+    plain = lettered(options_of(["甲", "乙", "丙"]))
+    assert way_of([("乙", plain), ("AB", blood), ("丙", plain)]) == "text"
+    assert letters_of("AB", blood, "text") == "C"
+    assert way_of([("B", plain), ("AB", blood), ("C", plain)]) == "letters"
+    assert letters_of("AB", blood, "letters") == "AB"
+
+
+def test_letter_and_text_must_agree():
+    assert read(["甲", "乙"], "B. 乙")[1] == "B"
+    with pytest.raises(Dropped, match="unclear_answer"):
+        read(["甲", "乙"], "B. 甲")
+
+
+def test_letters_that_texts_repeat_are_no_part_of_them():
+    assert read({"A": "A. 甲", "B": "B. 乙"}, "A")[0] == ["甲", "乙"]
+    assert read({"A": "A. 甲", "B": "乙"}, "A")[0] == ["A. 甲", "乙"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        (["id", "question", "A", "B", "C", "answer"], ("A", "B", "C")),
+        (["题目", "选项A", "选项B", "选项C", "选项D", "选项E", "答案"], ("选项A", "选项B", "选项C", "选项D", "选项E")),
+        (["q", "option_b", "option_a", "correct_option"], ("option_a", "option_b")),
+        (["question", "ending0", "ending1", "ending2", "label"], ("ending0", "ending1", "ending2")),
+        (["question", "Option 1", "Option 2"], ("Option 1", "Option 2")),
+        (["A", "C", "D"], ()),
+        (["question", "answer"], ()),
+    ],
+)
+def test_columns_that_hold_an_option_each(columns, found):
+    assert one_each(columns) == found

@@ -1,0 +1,315 @@
+"""Exams from the files that people have: which format they are, every row accounted for, and what is told otherwise."""
+
+import json
+import zipfile
+from collections import Counter
+
+import pytest
+
+from medscale.base.errors import UserError
+from medscale.data.exams.account import report_of
+from medscale.data.exams.fields import Reading
+from medscale.data.exams.reading import read_exam
+from medscale.data.exams.subjects import MEDICAL, SUBJECTS
+from medscale.fetch.manifest import write_manifest
+
+CMEXAM = """Question,Options,Answer,Explanation,Disease Group,Clinical Department
+属于解热镇痛药的是,"A 布洛芬
+B 青霉素
+C 叶酸
+D 维生素C
+E 碳酸钙",A,见药典,不符合,药剂科
+引起发热的有,"A 细菌
+B 病毒
+C 石头",AB,,,不符合
+没有答案的是,"A 甲
+B 乙",,,,内科
+"""
+CMMLU = ",Question,A,B,C,D,Answer\n0,甲的部分不包括,一,二,三,四,B\n1,乙位于,上,下,左,右,D\n"
+CEVAL = "id,question,A,B,C,D,answer,explanation\n0,属于____的是,1,2,3,4,C,\n1,下列正确的是____,K,Na,Ca,NA,B,因为\n"
+
+
+def cmb(number: int, **changed) -> dict:
+    question = {
+        "exam_type": "医师考试",
+        "exam_class": "执业医师",
+        "exam_subject": "口腔执业医师",
+        "question": f"第{number}题问什么",
+        "answer": "D",
+        "question_type": "单项选择题",
+        "option": {"A": "甲", "B": "乙", "C": "丙", "D": "丁", "E": "戊", "F": None},
+    }
+    return question | changed
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function that reads files, given by name and content, with the keys of an exam's entry."""
+
+    def read_files(files: dict, **keys):
+        root = tmp_path / f"exam{len(list(tmp_path.iterdir()))}"
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        manifest = write_manifest(root, kind="data", source="file", files=list(files), licence="apache-2.0")
+        reading = Reading.from_json("mine", json.dumps(keys))
+        exam = read_exam(manifest, reading)
+        assert exam.read == len(exam.questions) + exam.dropped.total()
+        return exam, report_of(exam, reading)
+
+    return read_files
+
+
+def rows(*records: dict) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def test_cmexam_as_csv(read):
+    exam, report = read({"test_with_annotations.csv": CMEXAM})
+    first, second = exam.questions
+    assert first.options == {"A": "布洛芬", "B": "青霉素", "C": "叶酸", "D": "维生素C", "E": "碳酸钙"}
+    assert (first.answer, first.multiple, first.subject, first.measures) == ("A", False, "药剂科", "medicine")
+    assert (second.answer, second.multiple, second.subject) == ("AB", True, None)
+    assert (report["formats"], report["dropped"], report["licence"]) == ({"cmexam": 1}, {"no_answer": 1}, "apache-2.0")
+
+
+def test_cmexam_as_json(read):
+    options = [{"key": "A", "value": "甲"}, {"key": "B", "value": "乙"}]
+    exam, report = read({"test.json": json.dumps([{"Question": "问", "Options": options, "Answer": "B"}])})
+    assert exam.questions[0].options == {"A": "甲", "B": "乙"}
+    assert report["formats"] == {"cmexam": 1}
+
+
+def test_cmb_with_its_answers_beside_the_questions(read):
+    several = cmb(2, question_type="多项选择题", answer="ABE")
+    wrong = cmb(3, answer="AB")
+    exam, report = read({"CMB-val-merge.json": json.dumps([cmb(1), several, wrong], ensure_ascii=False)})
+    assert [(q.answer, q.multiple, q.subject) for q in exam.questions] == [
+        ("D", False, "口腔执业医师"),
+        ("ABE", True, "口腔执业医师"),
+    ]
+    assert list(exam.questions[0].options) == list("ABCDE"), "an option that is null is none"
+    assert report["dropped"] == {"several_answers_to_one": 1}
+
+
+def test_cmb_with_its_answers_in_a_file_of_their_own(read):
+    questions = [{key: value for key, value in cmb(n, id=n).items() if key != "answer"} for n in (1, 2, 3)]
+    answers = [{"id": 3, "answer": "C"}, {"id": 1, "answer": "A"}, {"id": 2, "answer": "B"}]
+    files = {"CMB-test-choice-question-merge.json": json.dumps(questions, ensure_ascii=False)}
+    exam, report = read(files | {"CMB-test-choice-answer.json": json.dumps(answers)})
+    assert [question.answer for question in exam.questions] == ["A", "B", "C"]
+    assert report["read"] == 3, "answers are no questions"
+    with pytest.raises(UserError, match=r"none of the 3 questions .* has an answer") as error:
+        read(files)
+    assert error.value.code == "D158"
+
+
+def test_cmmlu_reads_the_test_part_and_tells_medicine_from_the_rest(read):
+    files = {f"{part}/{subject}.csv": CMMLU.replace("甲", subject) for part in ("dev", "test") for subject in
+             ("anatomy", "arts", "genetics")}  # fmt: skip
+    exam, report = read({name: text.replace("乙", name) for name, text in files.items()})
+    assert report["subjects"] == {
+        "anatomy": {"n": 2, "measures": "medicine"},
+        "arts": {"n": 2, "measures": "general"},
+        "genetics": {"n": 2, "measures": "general"},
+    }
+    assert report["files_skipped"] == [f"dev/{name}.csv (not of test)" for name in ("anatomy", "arts", "genetics")]
+    assert exam.questions[0].options == {"A": "一", "B": "二", "C": "三", "D": "四"}
+
+
+def test_cmmlu_in_the_archive_that_its_hub_has(read, tmp_path):
+    packed = tmp_path / "cmmlu.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for part in ("dev", "test"):
+            archive.writestr(f"{part}/virology.csv", CMMLU)
+    _exam, report = read({"cmmlu_v1_0_1.zip": packed.read_bytes()})
+    assert report["subjects"] == {"virology": {"n": 2, "measures": "medicine"}}
+
+
+def test_ceval_reads_the_validation_part_whose_answers_are_public(read):
+    files = {f"{part}/physician_{part}.csv": CEVAL for part in ("dev", "val")}
+    files["val/law_val.csv"] = CEVAL.replace("____", "……")
+    without = "\n".join(",".join(line.split(",")[:6]) for line in CEVAL.splitlines())
+    exam, report = read(files | {"test/physician_test.csv": without})
+    assert report["subjects"] == {
+        "law": {"n": 2, "measures": "general"},
+        "physician": {"n": 2, "measures": "medicine"},
+    }
+    assert exam.questions[-1].options["B"] == "Na", "sodium is no empty cell"
+    assert exam.questions[-1].options["D"] == "NA"
+    with pytest.raises(UserError, match="D158"):
+        read({"test/physician_test.csv": without})
+
+
+def test_the_subjects_of_a_hub_that_keeps_parquet(read, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "val.parquet"
+    row = {"id": 0, "question": "问", "A": "一", "B": "二", "C": "三", "D": "四", "answer": "A", "explanation": ""}
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    _exam, report = read({"basic_medicine/val-00000-of-00001.parquet": path.read_bytes()})
+    assert report["subjects"] == {"basic_medicine": {"n": 1, "measures": "medicine"}}
+
+
+def test_the_tables_of_subjects():
+    assert {name: len(subjects) for name, subjects in SUBJECTS.items()} == {"cmmlu": 67, "ceval": 52}
+    assert {name: len(subjects) for name, subjects in MEDICAL.items()} == {"cmmlu": 8, "ceval": 3}
+    assert all(MEDICAL[name] <= SUBJECTS[name] for name in MEDICAL)
+
+
+OWN = {"question": "下列哪项正确", "subject": "内科"}
+
+
+@pytest.mark.parametrize(
+    ("record", "keys"),
+    [
+        ({"options": {"A": "甲", "B": "乙", "C": "丙"}, "answer": "C"}, {}),
+        ({"options": ["甲", "乙", "丙"], "answer": "c"}, {}),
+        ({"choices": ["A. 甲", "B. 乙", "C. 丙"], "answer": "C. 丙"}, {}),
+        ({"options": "A、甲\nB、乙\nC、丙", "answer": "答案：Ｃ"}, {}),
+        ({"options": "(A)甲 (B)乙 (C)丙", "answer": "（C）"}, {}),
+        ({"options": "A.甲;B.乙;C.丙", "answer": ["C"]}, {}),
+        ({"options": '["甲", "乙", "丙"]', "answer": "丙"}, {}),
+        ({"A": "甲", "B": "乙", "C": "丙", "answer": "C"}, {}),
+        ({"选项A": "甲", "选项B": "乙", "选项C": "丙", "正确答案": "C"}, {}),
+        ({"opa": "甲", "opb": "乙", "opc": "丙", "answer": "opc"}, {}),
+        ({"opa": "甲", "opb": "乙", "opc": "丙", "answer": "C"}, {}),
+        ({"option1": "甲", "option2": "乙", "option3": "丙", "answer": 3}, {"answer_as": "index_from_1"}),
+        ({"choices": ["甲", "乙", "丙"], "answer": 2}, {"answer_as": "index_from_0"}),
+        ({"choices": ["甲", None, "乙", "丙"], "answer": 3}, {"answer_as": "index_from_0"}),
+        ({"options": [{"label": "A", "text": "甲"}, {"label": "B", "text": "乙"}, {"label": "C", "text": "丙"}],
+          "answerKey": "C"}, {}),
+        ({"choices": {"label": ["A", "B", "C"], "text": ["甲", "乙", "丙"]}, "answer": "C"}, {}),
+        ({"options": {"A": "甲", "B": "乙", "C": "丙"}, "answer": "丙", "answer_idx": "C"}, {}),
+        ({"题": "x", "可选": ["甲", "乙", "丙"], "对": "丙"},
+         {"columns": {"options": "可选", "answer": "对"}, "answer_as": "text"}),
+    ],
+)  # fmt: skip
+def test_any_file_with_a_question_options_and_an_answer(read, record, keys):
+    exam, report = read({"mine.jsonl": rows(OWN | record)}, **keys)
+    (question,) = exam.questions
+    assert question.options == {"A": "甲", "B": "乙", "C": "丙"}
+    assert (question.answer, question.subject, question.question) == ("C", "内科", "下列哪项正确")
+    assert report["formats"] == {"columns": 1}
+
+
+def test_numbers_must_say_where_they_begin(read):
+    with pytest.raises(UserError, match=r"numbers, such as 2; .*evaluation\.exams\.mine\.answer_as") as error:
+        read({"a.jsonl": rows(OWN | {"options": ["甲", "乙", "丙"], "answer": 2})})
+    assert error.value.code == "D155"
+
+
+def test_a_file_that_is_no_exam_says_what_was_looked_for_and_found(read):
+    with pytest.raises(UserError) as error:
+        read({"a.csv": "title,text\n一,二\n"})
+    assert error.value.code == "D151"
+    for word in ("cmexam: 'Question'", "cmb: 'exam_type'", "选项", "'title', 'text'", "evaluation.exams.mine.columns"):
+        assert word in str(error.value)
+
+
+def test_a_set_format_that_the_file_has_not_names_the_one_it_has(read):
+    with pytest.raises(UserError, match="looks like cmexam") as error:
+        read({"a.csv": CMEXAM}, format="cmb")
+    assert error.value.code == "D152"
+    with pytest.raises(UserError, match="no column '题'") as error:
+        read({"a.csv": CMEXAM}, columns={"question": "题"})
+    assert error.value.code == "D153"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"question": "  "}, "empty_question"),
+        ({"options": ["甲"]}, "no_options"),
+        ({"options": None}, "no_options"),
+        ({"options": 7}, "unreadable_options"),
+        ({"answer": None}, "no_answer"),
+        ({"answer": "F"}, "answer_not_an_option"),
+        ({"answer": "AF"}, "answer_not_an_option"),
+        ({"answer": "见解析"}, "unclear_answer"),
+        ({"options": ["甲", "甲", "乙"], "answer": "A"}, "right_and_wrong_option_equal"),
+    ],
+)
+def test_why_rows_are_dropped(read, changed, reason):
+    good = [OWN | {"question": f"第{n}题", "options": ["甲", "乙", "丙"], "answer": "B"} for n in range(3)]
+    bad = {"question": "坏题", "options": ["甲", "乙", "丙"], "answer": "B"} | changed
+    _exam, report = read({"a.jsonl": rows(*good, bad)})
+    assert (report["kept"], report["dropped"]) == (3, {reason: 1})
+
+
+def test_a_broken_line_costs_its_row_alone(read):
+    text = rows(*(OWN | {"question": f"第{n}题", "options": ["甲", "乙"], "answer": "B"} for n in range(3)))
+    _exam, report = read({"a.jsonl": text + '{"question": "坏\n'})
+    assert (report["read"], report["dropped"]) == (4, {"bad_json": 1})
+
+
+def test_equal_options_that_are_wrong_stay(read):
+    _exam, report = read({"a.jsonl": rows(OWN | {"options": ["甲", "甲", "乙"], "answer": "C"})})
+    assert (report["kept"], report["with_equal_wrong_options"]) == (1, 1)
+
+
+def test_what_stands_twice_is_asked_once_and_what_is_answered_in_two_ways_never(read):
+    one = OWN | {"options": ["甲", "乙", "丙"], "answer": "C"}
+    turned = OWN | {"options": ["丙", "甲", "乙"], "answer": "A"}
+    other = {"question": "另一题", "options": ["甲", "乙"], "answer": "A"}
+    exam, report = read({"a.jsonl": rows(one, turned, other, other | {"answer": "B"}, {**other, "question": "三"})})
+    assert report["dropped"] == {"answered_in_two_ways": 2, "duplicate": 1}
+    assert [question.id for question in exam.questions] == ["q000001", "q000005"]
+
+
+def test_more_than_half_unusable_stops(read):
+    bad = [{"question": f"第{n}题", "options": ["甲", "乙"], "answer": "Z"} for n in range(3)]
+    with pytest.raises(UserError, match=r"3 of the 5 rows .*answer_not_an_option") as error:
+        read({"a.jsonl": rows(*bad, *(row | {"answer": "A"} for row in bad[:2]))})
+    assert error.value.code == "D154"
+
+
+def test_subjects_are_chosen_and_questions_drawn_evenly(read):
+    text = rows(
+        *(
+            {"question": f"{subject}第{n}题", "options": ["甲", "乙"], "answer": "A", "subject": subject}
+            for subject, count in (("内科", 60), ("外科", 30), ("儿科", 30))
+            for n in range(count)
+        )
+    )
+    exam, report = read({"a.jsonl": text}, max_questions=20)
+    assert Counter(q.subject for q in exam.questions) == {"内科": 10, "外科": 5, "儿科": 5}
+    assert report["dropped"] == {"not_drawn": 100}
+    again, _ = read({"a.jsonl": text}, max_questions=20)
+    other, _ = read({"a.jsonl": text}, max_questions=20, seed=7)
+    assert again.questions == exam.questions != other.questions
+    some, report = read({"a.jsonl": text}, subjects=["儿科"])
+    assert (len(some.questions), report["dropped"]) == (30, {"other_subject": 90})
+    with pytest.raises(UserError, match="no question is about 骨科; the subjects are 内科") as error:
+        read({"a.jsonl": text}, subjects=["骨科"])
+    assert error.value.code == "D157"
+
+
+def test_what_questions_measure_may_be_said(read):
+    exam, _ = read({"test/arts.csv": CMMLU}, measures="medicine")
+    assert {question.measures for question in exam.questions} == {"medicine"}
+    exam, _ = read({"a.jsonl": rows(OWN | {"options": ["甲", "乙"], "answer": "A"})}, measures="general")
+    assert exam.questions[0].measures == "general"
+
+
+def test_another_part_may_be_asked_for(read):
+    files = {"dev/anatomy.csv": CMMLU, "test/anatomy.csv": CMMLU.replace("甲", "丙")}
+    exam, _ = read(files, split="dev")
+    assert exam.questions[0].question == "甲的部分不包括"
+    with pytest.raises(UserError, match="no file is called so") as error:
+        read(files, split="train")
+    assert error.value.code == "D156"
+
+
+def test_messages_about_files_name_the_keys_of_the_exam(read):
+    with pytest.raises(UserError, match=r"evaluation\.exams\.mine\.files\.delimiter"):
+        read({"a.csv": "question|a,options|b,answer|c\n一|甲,二|乙,三|丙\n四|丁,五|戊,六|己\n"})
+
+
+def test_gb18030_with_a_title_and_windows_line_ends(read):
+    text = CMMLU.replace("\n", "\r\n").encode("gb18030")
+    exam, report = read({"test/nutrition.csv": text})
+    assert exam.questions[0].question == "甲的部分不包括"
+    assert report["files"][0]["encoding"] == "gb18030"
