@@ -16,6 +16,8 @@ from medscale.train.fitting import Fit
 def study(tmp_path):
     return SimpleNamespace(
         args=SimpleNamespace(model="manifest.json", method="lora"),
+        title="fine-tuning",
+        by_row=False,
         settings={"training": {"precision": "fp32"}, "quantization": {}},
         events=EventLog(tmp_path / "events.jsonl"),
         memory=SimpleNamespace(restart=lambda: None, allocated=lambda: 1.0),

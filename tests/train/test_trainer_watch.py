@@ -75,7 +75,11 @@ def run(monkeypatch, tmp_path):
     started = []
     accelerator = SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 0.5))
     trainer = SimpleNamespace(
-        start_clock=lambda: started.append(True), accelerator=accelerator, losses=0.0, progress=None
+        title="fine-tuning",
+        start_clock=lambda: started.append(True),
+        accelerator=accelerator,
+        losses=0.0,
+        progress=None,
     )
     args = SimpleNamespace(output_dir=str(tmp_path), fp16=False)
     state = SimpleNamespace(global_step=3, max_steps=10, best_global_step=0, num_input_tokens_seen=700)
