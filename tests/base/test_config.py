@@ -85,7 +85,7 @@ def test_labels_of_sizes(size, label):
 
 SECTIONS = (
     "model, data, cleaning, study, chat, lora, quantization, training, pilot, evaluation, statistics, recommendation, "
-    "scaling, plots, leakage, sessions, plan, overrides, backup, export, paths"
+    "scaling, plots, leakage, sessions, plan, overrides, backup, export, judging, paths"
 )
 LORA_KEYS = "r, alpha, dropout, target_modules, use_rslora"
 CONTROL = {"method": "lora", "size": 20000, "epochs": 2}

@@ -102,9 +102,7 @@ def tried_size(
         )
     at_edge = edge(list(found), best)
     if at_edge:
-        print(
-            f"warning: {label} rows: the best rate, {best:g}, lies at the {at_edge} end of those tried", flush=True
-        )
+        print(f"warning: {label} rows: the best rate, {best:g}, lies at the {at_edge} end of those tried", flush=True)
     first = next(iter(found.values()))
     return {
         "size": spec["size"],

@@ -1,7 +1,5 @@
 """The report's section on learning rates, and its plot: there where pilots were made, and only there."""
 
-import re
-
 import pytest
 
 from medscale.base.files import write_json
@@ -58,8 +56,8 @@ def test_the_choice_the_losses_and_the_warnings_stand_there(with_pilots):
     words = Page(section[: section.index("</section>")]).words
     for text in ("50 of 1,250 steps", "2.2000", "diverged", "发散", "best", "最好", "fixed", "固定"):
         assert text in words, text
-    far = r"LoRA · 20k: the fixed rate 0.0001 is far from the best, 0.0003. It loses \+0.10\d\d \[\+0.0\d+, \+0.1\d+\]"
-    assert re.search(far, words)
+    far = "LoRA · 20k: the fixed rate 0.0001 is far from the best, 0.0003. It loses +0.0996 [+0.0966, +0.1026]"
+    assert far in words
     assert "the comparison may be of rates rather than of methods or sizes" in words
     assert "QLoRA · 100k: the best rate, 0.0003, is the largest that was tried" in words
     assert "QLoRA · 100k：最好的学习率 0.0003 是试过的最大值" in words
@@ -73,7 +71,7 @@ def test_the_plot_shows_each_size_with_each_rate(tmp_path, figures, language):
         plot_rates(ENTRIES, tmp_path / "rates.png")
     (figure,) = figures
     axes = figure.axes
-    assert [axis.get_title().split()[0].rstrip(",") for axis in axes][0].startswith("20k")
+    assert [axis.get_title()[:3] for axis in axes] == ["20k", "100"]
     for axis in axes:
         assert axis.get_xscale() == "log"
         assert [label.get_text() for label in axis.get_xticklabels()] == ["0.0001", "0.0003", "0.001"]
