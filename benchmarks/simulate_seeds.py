@@ -26,8 +26,9 @@ from medscale.compare.scaling.law import fit_metric
 from medscale.evaluate.eval_file import Scores
 
 ALPHA = 0.05
-RESAMPLES = 1000
-ITEMS = 500
+RESAMPLES = 499
+ITEMS = 300
+REFITS = 100
 SEEDS, SPREADS = (1, 2, 3, 5), (0.0, 1.0, 3.0)
 SIZES = np.array([1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000])
 PATTERNS = {
@@ -46,9 +47,11 @@ def main() -> None:
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "simulations": args.simulations,
         "resamples": RESAMPLES,
+        "items": ITEMS,
+        "refits": REFITS,
         "alpha": ALPHA,
         "values": [row for metric in ("rouge_l", "nll") for row in values(metric, args.simulations)],
-        "laws": laws(args.simulations // 4),
+        "laws": laws(args.simulations // 8),
     }
     result["seconds"] = round(time.perf_counter() - started, 1)
     result["machine"] = {"cpu": cpu_model(), "system": platform.platform(), "cores_used": 1}
@@ -172,16 +175,16 @@ def power(x: np.ndarray, a: float, beta: float, e: float) -> np.ndarray:
 def one_law(generator: np.random.Generator, counts: tuple[int, ...], training: float, number: int) -> dict:
     """Make one study, fit it, and return what held and what erred at twice and four times the largest size."""
     counts, common = np.array(counts), generator.normal(0, COMMON)
-    means, draws = np.empty(len(SIZES)), np.empty((300, len(SIZES)))
-    together = generator.normal(0, COMMON, 300)
+    means, draws = np.empty(len(SIZES)), np.empty((REFITS, len(SIZES)))
+    together = generator.normal(0, COMMON, REFITS)
     for place, count in enumerate(counts):
         items, seeds = generator.normal(0, OWN, count), generator.normal(0, training, count)
         run = truth(SIZES[[place]])[0] + common + items + seeds
         means[place] = run.mean()
         # As `resampling.resample` has it: what seeds add to the items, known from these seeds alone.
         added = max(0.0, run.var(ddof=1) / count - OWN**2 / count) if count > 1 else 0.0
-        own = generator.normal(0, OWN / np.sqrt(count), 300)
-        draws[:, place] = means[place] + together + own + np.sqrt(added) * generator.normal(size=300)
+        own = generator.normal(0, OWN / np.sqrt(count), REFITS)
+        draws[:, place] = means[place] + together + own + np.sqrt(added) * generator.normal(size=REFITS)
     fit = fit_metric("nll", SIZES, means, draws, extrapolate=(2, 4), seed=number)
     found = {"fitted": fit["status"] == "fitted"}
     # The band is held to the truth of all items; an error, to that of these items, which move all points together.
@@ -208,7 +211,7 @@ def share(found: list | np.ndarray) -> float:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--simulations", type=whole_number, default=2000, help="a setting (default: %(default)s)")
+    parser.add_argument("--simulations", type=whole_number, default=400, help="a setting (default: %(default)s)")
     parser.add_argument("--output", help="JSON file for the figures")
     return parser.parse_args()
 

@@ -58,7 +58,13 @@ sessions:
 }
 WORDS = {
     "en": {
-        **{"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"},
+        **{
+            "integer": "whole number",
+            "number": "number",
+            "string": "text",
+            "boolean": "true, false",
+            "section": "section",
+        },
         **{
             "null": "null",
             "array": "list",
@@ -71,7 +77,7 @@ WORDS = {
         **{"(": " (", ")": ")"},
     },
     "zh": {
-        **{"integer": "整数", "number": "数", "string": "文本", "boolean": "true, false"},
+        **{"integer": "整数", "number": "数", "string": "文本", "boolean": "true, false", "section": "小节"},
         **{"null": "null", "array": "列表", "or": " 或 ", "list of": "列表：", "name": "名称", ": ": "：", ", ": "，"},
         **{"(": "（", ")": "）"},
     },
@@ -154,11 +160,17 @@ def rows(section: dict[str, Any], language: str, prefix: str) -> Iterator[str]:
     for key, part in section["properties"].items():
         if "properties" in part:
             yield from rows(part, language, f"{prefix}{key}.")
+        elif part.get("filled"):  # a map whose entries are sections
+            yield row(f"{prefix}{key}", part | {"additionalProperties": {"type": "section"}}, language)
+            yield from rows(part["additionalProperties"], language, f"{prefix}{key}.*.")
         else:
-            name = f"{prefix}{key}".split(".", 1)[1]
-            default = json.dumps(part["default"], ensure_ascii=False)
-            meaning = described(f"{prefix}{key}", part, language)
-            yield f"| `{name}` | {kind(part, language)} | `{default}` | {meaning} |"
+            yield row(f"{prefix}{key}", part, language)
+
+
+def row(key: str, part: dict[str, Any], language: str) -> str:
+    """Return the table row of one key."""
+    name, default = key.split(".", 1)[1], json.dumps(part["default"], ensure_ascii=False)
+    return f"| `{name}` | {kind(part, language)} | `{default}` | {described(key, part, language)} |"
 
 
 def kind(part: dict[str, Any], language: str = "en") -> str:

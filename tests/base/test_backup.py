@@ -37,9 +37,16 @@ FILES = {
     "results/lora_16/eval.json": b"{}",
     "results/base/predictions.jsonl": "{}\n答\n".encode(),
     "results/summary/report.html": b"<html>",
+    "results/pilot/lora.json": b"{}",
     "logs/evaluate_base.benchmark.tsv": b"s\n1.0\n",
 }
-OTHERS = ("results/plan/plan.json", "results/lora_32/eval.json", "logs/evaluate_base.log", "results/base/.hidden")
+OTHERS = (
+    "results/plan/plan.json",
+    "results/pilot/checkpoints/lora/16/0123456789abcdef/0.001.json",
+    "results/lora_32/eval.json",
+    "logs/evaluate_base.log",
+    "results/base/.hidden",
+)
 
 
 class Place:
@@ -119,7 +126,7 @@ def test_a_second_backup_writes_nothing_and_a_new_run_brings_its_files_only(plac
     place.write({"results/base/eval.json": b'{"run": "base"}', "results/base/scores.parquet": b"PAR1"})
     place.write(FILES)
     back_up(place, archive)
-    assert "bringing 2 of 12 files" in capsys.readouterr().out
+    assert "bringing 2 of 13 files" in capsys.readouterr().out
     assert kept.items() < contents(archive).items()
     assert len(contents(archive)) == len(kept) + 2
 

@@ -84,8 +84,8 @@ def test_labels_of_sizes(size, label):
 
 
 SECTIONS = (
-    "model, data, cleaning, study, chat, lora, quantization, training, evaluation, statistics, recommendation, "
-    "scaling, plots, leakage, sessions, plan, overrides, backup, export, paths"
+    "model, data, cleaning, study, chat, lora, quantization, training, pilot, evaluation, statistics, recommendation, "
+    "scaling, plots, leakage, sessions, plan, overrides, backup, export, judging, paths"
 )
 LORA_KEYS = "r, alpha, dropout, target_modules, use_rslora"
 CONTROL = {"method": "lora", "size": 20000, "epochs": 2}
@@ -96,7 +96,13 @@ MISTAKES = [
         f"lora.qqq: unknown key; allowed here: {LORA_KEYS}; "
         f"lora.alfa: unknown key (did you mean alpha?); allowed here: {LORA_KEYS}",
     ),
-    ({"training": {"learning_rate": "fast"}}, 'training.learning_rate = "fast": must be a number'),
+    (
+        {"training": {"learning_rate": "fast"}},
+        'training.learning_rate = "fast": is not allowed: Peak learning rate, at most 1. `auto` tries the rates of the '
+        "section `pilot` beforehand, for each method on the smallest and the largest size, and takes what is best on "
+        "validation rows: docs/en/learning-rate.md.",
+    ),
+    ({"pilot": {"rates": [0.1]}}, "pilot.rates = [0.1]: must have at least 2 item(s)"),
     ({"training": {"epochs": ["1"]}}, 'training.epochs = ["1"]: must be a number'),
     (
         {"training": {"gradient_checkpointing": 1.0}},

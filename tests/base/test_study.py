@@ -5,6 +5,7 @@ import re
 import pytest
 
 from medscale.base.config import resolve
+from medscale.base.pilots import piloted
 from medscale.base.study import (
     files_of,
     floors_of,
@@ -140,3 +141,11 @@ def test_the_files_of_rows():
         "results/lora_1k/eval.json",
     ]
     assert files_of("results", [], "eval.json") == []
+
+
+def test_a_run_with_general_rows_stands_for_no_size_of_the_study():
+    """It is no run of the main arm: a pilot is made of the size itself, and of a method without a main run of none."""
+    asked = {"source": "demo", "runs": [{"method": "lora", "size": 1000}, {"method": "qlora", "size": 200}]}
+    config = resolve({"study": STUDY | {"methods": ["lora"], "mix": asked}, "pilot": {"check": True}})
+    assert [run.name for run in piloted(config, "lora")] == ["lora_200", "lora_20k"]
+    assert piloted(config, "qlora") == []

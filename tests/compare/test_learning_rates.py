@@ -75,8 +75,8 @@ def test_a_fixed_rate_is_far_where_it_loses_more_than_the_margin_and_that_is_sho
 
 
 def test_luck_alone_calls_a_rate_far_in_few_studies():
-    """All rates are equally good; the fixed one is compared with the luckiest of four. The margin is left out."""
-    equal = dict.fromkeys((0.0001, 0.0003, 0.001, 0.003), 2.0)
+    """All rates are equally good; the fixed one is compared with the luckiest of eight. The margin is left out."""
+    equal = dict.fromkeys((0.0001 * 2**n for n in range(8)), 2.0)
     far = [judged(equal, fixed=0.0001, noise=1.0, margin=0.0, seed=seed)["verdict"] == "far" for seed in range(400)]
     assert sum(far) / len(far) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
 

@@ -76,6 +76,8 @@ def test_of_four_options_one_is_a_fact_of_the_condition(exam):
         rest = {letter: text.replace(condition.name, "", 1) for letter, text in question.options.items()}
         assert any(phrase in rest[question.answer] for phrase in own)
         assert len(set(question.options.values())) == 4
+        wrong = [text for letter, text in rest.items() if letter != question.answer]
+        assert not any(phrase in text for phrase in own for text in wrong)
 
 
 def test_no_rule_over_the_options_alone_has_more_than_a_quarter(exam):

@@ -132,6 +132,45 @@ def test_letter_and_text_must_agree():
         read(["甲", "乙"], "B. 甲")
 
 
+@pytest.mark.parametrize(
+    ("value", "answer", "found"),
+    [
+        ("A-甲\nB-乙\nC-丙", "B选项", (["甲", "乙", "丙"], "B")),
+        ("A 甲\nB\nC 丙", "C", (["甲", "丙"], "B")),
+        ([["A", "甲"], ["B", "乙"]], "故选B", (["甲", "乙"], "B")),
+        ("【A】甲\n【B】乙", "【B】", (["甲", "乙"], "B")),
+        ("A：1.5g\nB：2.5g\nC：B-12", "C", (["1.5g", "2.5g", "B-12"], "C")),
+        (
+            "A．血压140/90mmHg B．血压120/80mmHg C．A、B均可",
+            "C",
+            (["血压140/90mmHg", "血压120/80mmHg", "A、B均可"], "C"),
+        ),
+        ("A、甲 B、乙 C、丙、D类 D、丁", "D", (["甲", "乙", "丙、D类", "丁"], "D")),
+        ({"1": "甲", "2": "乙", "3": "丙"}, "2", (["甲", "乙", "丙"], "B")),
+        ([{"id": 1, "text": "甲"}, {"id": 2, "text": "乙"}], "2", (["甲", "乙"], "B")),
+        (dict(zip("ABCDEFG", "甲乙丙丁戊己庚", strict=True)), "G、A、F", (list("甲乙丙丁戊己庚"), "AFG")),
+        ([1, 2, 3], "C", (["1", "2", "3"], "C")),
+    ],
+)
+def test_what_people_write(value, answer, found):
+    assert read(value, answer) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "answer", "reason"),
+    [
+        ("A 布洛芬 B 青霉素 C 维生素 D 叶酸", "B", "no_options"),
+        ("甲|乙|丙", "B", "no_options"),
+        (["甲", "乙", "丙"], "A或B", "unclear_answer"),
+        (["甲", "乙", "丙"], {"x": 1}, "unclear_answer"),
+        ([["A", "甲", "对"], ["B", "乙", "错"]], "A", "unreadable_options"),
+    ],
+)
+def test_what_could_be_anything_is_dropped(value, answer, reason):
+    with pytest.raises(Dropped, match=reason):
+        read(value, answer)
+
+
 def test_letters_that_texts_repeat_are_no_part_of_them():
     assert read({"A": "A. 甲", "B": "B. 乙"}, "A")[0] == ["甲", "乙"]
     assert read({"A": "A. 甲", "B": "乙"}, "A")[0] == ["A. 甲", "乙"]

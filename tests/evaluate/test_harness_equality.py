@@ -49,12 +49,12 @@ def questions(count: int, letters: str, several: bool = False) -> list[dict]:
 
 
 EXAMS = {
-    "four": (questions(10, "ABCD"), "letter", "plain"),
-    "five": (questions(6, "ABCDE"), "letter", "plain"),
-    "texts": (questions(6, "ABCD"), "text", "plain"),
-    "several": (questions(4, "ABCD", several=True), "letter", "plain"),
-    "chat_letters": (questions(5, "ABCD"), "letter", "chat"),
-    "chat_texts": (questions(6, "ABCD"), "text", "chat"),
+    "four": (questions(8, "ABCD"), "letter", "plain"),
+    "five": (questions(4, "ABCDE"), "letter", "plain"),
+    "texts": (questions(5, "ABCD"), "text", "plain"),
+    "several": (questions(3, "ABCD", several=True), "letter", "plain"),
+    "chat_letters": (questions(4, "ABCD"), "letter", "chat"),
+    "chat_texts": (questions(4, "ABCD"), "text", "chat"),
 }
 TEXT = {name for name, (_, kind, _) in EXAMS.items() if kind == "text"}
 CHAT = {"system_prompt": "你是医生。", "template": "model"}
@@ -192,7 +192,6 @@ def test_each_choice_of_each_item_is_as_likely_as_in_the_harness(study, harness,
     ours = {row["id"]: row for row in read_table(folder / "exams.parquet")[0] if row["exam"] == name}
     samples = found["samples"][f"made_{name}"]
     assert len(samples) == len(ours) == len(EXAMS[name][0])
-    picked = set()
     for sample in samples:
         row = ours[f"q{sample['doc_id']}"]
         theirs = [response[0][0] for response in sample["resps"]]
@@ -204,8 +203,13 @@ def test_each_choice_of_each_item_is_as_likely_as_in_the_harness(study, harness,
         length = chosen(row["loglikelihoods"], row["characters"], normalised=True)
         assert (row["choices"][length] == row["answer"]) == bool(sample["acc_norm"])
         assert row["correct"] == bool(sample["acc_norm" if name in TEXT else "acc"])
-        picked.add(pick)
-    assert len(picked) > 1, "a model that always makes the same choice would hide a mistake"
+
+
+def test_the_model_makes_different_choices_some_of_them_right(study):
+    """One that always made the same choice would hide a mistake."""
+    rows, _ = read_table(study[0] / "exams.parquet")
+    assert len({(row["exam"], row["chosen"]) for row in rows}) >= 2 * len(EXAMS)
+    assert 0 < sum(row["correct"] for row in rows) < len(rows)
 
 
 @pytest.mark.parametrize("name", EXAMS)

@@ -451,3 +451,66 @@ def test_the_schema_is_a_schema():
 
 def test_further_keys_are_welcome(valid):
     evaluation.check(valid | {"note": "more", "training": valid["training"] | {"precision": "bf16"}})
+
+
+EXAM = {"scored_by": "letter", "prompt": "plain", "normalise": None, "permutations": 1, "description": None}
+
+
+def examined(folder: Path, name: str = "lora_20k") -> list[str | Path]:
+    """Write what examine.py and the leak check write, and return the options of evaluate.py for it."""
+    from medscale.evaluate.exam_answers import Answered, write_answers, write_texts
+    from medscale.evaluate.exam_prompts import asked
+
+    answers = []
+    for number, answer in enumerate("AABB"):
+        options = {"A": "休息", "B": "手术"}
+        question = {"id": f"q{number}", "question": "问", "options": options, "answer": answer, "multiple": False}
+        question |= {"subject": "内科" if number < 3 else None, "measures": "medicine", "seen": None}
+        answers.append(Answered("cmexam", question, 0, asked(question, EXAM)[0], [-0.5, -1.0]))
+    write_answers(folder / "exams.parquet", answers, {"cmexam": EXAM})
+    write_texts(folder / "retention.parquet", [("t1", 12.0, 10), ("t2", 30.0, 20)])
+    facts = {key: value for key, value in provenance(folder / "test.jsonl").items() if key != "test_sha256"}
+    examination = {"seconds": 3.0, "precision": "fp32", "peak_memory_gib": None}
+    record = {"run": name, "hardware": HARDWARE, "software": SOFTWARE, "provenance": facts}
+    write_json(folder / "examination.json", record | {"examination": examination})
+    write_json(folder / "leak.json", {"exam": "cmexam", "n": 4, "contaminated": 1, "ids": ["q1"]})
+    told = [f"--{name}={folder / name}.parquet" for name in ("exams", "retention")]
+    return [*told, f"--examination={folder / 'examination.json'}", "--leaks", folder / "leak.json"]
+
+
+def test_exams_and_general_texts_stand_in_eval_json(study):
+    done = evaluate(study, *examined(study))
+    assert done.returncode == 0, done.stderr
+    result = read_json(study / "eval.json")
+    exam = result["exams"]["cmexam"]
+    assert (exam["accuracy"], exam["n"], exam["chance"], exam["measures"]) == (50, 4, 50, "medicine")
+    assert exam["ci95"] == pytest.approx([15.0036, 84.9964], abs=1e-3)
+    assert exam["by_subject"]["内科"]["n"] == 3
+    assert exam["accuracy_without_leaks"]["n"] == 3
+    assert exam["contaminated"] == 1
+    assert result["retention"]["value"] == pytest.approx(42 / 30)
+    assert (result["retention"]["n"], result["retention"]["n_tokens"]) == (2, 30)
+    assert result["examination"]["seconds"] == 3.0
+
+
+def test_a_study_without_exams_has_none(study):
+    assert evaluate(study).returncode == 0
+    result = read_json(study / "eval.json")
+    assert (result["exams"], result["retention"], result["examination"]) == ({}, None, None)
+
+
+def test_a_leak_check_of_other_questions_is_refused(study):
+    options = examined(study)
+    change(study / "leak.json", "ids", value=["q9"])
+    done = evaluate(study, *options)
+    assert done.returncode == 1
+    assert "E138" in done.stderr
+    assert "cmexam" in done.stderr
+
+
+def test_an_examination_of_another_training_is_refused(study):
+    options = examined(study)
+    change(study / "examination.json", "provenance", "fingerprint", value="fedcba9876543210")
+    done = evaluate(study, *options)
+    assert done.returncode == 1
+    assert "E116" in done.stderr

@@ -312,6 +312,11 @@ def test_files_are_needed_until_all_is_made_of_them(tmp_path):
         (tmp_path / row).mkdir()
         (tmp_path / row / "predictions.jsonl").touch()
     assert not is_needed(config, "model")
+    examined = resolve(config | {"evaluation": {"retention": {"source": "demo"}}})
+    assert is_needed(examined, "model"), "a model is needed for exams and texts, too"
+    for row in ("lora_100", "base"):
+        (tmp_path / row / "examination.json").touch()
+    assert not is_needed(examined, "model")
     assert is_needed(config, "data")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "clean.parquet").touch()

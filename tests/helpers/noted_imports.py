@@ -30,9 +30,15 @@ USES = {
     "floor": {"numpy", "jieba", "rapidfuzz", "bm25s", "scipy"},
     "finetune lora": TRAINING,
     "finetune qlora": TRAINING | {"bitsandbytes"},
+    "pilot lora": TRAINING,
+    "pilot qlora": TRAINING | {"bitsandbytes"},
     "predict base": MODEL,
     "predict lora": MODEL | {"peft"},
     "predict qlora": MODEL | {"peft", "bitsandbytes"},
+    "examine base": MODEL | ARROW,
+    "examine lora": MODEL | ARROW | {"peft"},
+    "examine qlora": MODEL | ARROW | {"peft", "bitsandbytes"},
+    "retention_texts": ARROW,
     "export": MODEL | ARROW | {"peft", "bitsandbytes", "jieba", "rapidfuzz", "jsonschema"},
     "score": ARROW | {"jieba", "rapidfuzz"},
     "evaluate": {"numpy", "pyarrow", "jsonschema"},
@@ -60,7 +66,7 @@ def noted(folder: Path) -> list[tuple[str, set[str]]]:
     for path in sorted(folder.glob("*.json")):
         note = json.loads(path.read_text(encoding="utf-8"))
         job, arguments = path.stem.rsplit("-", 1)[0], note["arguments"]
-        if job in ("finetune", "predict"):
+        if job in ("pilot", "finetune", "predict", "examine"):
             job += " " + arguments[arguments.index("--method") + 1]
         jobs.append((job, SLOW & set(note["libraries"])))
     return jobs

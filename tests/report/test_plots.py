@@ -137,6 +137,32 @@ def test_every_run_is_drawn_each_configuration_with_its_interval_and_the_base_is
         assert [list(ends) for ends in dashed] == [[base[metric]] * 2]
 
 
+def test_a_study_of_one_seed_is_drawn_the_same_with_and_without_the_table_of_configurations(tmp_path):
+    study = Study(tmp_path)
+    for name, told in (("a", None), ("b", study.configurations)):
+        plot_data_scale(study.table, tmp_path / f"{name}_scale.png", told)
+        plot_method_comparison(study.table, tmp_path / f"{name}_methods.png", told)
+    for plot in ("scale", "methods"):
+        assert (tmp_path / f"a_{plot}.png").read_bytes() == (tmp_path / f"b_{plot}.png").read_bytes()
+
+
+def test_sizes_of_one_seed_and_of_several_stand_beside_each_other(figures, tmp_path):
+    study = Study(tmp_path, methods=("lora",), seeds=(42, 7))
+    kept = [each for each in study.evaluations if each["run"] != "lora_50k_seed7"]
+    table, configurations = summary_table(kept), made_up_configurations(kept)
+    plot_data_scale(table, tmp_path / "plot.png", configurations)
+    axis = panels(figures[0])["ROUGE-1"]
+    trained = configurations[configurations["kind"] == "tuned"]
+    assert drawn_intervals(axis) == sorted(zip(trained["rouge_1_lo"], trained["rouge_1_hi"], strict=True))
+    solid = [
+        line.get_ydata()[0]
+        for line in axis.lines
+        if line.get_marker() in "os" and line.get_markerfacecolor() == line.get_color()
+    ]
+    assert solid == [table.set_index("run").loc["lora_50k", "rouge_1"]]
+    assert_legible(figures[0])
+
+
 def test_lines_join_the_means_of_the_seeds(figures, tmp_path):
     study = Study(tmp_path, methods=("lora",), seeds=(42, 7, 9))
     plot_data_scale(study.table, tmp_path / "plot.png")

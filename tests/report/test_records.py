@@ -221,3 +221,20 @@ def test_captions_are_valid_and_name_the_run(path):
     assert len(html) > 100
     if path.stem == "record":
         assert "qlora_100k" in html
+
+
+def test_exams_and_general_texts_stand_in_the_record_of_a_run_that_has_them():
+    exam = {"accuracy": 41.25, "ci95": [36.5, 46.2], "n": 400, "chance": 25.0, "contaminated": 12}
+    exam["accuracy_without_leaks"] = {"accuracy": 40.1, "ci95": [35.0, 45.0], "n": 388}
+    retention = {"value": 1.23456, "ci95": [1.2, 1.3], "n": 40, "n_tokens": 900}
+    rows = tables(record(evaluation={"exams": {"cmexam": exam}, "retention": retention}))["Exams and general texts"]
+    assert rows[1] == [
+        "cmexam, right answers in points of 100",
+        "41.25",
+        "36.50 … 46.20",
+        "400",
+        "25.0",
+        "40.1 without 12",
+    ]
+    assert rows[2][:2] == ["General texts, NLL in nats a token", "1.2346"]
+    assert "Exams and general texts" not in tables(record())

@@ -1,6 +1,7 @@
 """The table of results: its rows, its columns, its order, and what it says of things that were not measured."""
 
 import csv
+import hashlib
 import random
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import synthetic
+from made_up_configurations import made_up_configurations
 from medscale.base.errors import UserError
-from medscale.base.files import read_json
+from medscale.base.files import read_json, sha256_file
 from medscale.report.evaluations import duration, match_logs, read_evaluations
 from medscale.report.summary import summary_table, table_text, write_table
 from places import ROOT
@@ -56,6 +58,37 @@ def test_csv_has_exactly_the_promised_columns_and_one_row_a_run(tmp_path):
     assert [row["experiment"] for row in rows] == [f"EXP-0{n}" for n in range(1, 7)] + ["", ""]
     assert [row["train_size"] for row in rows] == ["20000", "50000", "100000"] * 2 + ["", ""]
     assert [row["seed"] for row in rows] == ["42"] * 6 + ["", ""]
+
+
+ONE_SEED = {
+    "csv": "20fe13d3d0afc2b7",
+    "text": "126ce12e671022ff",
+}
+
+
+def test_a_study_of_one_seed_has_the_table_that_it_always_had_to_the_byte(tmp_path):
+    evaluations = study()
+    table = summary_table(evaluations)
+    write_table(table, tmp_path / "table.csv")
+    assert sha256_file(tmp_path / "table.csv")[:16] == ONE_SEED["csv"]
+    text = table_text(table, made_up_configurations(evaluations))
+    assert text == table_text(table)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == ONE_SEED["text"]
+
+
+def test_several_seeds_have_their_mean_before_the_runs_with_the_interval_that_plots_and_sentence_have():
+    evaluations = study(methods=("lora",), sizes=(20_000,), seeds=(42, 7, 9))
+    table, configurations = summary_table(evaluations), made_up_configurations(evaluations)
+    before = table.copy()
+    lines = table_text(table, configurations).splitlines()
+    pd.testing.assert_frame_equal(table, before)
+    row = configurations.iloc[0]
+    assert "lora_20k, mean of 3 seeds" in lines[2]
+    assert f"{row['nll']:.3f} ±{(row['nll_hi'] - row['nll_lo']) / 2:.3f}" in lines[2]
+    runs = [each["training"]["seconds"] for each in evaluations if each["training"]]
+    assert duration(sum(runs) / 3) in lines[2]
+    assert sum("seed" in line for line in lines[:-2]) == 3
+    assert "it is one seed" in lines[-1]
 
 
 def test_values_are_those_of_eval_json(tmp_path):

@@ -29,6 +29,7 @@ MODELS = {
         "train/answer_loss",
         "train/trainer",
         "train/run",
+        "train/pilot",
         "train/saved_adapter",
         "train/fitting",
         "train/simulation",

@@ -1,5 +1,7 @@
 """The pilot's job: what it chooses, what it reads, what a kill leaves of it, and what a run takes from it."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -12,12 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import pilot as pilot_script
 from medscale.base.config import resolve
+from medscale.base.errors import UserError
 from medscale.base.files import read_json, write_json
 from medscale.base.identity import pilot_settings
 from medscale.fetch.manifest import content_of, read_manifest
 from medscale.model.chat import Chat
 from medscale.model.tokenizer import load_tokenizer
+from medscale.train.pilot import run
 from places import SCRIPTS
 from sentences import TEXTS
 
@@ -67,13 +72,20 @@ def environment(folder):
 
 
 def call(tiny_model, data, folder, settings=None, told=None):
-    words = command(tiny_model, data, folder, settings or plan())
-    done = subprocess.run(words, env=environment(folder), capture_output=True, text=True)
-    assert done.returncode == (told is not None), done.stdout[-2000:] + done.stderr[-4000:]
-    if told:
-        assert told in done.stderr
-        return done.stdout
-    return done.stdout, read_json(folder / "lora.json")
+    """Make a pilot in this process; return what it printed, and its file."""
+    said, before = io.StringIO(), sys.argv
+    sys.argv = command(tiny_model, data, folder, settings or plan())[1:]
+    try:
+        args = pilot_script.parse_arguments()
+        args.largest = args.method
+        with (
+            contextlib.redirect_stdout(said),
+            pytest.raises(UserError, match=told) if told else contextlib.nullcontext(),
+        ):
+            run(args)
+    finally:
+        sys.argv = before
+    return said.getvalue(), None if told else read_json(folder / "lora.json")
 
 
 @pytest.fixture(scope="module")
@@ -189,23 +201,23 @@ def test_a_run_takes_the_rate_of_its_size(tiny_model, data, tmp_path):
     (tmp_path / "test.jsonl").write_text("{}\n", encoding="utf-8")
     settings = plan()["sizes"]["8"]["settings"]
     settings["training"] |= {"learning_rate": "auto", "max_steps": 2}
-    run = tmp_path / "run"
+    made = tmp_path / "run"
     options = {
         **{"--run": "lora_16", "--method": "lora", "--seed": 42, "--settings": json.dumps(settings)},
         **{"--micro-batch": 2, "--fingerprint": "0", "--threads": 1, "--model": tiny_model},
         **{"--content": content_of(read_manifest(tiny_model)), "--train": data / "16.parquet"},
         **{"--train-report": tmp_path / "report.json", "--validation": data / "validation.parquet"},
-        **{"--test": tmp_path / "test.jsonl", "--adapter": run / "adapter", "--training": run / "training.json"},
-        **{"--train-log": run / "train_log.csv", "--tensorboard": run / "tensorboard"},
+        **{"--test": tmp_path / "test.jsonl", "--adapter": made / "adapter", "--training": made / "training.json"},
+        **{"--train-log": made / "train_log.csv", "--tensorboard": made / "tensorboard"},
         **{"--pilot": tmp_path / "pilot.json", "--size": 16},
     }
     words = [str(word) for option in options.items() for word in option]
     script = [sys.executable, str(SCRIPTS / "finetune.py"), *words]
     subprocess.run(script, env=environment(tmp_path), capture_output=True, text=True, check=True)
-    training = read_json(run / "training.json")
+    training = read_json(made / "training.json")
     assert training["training"]["learning_rate"] == 0.002, "half way between on a logarithmic line"
     assert training["training"]["learning_rate_from"] == "pilot"
     assert training["settings"]["training"]["learning_rate"] == 0.002
-    with open(Path(run / "train_log.csv"), encoding="utf-8") as handle:
+    with open(Path(made / "train_log.csv"), encoding="utf-8") as handle:
         names, *rows = [line.strip().split(",") for line in handle]
     assert max(float(row[names.index("learning_rate")] or 0) for row in rows) == pytest.approx(0.002)

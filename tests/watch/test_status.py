@@ -120,6 +120,21 @@ def test_a_running_training_shows_step_loss_speed_and_what_is_left(folder):
     assert "13 min" in line
 
 
+def test_a_running_pilot_shows_the_rate_that_it_tries_and_runs_wait_for_it(folder):
+    auto = {**folder.written, "training": {**SMALL["training"], "learning_rate": "auto"}}
+    folder.config = resolve(auto | {"study": {**SMALL["study"], "sizes": [16], "methods": ["lora"]}})
+    folder.data()
+    folder.snakemake()
+    folder.log("pilot_lora", "16 rows, rate 0.0003: 12 of 50 steps, loss 2.314, 3.1/s, about 12 s left\n")
+    step = folder.step("pilot_lora")
+    assert (step.state, step.told.line.done, step.told.line.total) == ("running", 12, 50)
+    assert str(step.told.line).startswith("16 rows, rate 0.0003: 12 of 50 steps")
+    waiting = folder.step("finetune_lora_16")
+    assert (waiting.state, waiting.waits_for) == ("waiting", ("pilot_lora",))
+    folder.put("pilot/lora.json")
+    assert folder.step("pilot_lora").state == "done"
+
+
 def test_while_it_validates_the_steps_are_shown(folder):
     folder.data()
     folder.snakemake()
@@ -299,7 +314,7 @@ def test_the_program_prints_plain_text_into_a_pipe_and_speaks_as_lang_does(folde
     folder.done("lora_16")
     english, chinese = call(folder), call(folder, LANG="zh_CN.UTF-8")
     assert "\x1b" not in english.stdout + chinese.stdout
-    assert "12 of 24 steps are done; no snakemake works here" in english.stdout
+    assert "12 of 29 steps are done; no snakemake works here" in english.stdout
     assert "已完成" in chinese.stdout
     assert call(folder, "--language", "en", LANG="zh_CN.UTF-8").stdout == english.stdout
 
@@ -331,3 +346,22 @@ def test_nothing_slow_is_imported():
     code = "import sys; sys.argv = ['status.py', '--help']\nimport status, sys\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
     assert not {"torch", "pandas", "numpy", "snakemake", "transformers"} & set(done.stdout.split())
+
+
+def test_exams_are_steps_of_the_models_and_not_of_the_floors(folder):
+    exams = {"demo": {"source": "demo"}}
+    study = {
+        **folder.written,
+        "evaluation": {**folder.written["evaluation"], "exams": exams, "retention": {"source": "demo"}},
+    }
+    steps = {step.name: step for step in look(resolve(study), folder.path).steps}
+    assert {"fetch_exam_demo", "exam_questions_demo", "exam_leak_demo", "fetch_retention", "retention_texts"} <= set(
+        steps
+    )
+    assert {name for name in steps if name.startswith("examine_")} == {
+        "examine_lora_16",
+        "examine_qlora_16",
+        "examine_base",
+    }
+    assert {"examine_base", "exam_leak_demo", "score_base"} <= set(steps["evaluate_base"].needs)
+    assert "exam_leak_demo" not in steps["evaluate_floor_fixed"].needs

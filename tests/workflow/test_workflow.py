@@ -20,6 +20,8 @@ from workflow_runner import Copy
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 RUNS = ["lora_16", "lora_32", "qlora_16", "qlora_32"]
 FLOORS = ["floor_fixed", "floor_common_words", "floor_department", "floor_bm25"]
+ON_REQUEST = {"backup", "check_config", "export", "status"}
+ON_REQUEST |= {"retention_texts", *(job for job in USES if job.startswith(("examine ", "pilot ")))}
 TRAINER = "workflow/scripts/medscale/train/trainer.py"
 SCORER = "workflow/scripts/medscale/evaluate/overlap.py"
 
@@ -102,7 +104,7 @@ def test_gpu_jobs_did_not_overlap(finished):
 
 def test_jobs_import_what_they_use(finished):
     jobs = noted(finished.imports)
-    assert {job for job, _ in jobs} == set(USES) - {"backup", "check_config", "export", "status"}  # on request
+    assert {job for job, _ in jobs} == set(USES) - ON_REQUEST
     assert [(job, imported - USES[job]) for job, imported in jobs if imported - USES[job]] == []
 
 

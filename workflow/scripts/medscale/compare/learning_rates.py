@@ -43,7 +43,7 @@ def paired_difference(
     if count < FEWEST_ROWS:
         return value, None, None
     residuals = apart - value * sizes
-    error = math.sqrt(count / (count - 1) * float(residuals @ residuals)) / sizes.sum()
+    error = math.sqrt(count / (count - 1) * float(residuals @ residuals)) / float(sizes.sum())
     half = float(stats.t.ppf(1 - alpha / 2, count - 1)) * error
     return value, value - half, value + half
 

@@ -320,7 +320,10 @@ def is_needed(config: dict, section: str) -> bool:
     if section == "data":
         made = [f"{results}/data/clean.parquet"]
     else:
-        made = files_of(results, [*(run.name for run in runs_of(config)), "base"], "predictions.jsonl")
+        models = [*(run.name for run in runs_of(config)), "base"]
+        made = files_of(results, models, "predictions.jsonl")
+        if config["evaluation"]["exams"] or config["evaluation"]["retention"]:
+            made += files_of(results, models, "examination.json")
     return not all(Path(path).is_file() for path in made)
 
 

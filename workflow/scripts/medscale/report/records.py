@@ -24,6 +24,8 @@ TRAINING = {
     "resumed_from_step": "Resumed from step",
     "micro_batch": "Micro-batch",
     "effective_batch": "Effective batch",
+    "learning_rate": "Learning rate",
+    "learning_rate_from": "Learning rate told by",
     "trainable_parameters": "Trainable parameters",
     "energy_kwh": "Energy of the GPU, kWh",
     "precision": "Precision",
@@ -68,6 +70,7 @@ def record_text(evaluation: dict, training: dict, inference: dict, plot: str, se
         f"On {value_at(evaluation, 'n_test'):,} test questions.{_one_of(seeds)}",
         _table(("Metric", "Value", "95 % interval", "Precision", "Recall"), _metrics(evaluation)),
         _table(("", ""), _answers(evaluation)),
+        *_knowledge(evaluation),
         "## Training",
         f"![Loss by optimiser step]({quote(plot)})",
         _table(("", ""), _named(training["training"], TRAINING, skip=("started_at", "finished_at", "peak_memory_gib"))),
@@ -145,6 +148,23 @@ def _metrics(evaluation: dict) -> Iterable[tuple]:
         sides = [_round(metric[side], 2) if side in metric else "" for side in ("p", "r")]
         value = metric["f"] if "f" in metric else metric.get("value")
         yield f"{name}, points of 100", _round(value, 2), _interval(metric, 2), *sides
+
+
+def _knowledge(evaluation: dict) -> list[str]:
+    """Return the section of exams and general texts; nothing where the study has none."""
+    rows = []
+    for name, exam in (evaluation.get("exams") or {}).items():
+        clean, count = exam.get("accuracy_without_leaks") or {}, exam.get("contaminated")
+        leaks = f"{clean.get('accuracy')} without {count}" if count else ""
+        about = (f"{name}, right answers in points of 100", _round(exam["accuracy"], 2), _interval(exam, 2))
+        rows.append((*about, exam["n"], _round(exam["chance"], 1), leaks))
+    if retention := evaluation.get("retention"):
+        told = ("General texts, NLL in nats a token", _round(retention["value"], 4), _interval(retention, 4))
+        rows.append((*told, retention["n"], "", ""))
+    if not rows:
+        return []
+    columns = ("Set", "Value", "95 % interval", "Questions or texts", "Guessing", "Without leaks")
+    return ["## Exams and general texts", _table(columns, rows)]
 
 
 def _answers(evaluation: dict) -> list[tuple[str, Any]]:

@@ -102,9 +102,7 @@ def tried_size(
         )
     at_edge = edge(list(found), best)
     if at_edge:
-        print(
-            f"warning: {label} rows: the best rate, {best:g}, lies at the {at_edge} end of those tried", flush=True
-        )
+        print(f"warning: {label} rows: the best rate, {best:g}, lies at the {at_edge} end of those tried", flush=True)
     first = next(iter(found.values()))
     return {
         "size": spec["size"],
@@ -137,7 +135,7 @@ def tried_rate(
     train, validation = args.train[label], args.validation
     key = [spec["fingerprint"], sha256_file(train), sha256_file(validation), args.content]
     folder = Path(args.kept) / label / sha256_json(key)[:16]
-    result, work = folder / f"{rate:.12g}.json", folder / f"{rate:.12g}"
+    result, work = folder / f"{float(rate)!r}.json", folder / f"{float(rate)!r}"  # as exact as the rate
     if not result.is_file():
         write_json(result, trained(args, pilot, label, spec, rate, work, energy))
         gc.collect()  # the Trainer and its callbacks hold each other, and the model

@@ -19,7 +19,7 @@ from medscale.base.study import floors_of, runs_of, sizes_of
 from medscale.watch.logs import Told, read_log
 
 DONE, RUNNING, WAITING, FAILED, STOPPED, NOT_BEGUN = "done", "running", "waiting", "failed", "stopped", "not begun"
-GPU = ("pilot", "finetune", "predict")
+GPU = ("pilot", "finetune", "predict", "examine")
 NOTHING = Told()
 ALIVE = 3 * SELDOM  # seconds: what was silent for longer, and has no Snakemake, has ended
 CHECKPOINT = "checkpoint-"
@@ -166,21 +166,29 @@ def plan_of(config: dict[str, Any]) -> tuple[list[Step], dict[str, list[Step]], 
             )
             for method in pilots_of(config)
         ),
+        *_exams(config),
     ]
     rows: dict[str, list[Step]] = {}
     for run in runs_of(config):
         needs = (f"encode_{run.part}", "encode_validation")
         needs += tuple([f"pilot_{run.method}"] if is_auto(config, run) else [])
         trained = Step("finetune", run.name, (f"{run.name}/training.json", f"{run.name}/adapter"), needs)
-        rows[run.name] = [trained, *_answered(run.name, Step("predict", run.name, (), (trained.name,)))]
-    rows["base"] = _answered("base", Step("predict", "base", (), ("fetch_model", "split")))
+        answered = _answered(run.name, Step("predict", run.name, (), (trained.name,)))
+        rows[run.name] = _examined(config, run.name, [trained, *answered], trained.name)
+    answered = _answered("base", Step("predict", "base", (), ("fetch_model", "split")))
+    rows["base"] = _examined(config, "base", answered, "fetch_model")
     for floor in floors_of(config):
         rows[floor] = _answered(floor, Step("floor", floor.removeprefix("floor_"), (), (f"subset_{largest}",)))
     pilots = (f"pilot_{method}" for method in pilots_of(config))
     evaluated = (*(f"evaluate_{name}" for name in rows), "leak_check", *pilots)
+    screened = [
+        *(Step("safety", name, (f"{name}/safety.json",), (_answers(steps),)) for name, steps in rows.items()),
+        Step("safety", "reference", ("data/safety.json",), ("predict_base",)),
+    ]
     after = [
+        *screened,
         Step("aggregate", "", ("summary/recommendation.json", "summary/pareto.png"), evaluated),
-        Step("report", "", ("summary/report.html",), ("aggregate",)),
+        Step("report", "", ("summary/report.html",), ("aggregate", *(step.name for step in screened))),
     ]
     return before, rows, after
 
@@ -200,6 +208,39 @@ def _mixing(mixed: Iterable[tuple[str, str]]) -> list[Step]:
         return []
     fetched = Step("fetch", "mix", ("data/sets/mix.json",), ())
     return [fetched, Step("mix_rows", "", ("data/mix.jsonl", "data/mix.json"), ("fetch_mix", "split")), *parts]
+
+
+def _answers(steps: list[Step]) -> str:
+    """Return the name of the step of a row that answers the test questions."""
+    return next(step.needs[0] for step in steps if step.rule == "score")
+
+
+def _exams(config: dict[str, Any]) -> list[Step]:
+    """Return the steps that bring the questions of exams and the general texts."""
+    steps = []
+    for name in config["evaluation"]["exams"]:
+        files = (f"data/exams/{name}.jsonl", f"data/exams/{name}.json")
+        steps += [
+            Step("fetch", f"exam_{name}", (f"data/sets/exam_{name}.json",), ()),
+            Step("exam_questions", name, files, (f"fetch_exam_{name}",)),
+            Step("exam_leak", name, (f"data/exams/{name}.leak.json",), (f"exam_questions_{name}",)),
+        ]
+    if config["evaluation"]["retention"]:
+        steps.append(Step("fetch", "retention", ("data/sets/retention.json",), ()))
+        steps.append(Step("retention_texts", "", ("data/retention.jsonl",), ("fetch_retention",)))
+    return steps
+
+
+def _examined(config: dict[str, Any], name: str, steps: list[Step], model: str) -> list[Step]:
+    """Return a model's steps with that of its examination before the evaluation, where the study has one."""
+    exams = config["evaluation"]["exams"]
+    texts = ("retention_texts",) if config["evaluation"]["retention"] else ()
+    if not exams and not texts:
+        return steps
+    needs = (model, *(f"exam_questions_{exam}" for exam in exams), *texts)
+    examine = Step("examine", name, (f"{name}/exams.parquet", f"{name}/examination.json"), needs)
+    evaluate = replace(steps[-1], needs=(*steps[-1].needs, examine.name, *(f"exam_leak_{exam}" for exam in exams)))
+    return [*steps[:-1], examine, evaluate]
 
 
 def _answered(name: str, answering: Step) -> list[Step]:

@@ -34,6 +34,8 @@ LONG = {
     "pilot",
     "finetune",
     "predict",
+    "examine",
+    "fetch_set",
     "plan",
     "backup",
     "restore",

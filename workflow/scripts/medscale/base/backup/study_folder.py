@@ -18,6 +18,7 @@ OF_A_MACHINE = ("shellcmd", "external_jobid", "job_hash", "incomplete")
 """What a record says of the machine and the call; whether an output is stale does not depend on it."""
 CHECKPOINTS = "checkpoints"
 ANSWERS = "answers"  # of a prediction that goes on, which grow
+EXAMINED = "examined"  # what an examination has computed, which grows until it is done
 GROWING = ("events.jsonl", "runs/")
 """What a run that goes on appends to, of which an archive has what was there when it was looked at."""
 MARK = "complete"
@@ -67,7 +68,8 @@ class StudyFolder:
         for row in ["data", "summary", "pilot", "judging", *rows]:
             top = Path(self.results) / row
             names = [f"results/{row}/{path.relative_to(top).as_posix()}" for path in self._below(top)]
-            kept = [name for name in names if name.split("/")[2] not in (CHECKPOINTS, ANSWERS)]
+            growing = (CHECKPOINTS, ANSWERS, *([] if f"results/{row}/examination.json" in names else [EXAMINED]))
+            kept = [name for name in names if name.split("/")[2] not in growing]
             found += [name for name in kept if not self._is_being_made(name)]
             if checkpoints and f"results/{row}/training.json" not in found:
                 found += self._checkpoint(row, names)

@@ -9,7 +9,8 @@ from medscale.data.exams.options import Lettered
 from medscale.data.exams.question import LETTERS, Dropped
 from medscale.data.values import NotText, is_null, structured, text_of
 
-_LEAD = re.compile(r"^(?:正确|标准|参考)?(?:答案|选项|选)?(?:是|为)?[\s:]*")
+_LEAD = re.compile(r"^(?:正确|标准|参考|故|应|本题)*(?:答案|选项|选)?(?:是|为)?[\s:]*")
+_TAIL = re.compile(r"(?<=[A-Za-z])(?:选项|项)$")
 _GAPS = re.compile(r"[\s,，、;；/|+&.。:：()（）\[\]【】\"'“”‘’和及与]+")
 _LETTER_AND_TEXT = re.compile(r"[(\[【]?([A-Z])[)\]】]?[\s.、:：)]+(.+)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,2}")
@@ -42,7 +43,7 @@ def by_letters(parts: Iterable[str], options: Lettered) -> str | None:
         if text.upper() in keys:
             found.add(keys[text.upper()])
             continue
-        text = _LEAD.sub("", text, count=1).upper()
+        text = _TAIL.sub("", _LEAD.sub("", text, count=1)).upper()
         letters = _GAPS.sub("", text)
         named = [keys.get(letter) for letter in letters]
         if letters and None not in named:

@@ -12,10 +12,12 @@ _KEYS = ("key", "label", "letter", "id", "option", "name", "选项")
 _TEXTS = ("value", "text", "content", "option", "内容")
 _OPENED = re.compile(r"[(（\[【]\s*([A-Za-zＡ-Ｚａ-ｚ])\s*[)）\]】]\s*[.．、:：,，]?\s*")
 _MARKED = re.compile(r"([A-Za-zＡ-Ｚａ-ｚ])\s*[.．、:：)）,，]\s*")
+_DASHED = re.compile(r"([A-ZＡ-Ｚ])\s*[-–—]\s*")
 _SPACED = re.compile(r"([A-ZＡ-Ｚ])[ \t\u3000]+")
 _BARE = re.compile(r"([A-ZＡ-Ｚ])(?=[\u3400-\u9fff])")
-_STYLES = (_OPENED, _MARKED, _SPACED, _BARE)
-"""How an option begins: (A) …, A. … or A、…, A …, A…; the one that gives most options is that of all lines."""
+_STYLES = (_OPENED, _MARKED, _DASHED, _SPACED, _BARE)
+_EMPTY = re.compile(r"([A-ZＡ-Ｚ])\s*[.．、:：)）]?")
+"""How an option begins: (A) …, A. … or A、…, A-…, A …, A…; the one that gives most options is that of all lines."""
 _GAP = 2
 """How far the letter of a line may be from the one before: one option may be missing, the rest is another text."""
 _BETWEEN = " \t\u3000;；|/"
@@ -57,6 +59,10 @@ def _of_object(value: Mapping) -> list[Option | None]:
 
 
 def _of_element(element: Any) -> Option | None:
+    if isinstance(element, list | tuple):
+        if len(element) != 2:
+            raise Dropped("unreadable_options")
+        return _option(*element)
     if not isinstance(element, Mapping):
         return _option(None, element)
     key_name = next((name for name in _KEYS if name in element), None)
@@ -92,7 +98,7 @@ def _option(key: Any, text: Any) -> Option | None:
 
 def _without_letters(found: list[Option]) -> list[Option]:
     """Return the options of a list whose texts begin with their letters, such as ["A. …", "B. …"], without these."""
-    for style in _STYLES[:3]:
+    for style in _STYLES[:4]:
         begun = [style.match(option.text) for option in found]
         if all(begun) and [letter_of(match[1]) for match in begun] == list(LETTERS[: len(found)]):
             texts = [option.text[match.end() :].strip() for option, match in zip(found, begun, strict=True)]
@@ -125,7 +131,7 @@ def _of_lines(lines: Iterable[str], style: re.Pattern) -> list[Option]:
     """Return the options of lines, of which the first begins with a letter in this style."""
     found: list[Option] = []
     for line in lines:
-        match = style.match(line)
+        match = style.match(line) or _EMPTY.fullmatch(line)
         letter = letter_of(match[1]) if match else ""
         if letter and (not found or 0 < ord(letter) - ord(found[-1].key) <= _GAP):
             found.append(Option(letter, line[match.end() :].strip()))
