@@ -131,3 +131,13 @@ def test_the_encoder_is_named_only_where_bertscore_is_asked_for():
 )
 def test_an_option_is_quoted_and_left_out_where_there_is_no_value(value, told):
     assert settings.option("--x", value) == told
+
+
+def test_what_decides_the_questions_of_an_exam_is_no_place():
+    exams = {"own": {"path": "a.csv", "max_questions": 5}, "facts": {"source": "demo", "rows": 40}}
+    config = resolve({"evaluation": {"exams": exams}})
+    own, facts = (settings.exam_settings(config, name) for name in exams)
+    assert not own.keys() & {"path", "endpoint", "source", "scored_by"}
+    assert (own["max_questions"], facts["max_questions"]) == (5, 40)
+    assert settings.exam_training(config, "own", "train.jsonl") == []
+    assert settings.exam_training(config, "facts", "train.jsonl") == ["train.jsonl"]

@@ -20,8 +20,9 @@ from workflow_runner import Copy
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 RUNS = ["lora_16", "lora_32", "qlora_16", "qlora_32"]
 FLOORS = ["floor_fixed", "floor_common_words", "floor_department", "floor_bm25"]
-ON_REQUEST = {"backup", "check_config", "export", "status"}
-ON_REQUEST |= {"retention_texts", *(job for job in USES if job.startswith(("examine ", "pilot ")))}
+ON_REQUEST = {"backup", "check_config", "export", "status", "judge_export", "judge_import"}
+ON_REQUEST |= {"fetch_set", "exam_questions", "exam_leak", "retention_texts", "mix_rows", "mixed_subset"}
+ON_REQUEST |= {job for job in USES if job.startswith(("examine ", "pilot "))}
 TRAINER = "workflow/scripts/medscale/train/trainer.py"
 SCORER = "workflow/scripts/medscale/evaluate/overlap.py"
 

@@ -49,7 +49,9 @@ def sets_of(config: dict) -> dict[str, AskedSet]:
 def exam_settings(config: dict, name: str) -> dict[str, Any]:
     """Return what decides which questions an exam has, beside the bytes of its files."""
     keys = ("format", "columns", "answer_as", "split", "subjects", "measures", "max_questions", "seed", "files")
-    return {key: config["evaluation"]["exams"][name][key] for key in keys}
+    exam = config["evaluation"]["exams"][name]
+    made = exam["rows"] if exam["source"] == "demo" else None
+    return {key: exam[key] for key in keys} | {"max_questions": exam["max_questions"] or made}
 
 
 def exam_training(config: dict, name: str, rows: str) -> list[str]:

@@ -1,11 +1,11 @@
 """How far judges agree beyond chance, whether the position decides, and whether a judge says the same twice.
 
 Krippendorff's alpha (Krippendorff 2011) is 1 − observed / expected disagreement; it takes any number of judges and any
-gaps. The three verdicts are ordered — the first answer is better, neither, the second is — so the disagreement is *ordinal*:
-who says the opposite disagrees more than who says neither. Verdicts are taken by place, as judges gave them: they do not
-know the configurations, and chance is what they would agree by without reading. Taken by configuration, judges who rightly
-prefer the same one nearly always would seem not to agree at all. Judges who like a place agree in that, too, which is why
-the bias of the position stands beside it.
+gaps. The three verdicts are ordered — the first answer is better, neither, the second is — so the disagreement is
+*ordinal*: who says the opposite disagrees more than who says neither. Verdicts are taken by place, as judges gave
+them: they do not know the configurations, and chance is what they would agree by without reading. Taken by
+configuration, judges who rightly prefer the same one nearly always would seem not to agree at all. Judges who like a
+place agree in that, too, which is why the bias of the position stands beside it.
 
 (The package krippendorff gives the same figures, and a test compares them; its licence, GPL-3, is none that this
 project could pass on.)

@@ -6,9 +6,9 @@ judge; where only a part of the others was judged, they count for the same part.
 
 Intervals are those of the Bayesian bootstrap (Rubin 1981): each question gets a random weight from the exponential
 distribution. Besides the questions there are half a win and half a loss, with weights from the gamma distribution of
-shape ½. With wins and losses alone that is exactly the interval of Jeffreys (Brown, Cai & DasGupta 2001), whose coverage
-is near its level for 10 questions as for 1,000, also where all were won, where a plain bootstrap has no width at all; ties and
-averages of judges have their own, smaller spread in it, which a binomial interval would not see.
+shape ½. With wins and losses alone that is exactly the interval of Jeffreys (Brown, Cai & DasGupta 2001), whose
+coverage is near its level for 10 questions as for 1,000, also where all were won, where a plain bootstrap has no width
+at all; ties and averages of judges have their own, smaller spread in it, which a binomial interval would not see.
 
 The judges are taken as they are: the interval is about other questions, not about other judges. Two or three judges are
 too few to draw from, so their own rates stand beside each other instead.

@@ -57,7 +57,7 @@ class StudyFolder:
         return key
 
     def files(self, rows: list[str], checkpoints: bool) -> list[str]:
-        """Return the finished files of rows, of the data, of the summary, of pilots and of judging, by place.
+        """Return the finished files of rows, data, summary, pilots and judging, by place in the study.
 
         Args:
             rows: names of the rows of the study.
