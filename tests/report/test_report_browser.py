@@ -284,4 +284,4 @@ def test_without_javascript_all_but_the_answers_can_be_read(visit):
     tab = visit(java_script_enabled=False)
     assert tab.locator("#results-title").inner_text().split() == ["All", "results全部结果"]
     assert tab.locator("#losses img").is_visible()
-    assert tab.locator(".metric-block:visible").count() == 7
+    assert tab.locator(".metric-block:visible").count() == 7 + 5  # metrics, and criteria of judges
