@@ -7,7 +7,7 @@ AUDIT  := .audit
 AUDITED := --no-deps --disable-pip -r requirements.lock -r requirements-dev.lock
 # There is no card to queue for: two runs side by side, each with a core, take less time than one after the other, and
 # least if the longest begin.
-DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=2 --set-threads finetune=1 predict=1 score=1
+DEMO   := --configfile config/demo.yaml --cores 2 --resources gpu=2 --set-threads finetune=1 predict=1 score=1 examine=1
 DEMO   += --prioritize results/demo/lora_1k/predictions.jsonl results/demo/qlora_1k/predictions.jsonl
 # Where Snakemake finds the view of a running study, which no package installs.
 VIEW   := PYTHONPATH="$(CURDIR)/workflow/logger$${PYTHONPATH:+:$$PYTHONPATH}"
