@@ -30,7 +30,7 @@ def plot_knowledge(knowledge: pd.DataFrame, configurations: pd.DataFrame, path: 
     panels = [(key, part) for key, part in table.groupby(["metric", "scope", "subject"], sort=False, dropna=False)]
     shown = [(key, part) for key, part in panels if _is_shown(knowledge, *key[:2])]
     styles = method_styles(table.loc[table["kind"] == "tuned", "method"])
-    columns = min(COLUMNS, len(shown))
+    columns = 2 if len(shown) == 4 else min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     with new_figure(path, (PANEL[0] * columns, PANEL[1] * rows + 0.9)) as figure:
         figure.suptitle(word("knowledge_title"))
