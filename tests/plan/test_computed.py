@@ -263,15 +263,22 @@ def test_further_seeds_and_general_rows_are_priced_and_counted_in_the_totals(tmp
     args = Namespace(model=missing, corpus=missing, threads=2, seconds=1)
     study = {"methods": ["lora"], "sizes": [500, 1000, 2000], "test_size": 100}
 
-    def planned(**more):
-        config = resolve({"study": study | more, "paths": {"results": str(tmp_path)}, **PRICE})
+    def planned(evaluation=None, **more):
+        study_of = {"study": study | more, "evaluation": evaluation or {}}
+        config = resolve({**study_of, "paths": {"results": str(tmp_path)}, **PRICE})
         shape = shape_of(config["model"], missing)
         return plan.forecast(config, shape, plan.lengths_of(config, shape, args), args, CARDS["t4"])
 
     plain = planned()
     assert plain["further"] == {}
     assert "seeds after the first" not in plan_text(plain)
-    found = planned(seeds=[1, 2, 3], seeds_at=["smallest", "largest"], mix={"source": "demo", "share": 0.2})
+    assert not any("Exams" in note for note in plain["notes"])
+    found = planned(
+        {"exams": {"facts": {"source": "demo"}}},
+        seeds=[1, 2, 3],
+        seeds_at=["smallest", "largest"],
+        mix={"source": "demo", "share": 0.2},
+    )
     assert [row["run"] for row in found["runs"]] == [
         *("lora_500", "lora_500_seed2", "lora_500_seed3", "lora_1k", "lora_2k", "lora_2k_seed2", "lora_2k_seed3"),
         *("lora_2k_mix20", "lora_2k_mix20_seed2", "lora_2k_mix20_seed3", "base"),
@@ -288,6 +295,7 @@ def test_further_seeds_and_general_rows_are_priced_and_counted_in_the_totals(tmp
     assert "The seeds after the first are 6 of the 10 trainings" in text
     assert "The runs with general rows are 1 of the 10 trainings" in text
     assert any("general rows of study.mix" in note for note in found["notes"])
+    assert any("Exams and general texts are not in the plan" in note for note in found["notes"])
 
 
 def test_computed_figures_stand_beside_measured_ones_on_a_known_card(tmp_path, monkeypatch):

@@ -217,6 +217,11 @@ def notes(
         ]
     if config["study"]["mix"]:
         found.append("The general rows of study.mix are taken to be as long as those of the corpus.")
+    if config["evaluation"]["exams"] or config["evaluation"]["retention"]:
+        found.append(
+            "Exams and general texts are not in the plan: they take one loading of each model, a forward pass a "
+            "question, and one an option where options are scored by their text or several are right."
+        )
     if config["evaluation"]["engine"] == "vllm":
         found.append("The answers' time and memory are those of transformers; what vLLM takes is not known.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
