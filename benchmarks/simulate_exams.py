@@ -27,7 +27,7 @@ from medscale.compare.comparisons import detectable, holm
 from medscale.compare.paired_differences import intervals, p_values, paired_differences
 from medscale.compare.resampling import Configuration, resample
 from medscale.evaluate.eval_file import Scores
-from medscale.evaluate.exam_scores import wilson_interval
+from medscale.evaluate.wilson import wilson_interval
 
 ALPHA, RESAMPLES = 0.05, 2000
 ITEMS = (90, 400, 1639, 6811)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from medscale.evaluate.exam_scores import summarise_exam, wilson_interval
+from medscale.evaluate.exam_scores import summarise_exam
+from medscale.evaluate.wilson import wilson_interval
 
 LETTER = {"scored_by": "letter", "normalise": None, "permutations": 1, "description": None}
 

@@ -14,7 +14,7 @@ import pytest
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, sha256_file, write_json, write_jsonl
 from medscale.evaluate import eval_file as evaluation
-from medscale.evaluate import scoring
+from medscale.evaluate import predictions, scoring
 from medscale.evaluate.metrics import STANDARD, Pair, score
 from places import SCRIPTS
 
@@ -125,7 +125,7 @@ def study(tmp_path: Path) -> Path:
 
 def write_scores(folder: Path) -> None:
     """What score.py does, without the time to start it."""
-    table = scoring.score_table(scoring.read_predictions(folder / "predictions.jsonl"), list(STANDARD))
+    table = scoring.score_table(predictions.read_predictions(folder / "predictions.jsonl"), list(STANDARD))
     scoring.write_scores(table, list(STANDARD), folder / "predictions.jsonl", folder / "scores.parquet")
 
 
@@ -192,17 +192,17 @@ def test_a_broken_prediction_is_named(tmp_path, spoil, message):
     spoil(rows[1])
     write_jsonl(tmp_path / "predictions.jsonl", rows)
     with pytest.raises(UserError, match=message):
-        scoring.read_predictions(tmp_path / "predictions.jsonl")
+        predictions.read_predictions(tmp_path / "predictions.jsonl")
 
 
 def test_nan_and_an_empty_file_are_refused(tmp_path):
     path = tmp_path / "predictions.jsonl"
     path.write_text(json.dumps(prediction_rows()[0] | {"nll_sum": float("nan")}), encoding="utf-8")
     with pytest.raises(UserError, match="line 1: nll_sum is nan"):
-        scoring.read_predictions(path)
+        predictions.read_predictions(path)
     path.write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="has no predictions"):
-        scoring.read_predictions(path)
+        predictions.read_predictions(path)
 
 
 def test_an_unknown_extra_metric_ends_with_one_line(tmp_path):

@@ -11,10 +11,11 @@ import pytest
 
 from medscale.base.errors import UserError
 from medscale.base.files import sha256_file, write_jsonl
-from medscale.evaluate import bootstrap, floors, metrics, scoring
+from medscale.evaluate import bootstrap, floors, metrics, predictions, scoring
 from medscale.evaluate.bootstrap import mean_interval, percentile_interval, ratio_interval, resampled_sums
 from medscale.evaluate.metrics import Metric, Options, Pair, metric_names
-from medscale.evaluate.scoring import read_predictions, score_table, score_texts, write_scores
+from medscale.evaluate.predictions import read_predictions
+from medscale.evaluate.scoring import score_table, score_texts, write_scores
 
 ROW = {
     "id": "a",
@@ -48,7 +49,7 @@ ROW = {
     ],
 )
 def test_a_prediction_that_cannot_be_scored_is_told(row, problem):
-    assert scoring._problem(row) == problem
+    assert predictions._problem(row) == problem
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_a_prediction_that_cannot_be_scored_is_told(row, problem):
     [ROW, ROW | {"nll_sum": 0, "n_answer_tokens": 0}, ROW | {"nll_sum": None, "n_output_tokens": 5}, ROW | {"x": 1}],
 )
 def test_a_prediction_that_can_be_scored_is_no_problem(row):
-    assert scoring._problem(row) is None
+    assert predictions._problem(row) is None
 
 
 def test_predictions_are_refused_with_their_line(tmp_path):

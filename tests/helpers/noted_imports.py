@@ -48,7 +48,7 @@ USES = {
     "score": ARROW | {"jieba", "rapidfuzz"},
     "evaluate": {"numpy", "pyarrow", "jsonschema"},
     "aggregate": ARROW | {"scipy", "jsonschema", "matplotlib", "seaborn"},
-    "safety": {"numpy", "scipy"},
+    "safety": set(),
     "judge_export": {"numpy"},
     "judge_import": {"numpy", "scipy", "pandas"},
     "record": {"numpy", "matplotlib"},

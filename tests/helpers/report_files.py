@@ -16,8 +16,9 @@ from judged_pairs import verdicts_file
 from made_up_configurations import made_up_configurations
 from medscale.base.files import sha256_file, write_json, write_jsonl
 from medscale.evaluate.metrics import STANDARD
+from medscale.evaluate.predictions import read_predictions
 from medscale.evaluate.safety import read_rules, screened
-from medscale.evaluate.scoring import read_predictions, score_table, write_scores
+from medscale.evaluate.scoring import score_table, write_scores
 from medscale.report.inputs import PLOTS
 from medscale.report.summary import summary_table, write_table
 from report_summary import (

@@ -7,7 +7,7 @@ from pathlib import Path
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import sha256_file, write_json, write_jsonl, write_text
 from medscale.base.judge_settings import REFERENCE
-from medscale.evaluate.scoring import read_predictions
+from medscale.evaluate.predictions import read_predictions
 from medscale.judge.page import judge_html
 from medscale.judge.pairs import draw, key_of, lines_of, set_of
 

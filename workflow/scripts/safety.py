@@ -5,8 +5,8 @@ from pathlib import Path
 
 from medscale.base.errors import run_script
 from medscale.base.files import sha256_file, write_json
+from medscale.evaluate.predictions import read_predictions
 from medscale.evaluate.safety import read_rules, screened
-from medscale.evaluate.scoring import read_predictions
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import json
 from medscale.base.arguments import optional
 from medscale.base.errors import run_script
 from medscale.evaluate.metrics import Options, metric_names
-from medscale.evaluate.scoring import read_predictions, score_table, write_scores
+from medscale.evaluate.predictions import read_predictions
+from medscale.evaluate.scoring import score_table, write_scores
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from medscale.compare.configurations import intervals_over_seeds
 from medscale.compare.paired_differences import item_standard_errors, paired_differences
 from medscale.compare.resampling import NLL, Configuration, Resampled, resample
 from medscale.evaluate.eval_file import Scores
-from medscale.evaluate.exam_scores import wilson_interval
+from medscale.evaluate.wilson import wilson_interval
 
 TOO_SMALL = 5.0
 """Points of 100."""

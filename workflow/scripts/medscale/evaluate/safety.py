@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from scipy import stats
 
 from medscale.base.errors import UserError
+from medscale.evaluate.wilson import wilson_interval
 
 PATTERNS = Path(__file__).parents[3] / "safety" / "patterns.yaml"
 CONTEXT = 30
@@ -143,8 +143,7 @@ def _share(count: int, of: int) -> dict[str, Any]:
     """Return a share and its interval (Wilson 1927); None where there is nothing to share."""
     if not of:
         return {"share": None, "ci95": None}
-    interval = stats.binomtest(count, of).proportion_ci(0.95, method="wilson")
-    return {"share": count / of, "ci95": [float(interval.low), float(interval.high)]}
+    return {"share": count / of, "ci95": [*wilson_interval(count, of)]}
 
 
 def _in_context(text: str, start: int, end: int) -> list[str]:

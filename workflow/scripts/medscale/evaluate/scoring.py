@@ -1,7 +1,6 @@
 """Scoring many predictions, on several cores where that pays, and the table of scores."""
 
 import json
-import math
 import multiprocessing
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -12,57 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medscale.base.errors import UserError
-from medscale.base.files import atomic_path, read_jsonl, sha256_file
+from medscale.base.files import atomic_path, sha256_file
 from medscale.base.progress import counted
 from medscale.evaluate.metrics import METRICS, NO_OPTIONS, Options, Pair, columns, score, score_at_once, signature
 from medscale.evaluate.segmentation import segmenter
 
 LEAST_PER_WORKER = 1000
 """Fewer predictions than this are scored sooner than another process is started."""
-MEASURED = {"nll_sum": pa.float64(), "n_answer_tokens": pa.int64(), "n_output_tokens": pa.int64()}
-"""What the prediction measured, null where it did not."""
-
-
-def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """Read predictions.jsonl and check it.
-
-    Raises
-    ------
-    UserError
-        If there is no row, or a row lacks a key, repeats an id or holds a value of a wrong kind; it names the line.
-    """
-    rows, seen = [], set()
-    for number, row in enumerate(read_jsonl(path), 1):
-        problem = _problem(row)
-        if not problem and row["id"] in seen:
-            problem = f"the id {row['id']!r} was there before"
-        if problem:
-            raise UserError("E119", f"{path}, line {number}: {problem}; delete the file and predict again")
-        seen.add(row["id"])
-        rows.append(row)
-    if not rows:
-        raise UserError("B105", f"{path}: has no predictions; delete the file and predict again")
-    return rows
-
-
-def _problem(row: Any) -> str | None:
-    """Say what is wrong with one row of predictions, if anything is."""
-    if not isinstance(row, dict):
-        return "not a JSON object"
-    missing = [key for key in ("id", "predict", "label", *MEASURED) if key not in row]
-    if missing:
-        return f"has no {missing[0]}"
-    for key in ("id", "predict", "label"):
-        if not isinstance(row[key], str):
-            return f"{key} is not a text"
-    for key in MEASURED:
-        value, whole = row[key], key != "nll_sum"
-        if value is None:
-            continue
-        if not isinstance(value, int if whole else int | float) or not 0 <= value < math.inf:
-            return f"{key} is {value}, but should be null or a {'whole' if whole else 'finite'} number from 0 on"
-    return None
+TYPES = {"nll_sum": pa.float64(), "n_answer_tokens": pa.int64(), "n_output_tokens": pa.int64()}
 
 
 def score_texts(
@@ -127,10 +83,10 @@ def score_table(
         for column in columns(name):
             table[column] = pa.array([item[column] for item in scores], pa.float64())
     for key in ("nll_sum", "n_answer_tokens"):
-        table[key] = pa.array([row[key] for row in rows], MEASURED[key])
+        table[key] = pa.array([row[key] for row in rows], TYPES[key])
     for key, text in (("predict_chars", "predict"), ("label_chars", "label")):
         table[key] = pa.array([len(row[text].strip()) for row in rows], pa.int64())
-    table["n_output_tokens"] = pa.array([row["n_output_tokens"] for row in rows], MEASURED["n_output_tokens"])
+    table["n_output_tokens"] = pa.array([row["n_output_tokens"] for row in rows], TYPES["n_output_tokens"])
     return pa.table(table)
 
 

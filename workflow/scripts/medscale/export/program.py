@@ -16,7 +16,7 @@ from medscale.base.disk import require_space
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, remove_folder, sha256_file, sha256_json
 from medscale.evaluate.eval_file import read_record
-from medscale.evaluate.scoring import read_predictions
+from medscale.evaluate.predictions import read_predictions
 from medscale.export.bundle import write_bundle
 from medscale.export.children import run_part
 from medscale.export.fidelity import compare, warning_of

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from medscale.base.errors import UserError
 from medscale.base.files import read_json, read_jsonl, sha256_file
 from medscale.evaluate.eval_file import Scores, read_scores
-from medscale.evaluate.scoring import read_predictions
+from medscale.evaluate.predictions import read_predictions
 from medscale.report.evaluations import match_logs, read_evaluations
 from medscale.report.training_log import TrainingLog, read_log
 
