@@ -39,6 +39,7 @@ rule exam_leak:
     input:
         questions=f"{DATA}/exams/{{exam}}.jsonl",
         train=f"{DATA}/train_{LARGEST}.jsonl",
+        general=[f"{DATA}/mix.jsonl"] if "mix" in SETS else [],
     output:
         report=f"{DATA}/exams/{{exam}}.leak.json",
     log:
@@ -56,9 +57,10 @@ rule exam_leak:
         similarity=CONFIG["leakage"]["similarity_threshold"],
         ngram=CONFIG["leakage"]["ngram"],
         containment=CONFIG["leakage"]["containment_threshold"],
+        general=lambda wildcards, input: option("--general", input.general),
     message:
         "Looking for the questions of {wildcards.exam} among the training rows"
     shell:
         "python {params.script:q} --name {wildcards.exam:q} --questions {input.questions:q} --train {input.train:q}"
-        " --similarity-threshold {params.similarity} --ngram {params.ngram}"
+        "{params.general} --similarity-threshold {params.similarity} --ngram {params.ngram}"
         " --containment-threshold {params.containment} --output {output.report:q} > {log:q} 2>&1"

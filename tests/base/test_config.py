@@ -426,3 +426,18 @@ def test_the_home_folder_is_written_out_in_paths(monkeypatch, tmp_path):
     assert paths == {"results": f"{tmp_path}/研究 results", "resources": "/"}
     with pytest.raises(ConfigError, match=r'paths\.results = "~nobody-of-this-name/x": there is no such user'):
         resolve({"paths": {"results": "~nobody-of-this-name/x"}})
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["retention"], "evaluation.exams.retention: is the name of the general texts"),
+        (["a", "a_lo"], "evaluation.exams.a_lo: ends as an interval's column does"),
+        (["x_HI"], "evaluation.exams.x_HI: ends as"),
+        (["cmb", "CMB"], "evaluation.exams.CMB: differs from cmb in capital letters only"),
+    ],
+)
+def test_names_of_exams_that_would_be_anothers_are_refused(names, said):
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        resolve({"evaluation": {"exams": {name: {"source": "demo"} for name in names}}})
+    assert caught.value.code == "C138"

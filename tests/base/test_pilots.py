@@ -34,6 +34,14 @@ def test_a_number_needs_no_pilot_unless_one_is_asked_for():
     assert rates_of(other, runs_of(other)[0]) == [0.0001, 0.0003, 0.0005, 0.001], "the fixed one is tried, too"
 
 
+def test_a_check_changes_no_choice():
+    mixed = {"overrides": {"lora_200": {"training": {"learning_rate": "auto"}}}}
+    plain, checked = study(0.001, **mixed), study(0.001, **mixed, pilot={"check": True})
+    assert ends(checked) == ends(plain) == ["lora_200"]
+    assert planned_fingerprint(checked, "lora_200", "m", "d") == planned_fingerprint(plain, "lora_200", "m", "d")
+    assert ends(checked, "qlora") == ["qlora_100", "qlora_400"], "which has fixed rates alone"
+
+
 def test_auto_tries_the_smallest_and_the_largest_size_of_each_method():
     config = study()
     assert pilots_of(config) == ["lora", "qlora"]

@@ -1,6 +1,7 @@
 """Exams and general texts: accuracies with intervals, differences to the base model, subjects, seeds, small sets."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,9 +15,11 @@ from medscale.compare.knowledge import (
     knowledge_tables,
     read_exams,
     read_retention,
+    with_knowledge,
 )
 from medscale.compare.resampling import Configuration
 from medscale.evaluate.eval_file import Scores
+from medscale.evaluate.wilson import wilson_interval
 
 STATISTICS = Statistics(resamples=2000, seed=0, alpha=0.05, power=0.8)
 SIZES = (100, 300, 1000)
@@ -155,6 +158,67 @@ def test_several_seeds_give_their_mean_and_a_wider_interval():
     assert row["seeds"] == 3
     assert wide["hi"] - wide["lo"] > 3 * (row["hi"] - row["lo"])
     assert row_of(one, "base")["seeds"] == 1
+
+
+def answered(*shares_of_right, items=20, seeds=(), subjects=(None,)):
+    """Return an exam that each run answers right on its first questions; seeds alike."""
+    runs = {}
+    for each, right in zip(configurations(seeds), shares_of_right, strict=True):
+        for run in each.runs:
+            runs[run] = (np.arange(items) < right).astype(float)
+    labels = [subjects[place % len(subjects)] for place in range(items)]
+    return Exam([str(place) for place in range(items)], labels, ["medicine"] * items, np.full(items, 0.25), runs)
+
+
+@pytest.mark.parametrize("items", [1, 2, 3, 6, 20])
+def test_few_questions_of_several_seeds_have_an_interval_that_can_be(items):
+    for right in {0, 1, items - 1, items}:
+        values, _ = tables(answered(right, right, right, 0, items=items, seeds=(2, 3)), seeds=(2, 3))
+        row = row_of(values, "lora_1000")
+        assert 0 <= row["lo"] <= row["value"] <= row["hi"] <= 100
+        low, high = wilson_interval(right, items)
+        assert (row["lo"], row["hi"]) == pytest.approx((100 * low, 100 * high)), "equal seeds add nothing"
+
+
+def test_a_true_difference_is_shown_however_many_subjects_are_corrected_for():
+    subjects = tuple(f"科目{number}" for number in range(60))
+    exam = made_up(60 * 60, accuracies=(0.2, 0.2, 0.9), base=0.2, subjects=subjects)
+    values, _ = tables(exam)
+    parts = values[(values["scope"] == "subject") & (values["name"] == "lora_1000")]
+    assert parts["base_significant"].all()
+    assert len(parts) == 60
+
+
+def test_items_that_all_differ_alike_have_the_p_of_the_exact_test_and_an_interval_with_width():
+    _, compared = tables(answered(6, 0, 0, 0, items=6))
+    row = compared[(compared["a"] == "lora_100") & (compared["b"] == "base")].to_dict("records")[0]
+    assert row["p"] == pytest.approx(2 * 0.5**6 - 0.5**6)
+    assert row["lo"] == pytest.approx(100 * (2 * 0.025 ** (1 / 6) - 1))
+    assert row["hi"] == 100
+
+
+def test_an_exam_that_all_answer_alike_is_not_called_able_to_tell_everything():
+    values, _ = tables(answered(2, 2, 2, 2, items=4))
+    assert (values["smallest_detectable"] > 40).all()
+    assert values["too_small"].tolist() == [True] * 4
+
+
+def test_a_control_is_compared_with_the_base_model_too():
+    exam = made_up()
+    exam.correct["lora_1000_mix10"] = exam.correct["lora_300"]
+    control = Configuration("lora_1000_mix10", "control", "lora", 1000, ("lora_1000_mix10",))
+    values, _ = knowledge_tables({"made": exam}, {}, [*configurations(), control], evaluations(exam), STATISTICS)
+    row = row_of(values, "lora_1000_mix10")
+    assert row["base_difference"] == pytest.approx(row["value"] - row_of(values, "base")["value"])
+
+
+def test_the_table_of_configurations_gets_the_exams_and_the_general_texts():
+    values, _ = tables(made_up())
+    names = [each.name for each in configurations()] + ["floor_bm25"]
+    table = with_knowledge(pd.DataFrame({"configuration": names}), values)
+    assert table["exam_made"][2] == row_of(values, "lora_1000")["value"]
+    assert table["exam_made_hi"][2] == row_of(values, "lora_1000")["hi"]
+    assert np.isnan(table["exam_made"][4])
 
 
 def test_what_eval_json_tells_besides_stands_in_the_table():

@@ -26,6 +26,11 @@ def test_texts_are_read_from_any_file_and_empty_ones_passed_over(tmp_path, name,
     assert list(texts_of(set_of(tmp_path, name, content), None, "text")) == [("t0000001", "一篇"), ("t0000003", "二篇")]
 
 
+def test_what_is_no_text_is_passed_over(tmp_path):
+    manifest = set_of(tmp_path, "texts.jsonl", '{"text": {"x": 1}}\n{"text": ["甲", "乙"]}\n{"text": "二篇"}\n')
+    assert list(texts_of(manifest, None, "text"))[-1] == ("t0000003", "二篇")
+
+
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
     manifest = set_of(tmp_path, "texts.jsonl", '{"content": "一篇", "n": 1}\n')
     with pytest.raises(UserError, match=r"'text'.*content") as caught:

@@ -13,7 +13,7 @@ from medscale.base.progress import working
 from medscale.compare.caveats import Limits
 from medscale.compare.comparisons import comparison_table
 from medscale.compare.configurations import configuration_table, own_intervals
-from medscale.compare.knowledge import Statistics, knowledge_tables, read_exams, read_retention
+from medscale.compare.knowledge import Statistics, knowledge_tables, read_exams, read_retention, with_knowledge
 from medscale.compare.learning_rates import margin_of, sensitivity
 from medscale.compare.power import power_table
 from medscale.compare.recommendation import Settings, recommend
@@ -59,6 +59,8 @@ def main() -> None:
     tried = sensitivity([read_json(path) for path in args.pilots], margin_of(args.recommendation), statistics["alpha"])
     recommendation = recommend(resampled, ordered, comparisons, leak_report, settings(args), tried)
     by_configuration = configuration_table(resampled, ordered)
+    if args.examined:
+        by_configuration = with_knowledge(by_configuration, knowledge[0])
 
     write_table(table, folder / "results_summary.csv")
     write_table(by_configuration, folder / "configurations.csv")

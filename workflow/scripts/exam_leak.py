@@ -1,7 +1,9 @@
 """Look for the questions of an exam in the largest training set: what was learned by heart is no knowledge."""
 
 import argparse
+import itertools
 import sys
+from pathlib import Path
 
 from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
 from medscale.base.errors import UserError, run_script
@@ -17,8 +19,10 @@ def main() -> None:
     if not questions:
         raise UserError("B105", f"{args.questions}: has no rows; delete the file and run the workflow again")
     thresholds = Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold)
-    total = count_lines(args.train)
-    training = counted(read_jsonl(args.train), f"looking for the questions of {args.name}", "rows", total)
+    files = [args.train, *([args.general] if args.general else [])]
+    total = sum(map(count_lines, files))
+    rows = itertools.chain.from_iterable(map(read_jsonl, files))
+    training = counted(rows, f"looking for the questions of {args.name}", "rows", total)
     report = find_leaks(questions, training, thresholds)
     write_json(args.output, {"exam": args.name, **report, "training_file": args.train.name})
     print(
@@ -38,6 +42,7 @@ def parse_arguments() -> argparse.Namespace:
         train="training rows, the largest set (JSON lines)",
         output="JSON with the contaminated questions",
     )
+    parser.add_argument("--general", type=Path, help="general rows that runs are trained on besides (JSON lines)")
     add_similarity(parser, 0.6, "two questions are near")
     parser.add_argument(
         "--ngram",

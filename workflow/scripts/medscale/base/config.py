@@ -256,6 +256,7 @@ def _contradictions(config: dict) -> Iterator[Problem]:
         yield Problem("C113", "model.path = null: must name a model directory, because model.source is local")
     if data["source"] == "file" and not data["path"]:
         yield Problem("C113", "data.path = null: must name a corpus file, because data.source is file")
+    yield from _exam_name_problems(list(config["evaluation"]["exams"]))
     for asked in sets_of(config).values():
         if asked.settings["source"] == "file" and not asked.settings["path"]:
             yield Problem("C113", f"{asked.key}.path = null: must name a file, because {asked.key}.source is file")
@@ -354,6 +355,24 @@ def _mix_problems(config: dict) -> Iterator[Problem]:
                 "C154",
                 f"training.max_steps (in {run.name}): must be null, because a run with general rows takes more steps "
                 "than the run that it is compared with",
+            )
+
+
+def _exam_name_problems(names: list[str]) -> Iterator[Problem]:
+    """Yield names of exams that would be another's: they stand in file names, columns and variables."""
+    folded: dict[str, str] = {}
+    for name in names:
+        if name.casefold() == "retention" or name.casefold().endswith(("_lo", "_hi")):
+            reason = (
+                "is the name of the general texts"
+                if name.casefold() == "retention"
+                else "ends as an interval's column does"
+            )
+            yield Problem("C138", f"evaluation.exams.{name}: {reason}; give the exam another name")
+        twin = folded.setdefault(name.casefold(), name)
+        if twin != name:
+            yield Problem(
+                "C138", f"evaluation.exams.{name}: differs from {twin} in capital letters only; give one another name"
             )
 
 

@@ -1,8 +1,8 @@
 """Which runs take a learning rate that a pilot chooses, and what the pilot of a method tries.
 
 A pilot trains the smallest and the largest size of a method for a share of their steps at each rate of a grid. A run
-whose ``training.learning_rate`` is ``auto`` takes what is chosen from that; with ``pilot.check`` the fixed rates of all
-runs are tried beside the grid, and nothing but the report depends on it.
+whose ``training.learning_rate`` is ``auto`` takes what is chosen from that; with ``pilot.check`` the fixed rates of a
+method that has no such run are tried beside the grid, and nothing but the report depends on it.
 """
 
 import math
@@ -28,7 +28,9 @@ def piloted(config: dict, method: str) -> list[Run]:
     """
     of_method = [run for run in runs_of(config) if run.method == method]
     main = {run.size: run for run in reversed(of_method) if run.arm == "main"}  # the first seed
-    sizes = {run.size for run in of_method if config["pilot"]["check"] or is_auto(config, run)} & main.keys()
+    sizes = {run.size for run in of_method if is_auto(config, run)} & main.keys()
+    if not sizes and config["pilot"]["check"]:  # beside a choice it would add sizes, and with them another choice
+        sizes = {*main}
     return [main[size] for size in sorted({min(sizes), max(sizes)})] if sizes else []
 
 

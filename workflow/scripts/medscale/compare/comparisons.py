@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations, pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -159,12 +160,18 @@ def _partners(control: Configuration, tuned: Mapping[int, Configuration], steps:
 
 
 def compared_rows(
-    resampled: Resampled, metric: str, pairs: list[Pair], differences: Differences, alpha: float, power: float
+    resampled: Resampled,
+    metric: str,
+    pairs: list[Pair],
+    differences: Differences,
+    alpha: float,
+    power: float,
+    p: np.ndarray | None = None,
 ) -> list[tuple]:
-    """Return a row of `COLUMNS` a pair, their p-values corrected together."""
+    """Return a row of `COLUMNS` a pair, their p-values corrected together; ``p`` are others than the bootstrap's."""
     points, configurations = resampled.points[metric], resampled.configurations
     lo, hi = intervals(differences, alpha)
-    p = p_values(differences)
+    p = p_values(differences) if p is None else p
     adjusted = holm(p)
     smallest = detectable(differences.se, alpha, power)
     return [

@@ -2,13 +2,15 @@
 
 An exam's accuracy is a mean over its questions, and the likelihood of general texts a ratio over them, as the metrics
 of the test set are. So the same machinery compares them: questions are resampled whole and the same ones for all
-configurations, seeds within a configuration, differences are studentised, and their p-values corrected by Holm, over
-all pairs of an exam. The accuracy of a subject is compared with the base model alone, and Holm's correction is over all
-subjects and configurations of the exam; so for its medical part and its rest.
+configurations, seeds within a configuration, and differences are studentised. The p-value of a difference of accuracies
+is the mid-p of McNemar's exact test, which has no floor that a long list of subjects could not pass; with several seeds
+it is Student's. All are corrected by Holm, over all pairs of an exam. The accuracy of a subject is compared with the
+base model alone, and Holm's correction is over all subjects and configurations of the exam; so for its medical part and
+its rest.
 
 The interval of an accuracy by itself is Wilson's (1927) for one seed, which stays within 0 and 100 and holds for few
-questions too, and for several seeds that of `configurations`, over questions and seeds. docs/statistics.md has the
-simulations.
+questions too. For several seeds it is Wilson's of as many questions as would give the variance over questions and
+seeds, with Student's quantile. docs/statistics.md has the simulations.
 
 An exam is called too small to rank where a difference of `TOO_SMALL` points between two configurations would be missed
 more often than the power that was asked for. The chance level is the accuracy of guessing.
@@ -22,12 +24,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from scipy import stats
 
 from medscale.base.errors import UserError
 from medscale.compare.comparisons import COLUMNS as COMPARED
 from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, detectable, holm
 from medscale.compare.configurations import intervals_over_seeds
-from medscale.compare.paired_differences import item_standard_errors, paired_differences
+from medscale.compare.paired_differences import Differences, item_standard_errors, paired_differences
 from medscale.compare.resampling import NLL, Configuration, Resampled, resample
 from medscale.evaluate.eval_file import Scores
 from medscale.evaluate.wilson import wilson_interval
@@ -182,13 +185,23 @@ class _Study(NamedTuple):
     def compare(self, resampled: Resampled, metric: str) -> list[tuple]:
         """Return the rows of comparisons.csv: the usual pairs, and the ends of each method."""
         steps = {each["run"]: (each["training"] or {}).get("steps") for each in self.evaluations}
-        return self.compare_pairs(resampled, metric, compared_pairs(resampled, metric, steps) + _ends(resampled))
+        kinds = [each.kind for each in self.configurations]
+        kept = [("base", a, b) for b in _of(kinds, "base") for a in _of(kinds, "control")]
+        pairs = compared_pairs(resampled, metric, steps) + _ends(resampled) + kept
+        return self.compare_pairs(resampled, metric, pairs)
 
     def compare_pairs(self, resampled: Resampled, metric: str, pairs: list[Pair]) -> list[tuple]:
         if not pairs or resampled.n_items < 2:
             return []
-        found = paired_differences(resampled, {metric: [pair[1:] for pair in pairs]})[metric]
-        return compared_rows(resampled, metric, pairs, found, self.statistics.alpha, self.statistics.power)
+        found, alpha = (
+            paired_differences(resampled, {metric: [pair[1:] for pair in pairs]})[metric],
+            self.statistics.alpha,
+        )
+        if metric != ACCURACY:
+            return compared_rows(resampled, metric, pairs, found, alpha, self.statistics.power)
+        p = np.array([_p_value(resampled, pair, found, place) for place, pair in enumerate(pairs)])
+        rows = compared_rows(resampled, metric, pairs, found, alpha, self.statistics.power, p)
+        return [_bounded(row, found, place, alpha) for place, row in enumerate(rows)]
 
     def rows(self, resampled: Resampled, metric: str, compared: Iterable[tuple]) -> list[dict[str, Any]]:
         """Return a row of knowledge.csv a configuration, with its difference to the base model."""
@@ -212,8 +225,10 @@ class _Study(NamedTuple):
         pairs = list(combinations(range(len(self.configurations)), 2))
         if not pairs or resampled.n_items < 2:
             return None
-        errors = item_standard_errors(resampled, metric, pairs)
-        return float(detectable(np.median(errors), self.statistics.alpha, self.statistics.power))
+        error = float(np.median(item_standard_errors(resampled, metric, pairs)))
+        if metric == ACCURACY:  # where all answer alike, one question more or less is what cannot be told
+            error = max(error, 100 / (resampled.n_items + 2))
+        return float(detectable(error, self.statistics.alpha, self.statistics.power))
 
     def told_of(self, name: str, exam: str) -> dict[str, Any]:
         """Return what eval.json says of an exam besides its accuracy, the mean over the seeds of a configuration."""
@@ -236,20 +251,80 @@ class _Study(NamedTuple):
         return [told[run] for each in self.configurations if each.name == name for run in each.runs]
 
 
+def _p_value(resampled: Resampled, pair: Pair, found: Differences, place: int) -> float:
+    """Return the p-value of no difference between two accuracies.
+
+    The mid-p of McNemar's exact test (Fagerland, Lydersen & Laake, BMC Medical Research Methodology 13, 2013) for one
+    seed each; with several, that of Student's t with the degrees of freedom of `paired_differences`.
+    """
+    a, b = (resampled.items[ACCURACY][:, column] for column in pair[1:])
+    several = any(len(resampled.configurations[column].runs) > 1 for column in pair[1:])
+    if several and found.se[place] > 0:
+        return float(2 * stats.t.sf(abs(found.value[place]) / found.se[place], found.freedom[place]))
+    more, less = int((a > b).sum()), int((a < b).sum())
+    if not more + less:
+        return 1.0
+    return float(stats.binomtest(more, more + less).pvalue - stats.binom.pmf(more, more + less, 0.5))
+
+
+def _bounded(row: tuple, found: Differences, place: int, alpha: float) -> tuple:
+    """Return a row with an interval where all items differ alike, which leaves the bootstrap no width.
+
+    The share of such items is at least (α/2)^(1/n) (Clopper & Pearson 1934), and the rest may differ the other way.
+    """
+    if found.se[place] > 0 or found.value[place] == 0:
+        return row
+    least = 100 * (2 * (alpha / 2) ** (1 / found.n_items) - 1)
+    ends = sorted((float(np.sign(found.value[place])) * least, float(found.value[place])))
+    return tuple((dict(zip(COMPARED, row, strict=True)) | dict(zip(("lo", "hi"), ends, strict=True))).values())
+
+
 def _value(resampled: Resampled, metric: str, place: int, told: Mapping[str, Any] | None) -> tuple[float, float, float]:
     """Return a configuration's value with its own 95 % interval: for one seed that of its eval.json.
 
     ``told`` is what eval.json says of the general texts; a part of an exam has Wilson's interval as the whole has.
     """
-    value = float(resampled.points[metric][place])
-    if len(resampled.configurations[place].runs) > 1:
-        ((low, high),) = intervals_over_seeds(resampled, metric, [place], OWN_ALPHA)
-        return value, low, high
+    value, several = float(resampled.points[metric][place]), len(resampled.configurations[place].runs) > 1
     if metric == ACCURACY:
-        low, high = wilson_interval(round(value / 100 * resampled.n_items), resampled.n_items)
-        return value, 100 * low, 100 * high
-    low, high = (told or {}).get("ci95") or (np.nan, np.nan)
+        low, high = _over_seeds(resampled, place) if several else _wilson(value, resampled.n_items)
+    elif several:
+        ((low, high),) = intervals_over_seeds(resampled, metric, [place], OWN_ALPHA)
+    else:
+        low, high = (told or {}).get("ci95") or (np.nan, np.nan)
     return value, low, high
+
+
+def _wilson(value: float, items: int) -> tuple[float, float]:
+    low, high = wilson_interval(round(value / 100 * items), items)
+    return 100 * low, 100 * high
+
+
+def _over_seeds(resampled: Resampled, place: int) -> tuple[float, float]:
+    """Return Wilson's interval of an accuracy over questions and seeds, in points of 100.
+
+    In place of the number of questions stands the one that would give the variance over questions and seeds, p(1 − p) /
+    variance, but no more than there are (Korn & Graubard 1998 do so for surveys), and in place of the normal quantile
+    Student's, with Satterthwaite's degrees of freedom.
+    """
+    items, seeds = resampled.items[ACCURACY][:, place] / 100, resampled.seeds[ACCURACY]
+    n, share, count = len(items), float(items.mean()), len(resampled.configurations[place].runs)
+    variance = float(items.var()) / n + float(seeds.variance[place]) / 1e4
+    between = float(seeds.between[place]) / 1e4
+    freedom = max(1.0, variance**2 * (count - 1) / between**2) if between > 0 and variance > 0 else np.inf
+    effective = min(n, share * (1 - share) / variance) if variance > 0 else n
+    low, high = wilson_interval(share * effective, effective, float(stats.t.isf(OWN_ALPHA / 2, freedom)))
+    return 100 * low, 100 * high
+
+
+def with_knowledge(configurations: pd.DataFrame, knowledge: pd.DataFrame) -> pd.DataFrame:
+    """Return configurations.csv with ``exam_{name}`` and ``retention`` and the ends of their intervals."""
+    found = configurations.set_index("configuration", drop=False)
+    for metric, part in knowledge[knowledge["scope"] == ALL].groupby("metric", sort=False):
+        column = metric if metric == RETENTION else f"exam_{metric}"
+        here = part.set_index("name")
+        for suffix, source in (("", "value"), ("_lo", "lo"), ("_hi", "hi")):
+            found[f"{column}{suffix}"] = here[source].astype("float64")
+    return found.reset_index(drop=True)
 
 
 def _ends(resampled: Resampled) -> list[Pair]:

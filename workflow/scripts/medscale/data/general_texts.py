@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medscale.base.errors import UserError
 from medscale.data.table_files import Broken, open_table, parts_of
-from medscale.data.values import text_of
+from medscale.data.values import NotText, text_of
 from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
@@ -35,7 +35,10 @@ def texts_of(manifest: Path, content: str | None, column: str) -> Iterator[tuple
                 )
             for record in table.records:
                 number += 1
-                text = "" if isinstance(record, Broken) else (text_of(record.get(column)) or "").strip()
+                try:
+                    text = "" if isinstance(record, Broken) else (text_of(record.get(column)) or "").strip()
+                except NotText:
+                    text = ""
                 if text:
                     yield f"t{number:07d}", text
 

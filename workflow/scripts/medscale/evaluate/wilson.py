@@ -24,4 +24,4 @@ def wilson_interval(right: float, n: int, z: float = Z95) -> tuple[float, float]
     share = right / n
     middle, width = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = ((middle + sign * width) / (1 + z * z / n) for sign in (-1, 1))
-    return max(0.0, low), min(1.0, high)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding puts no share outside

@@ -8,7 +8,6 @@ from medscale.report.tables import names
 from medscale.report.texts import Text, interval, number, p_value, say, share
 
 REFERENCE = "reference"
-SURE = 0.05
 LOW_ALPHA = 0.667
 """Krippendorff's own limit below which he would draw no conclusion."""
 
@@ -32,7 +31,12 @@ def judging(inputs: Inputs) -> dict[str, Any] | None:
         "dropped": _dropped(found),
         "interval": say("judging.interval", level=number(100 * found["level"], 0)),
         "criteria": [
-            {"key": name, "name": say(f"judging.{name}"), **_criterion(found["criteria"][name], title)} for name in said
+            {
+                "key": name,
+                "name": say(f"judging.{name}"),
+                **_criterion(found["criteria"][name], title, 1 - found["level"]),
+            }
+            for name in said
         ],
         "judges": [_judge(entry) for entry in found["judges"]],
     }
@@ -58,18 +62,21 @@ def _dropped(found: dict[str, Any]) -> Text | None:
     return say("judging.dropped", n=number(count), lines=number(found["lines"]), list=Text(*both_sides))
 
 
-def _criterion(found: dict[str, Any], title: Callable[[str], Text]) -> dict[str, Any]:
+def _criterion(found: dict[str, Any], title: Callable[[str], Text], alpha: float) -> dict[str, Any]:
     return {
-        "comparisons": [_comparison(entry, title) for entry in found["comparisons"]],
+        "comparisons": [_comparison(entry, title, alpha) for entry in found["comparisons"]],
         "groups": [_group(group, title) for group in found["strengths"]],
         "agreement": _agreement(found["agreement"]),
         "position": _position(found["position"]),
     }
 
 
-def _comparison(entry: dict[str, Any], title: Callable[[str], Text]) -> dict[str, Any]:
+def _comparison(entry: dict[str, Any], title: Callable[[str], Text], alpha: float) -> dict[str, Any]:
+    """Return one pair: a side is called better where the test of questions and the interval of the rate say so both."""
     low, high = entry["ci"]
-    clear = entry["p_holm"] <= SURE
+    clear = entry["p_holm"] <= alpha and (
+        (low > 0.5 and entry["won"] > entry["lost"]) or (high < 0.5 and entry["won"] < entry["lost"])
+    )
     won = [
         f"{name} {number(100 * each['rate'], 0)} % ({each['questions']})" for name, each in entry["by_judge"].items()
     ]

@@ -5,7 +5,7 @@ from typing import Any
 from medscale.report.answers import kind_of
 from medscale.report.inputs import Inputs
 from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure
-from medscale.report.texts import Metric, Text, both, interval, known, number, p_value, run_title, say
+from medscale.report.texts import Metric, Text, both, interval, number, p_value, run_title, say
 
 RETENTION = "retention"
 EXTRAS = ("value_without_leaks", "value_calibrated", "value_permuted", "consistent")
@@ -103,20 +103,20 @@ def _parts(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
     by_place = {(row["subject"], row["name"]): row for row in rows}
     columns = [Column(say("knowledge.questions")), Column(say("knowledge.guessing"))]
     columns += [Column(run_title(inputs.evaluations[name])) for name in names]
+    parts = dict.fromkeys(row["subject"] for row in rows)
+    # Medicine and the rest, or the demo's two halves; else the words are the exam's own.
+    known_parts = rows[0]["scope"] == "measures" or {*parts} == {"seen", "unseen"}
     found = []
-    for part in dict.fromkeys(row["subject"] for row in rows):
+    for part in parts:
         first = by_place[part, names[0]]
         cells = [figure(first["n_items"], 0), figure(first["chance"], 1)]
         for name in names:
             row = by_place[part, name]
             mark = "" if row["base_significant"] is not True else " ↑" if row["base_difference"] > 0 else " ↓"
             cells.append(Cell(both(number(row["value"], 1) + mark), interval(row["lo"], row["hi"], 1), row["value"]))
-        found.append({"title": _part_title(part), "cells": cells})
+        title = say(f"knowledge.part_{part}") if known_parts else both(part)
+        found.append({"title": title, "cells": cells})
     return {"columns": columns, "rows": found}
-
-
-def _part_title(part: str) -> Text:
-    return say(f"knowledge.part_{part}") if known(f"knowledge.part_{part}") else both(part)
 
 
 def _leaks(inputs: Inputs, name: str) -> Text | None:

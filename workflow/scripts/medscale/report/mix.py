@@ -57,7 +57,9 @@ def _interval(configuration: dict[str, Any], key: str, digits: int) -> str:
 
 
 def _retention(inputs: Inputs, configuration: dict[str, Any]) -> Cell:
-    """Return the NLL of the general texts: of several seeds their mean, of one with its interval over the texts."""
+    """Return the NLL of the general texts with its interval, over texts and, where there are several, seeds."""
+    if configuration.get("retention") is not None:
+        return figure(configuration["retention"], 3, _interval(configuration, "retention", 3))
     found = [inputs.evaluations[run].get("retention") or {} for run in configuration["runs"].split()]
     values = [each["value"] for each in found if each.get("value") is not None]
     if not values:

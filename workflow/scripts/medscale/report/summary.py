@@ -107,7 +107,11 @@ def _means(table: pd.DataFrame, configurations: pd.DataFrame | None) -> pd.DataF
     for each in [] if configurations is None else several_seeds(configurations).to_dict("records"):
         runs = table[table["run"].isin(each["runs"].split())]
         costs = {name: runs[name].max() if name == "peak_memory_gib" else runs[name].mean() for name in COSTS}
-        values = {name: each[name] for name in table.columns if name in each and name.startswith(METRICS)}
+        values = {
+            name: each[name]
+            for name in table.columns
+            if name in each and name.startswith((*METRICS, "exam_", "retention"))
+        }
         about = {"run": f"{each['configuration']}, mean of {each['seeds']} seeds", "train_size": each["train_size"]}
         rows.append(about | values | costs)
     return pd.DataFrame(rows, columns=list(table.columns)).astype(table.dtypes.to_dict())

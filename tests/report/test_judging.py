@@ -1,0 +1,31 @@
+"""What the report calls a side of a blind pair: better only where the test and the interval of the rate both say so."""
+
+import pytest
+
+from medscale.report.judging import _comparison
+from medscale.report.texts import both
+
+
+def entry(rate, ci, p, won, lost):
+    counts = {"won": won, "even": 0, "lost": lost, "identical": 0, "by_judge": {}}
+    return {"a": "lora", "b": "base", "rate": rate, "ci": ci, "p_holm": p, **counts}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (entry(0.7, (0.6, 0.8), 0.001, 30, 8), "lora"),
+        (entry(0.3, (0.2, 0.4), 0.001, 8, 30), "base"),
+        (entry(0.483, (0.38, 0.57), 0.006, 29, 11), None),
+        (entry(0.7, (0.6, 0.8), 0.03, 30, 8), "lora"),
+        (entry(0.7, (0.6, 0.8), 0.07, 30, 8), None),
+    ],
+)
+def test_a_side_is_better_where_test_and_interval_agree(said, words):
+    found = _comparison(said, both, 0.05)
+    assert found["state"] == ("open" if words is None else "better")
+    assert words is None or words in found["words"].en
+
+
+def test_the_level_is_that_of_the_study():
+    assert _comparison(entry(0.7, (0.6, 0.8), 0.03, 30, 8), both, 0.01)["state"] == "open"
