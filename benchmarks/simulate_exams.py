@@ -24,6 +24,7 @@ from medscale.base.errors import run_script
 from medscale.base.files import write_json
 from medscale.base.machine import cpu_model, versions
 from medscale.compare.comparisons import detectable, holm
+from medscale.compare.knowledge import interval_over_seeds
 from medscale.compare.paired_differences import intervals, p_values, paired_differences
 from medscale.compare.resampling import Configuration, resample
 from medscale.evaluate.eval_file import Scores
@@ -50,11 +51,12 @@ def main() -> None:
         "differences": differences(args.simulations),
         "power": power(args.simulations),
         "family": family(args.simulations),
+        "seeds": seeds(args.simulations),
     }
     result["seconds"] = round(time.perf_counter() - started, 1)
     result["machine"] = {"cpu": cpu_model(), "system": platform.platform(), "cores_used": 1}
     result["versions"] = versions(["numpy", "scipy", "pandas"])
-    for key in ("accuracy", "differences", "power", "family"):
+    for key in ("accuracy", "differences", "power", "family", "seeds"):
         print(key, *result[key], sep="\n  ")
     if args.output:
         write_json(args.output, result)
@@ -130,6 +132,42 @@ def family(simulations: int) -> list[dict]:
         row = {"items": items, "models": FAMILY, "n": simulations}
         rows.append(row | {"uncorrected": percent(np.mean(alone)), "holm": percent(np.mean(corrected))})
     return rows
+
+
+def seeds(simulations: int) -> list[dict]:
+    """How often the interval over questions and seeds holds the accuracy over all of both.
+
+    The seeds' standard deviation is 0, 1 or 3 times the standard error that the questions give one seed.
+    """
+    rows = []
+    for items in ITEMS[:2]:
+        for count in (2, 3):
+            for ratio in (0, 1, 3):
+                generator = np.random.default_rng([items, count, ratio, 13])
+                held = []
+                for _ in range(simulations):
+                    hard = difficulties(generator, items, AGREEMENT["far"], 0.5)
+                    shifts = generator.normal(0, ratio * 0.5 / np.sqrt(items), count)
+                    low, high = over_seeds([shifted(generator, hard, shift) for shift in shifts])
+                    held.append(low <= 50 <= high)
+                row = {"items": items, "seeds": count, "spread": ratio, "n": simulations}
+                rows.append(row | {"coverage": percent(np.mean(held))})
+    return rows
+
+
+def shifted(generator: np.random.Generator, hard: np.ndarray, shift: float) -> np.ndarray:
+    """Return the answers of a seed whose accuracy is one half and ``shift``."""
+    right = generator.random(len(hard)) < hard
+    turned = generator.random(len(hard)) < 2 * abs(shift)
+    return np.where(turned, shift > 0, right).astype(float) if shift else right.astype(float)
+
+
+def over_seeds(answers: list[np.ndarray]) -> tuple[float, float]:
+    """Return the interval of knowledge.py for one configuration of several seeds."""
+    ids = [str(place) for place in range(len(answers[0]))]
+    runs = tuple(str(place) for place in range(len(answers)))
+    scores = {run: Scores(ids, {"accuracy": 100 * right}, {}) for run, right in zip(runs, answers, strict=True)}
+    return interval_over_seeds(resample(scores, [Configuration("0", "tuned", "0", 1, runs)], ["accuracy"], 1, 0), 0)
 
 
 def difficulties(generator: np.random.Generator, items: int, concentration: float, mean: float) -> np.ndarray:

@@ -286,7 +286,7 @@ def _value(resampled: Resampled, metric: str, place: int, told: Mapping[str, Any
     """
     value, several = float(resampled.points[metric][place]), len(resampled.configurations[place].runs) > 1
     if metric == ACCURACY:
-        low, high = _over_seeds(resampled, place) if several else _wilson(value, resampled.n_items)
+        low, high = interval_over_seeds(resampled, place) if several else _wilson(value, resampled.n_items)
     elif several:
         ((low, high),) = intervals_over_seeds(resampled, metric, [place], OWN_ALPHA)
     else:
@@ -299,7 +299,7 @@ def _wilson(value: float, items: int) -> tuple[float, float]:
     return 100 * low, 100 * high
 
 
-def _over_seeds(resampled: Resampled, place: int) -> tuple[float, float]:
+def interval_over_seeds(resampled: Resampled, place: int) -> tuple[float, float]:
     """Return Wilson's interval of an accuracy over questions and seeds, in points of 100.
 
     In place of the number of questions stands the one that would give the variance over questions and seeds, p(1 − p) /
