@@ -113,3 +113,11 @@ def exported(wildcards):
         return export_settings.exported_run(RUNS, wildcards.run)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+def asked_verdicts(wildcards):
+    """Return the files of verdicts, which are asked for before any run is trained for them."""
+    try:
+        return judge_settings.required_verdicts(CONFIG)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None

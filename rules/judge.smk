@@ -34,7 +34,7 @@ rule judge_export:
 rule judge_import:
     input:
         key=f"{JUDGING}/key.json",
-        verdicts=lambda wildcards: judge_settings.verdict_files(CONFIG),
+        verdicts=asked_verdicts,
     output:
         verdicts=VERDICTS,
     log:

@@ -441,3 +441,24 @@ def test_names_of_exams_that_would_be_anothers_are_refused(names, said):
     with pytest.raises(ConfigError, match=re.escape(said)) as caught:
         resolve({"evaluation": {"exams": {name: {"source": "demo"} for name in names}}})
     assert caught.value.code == "C138"
+
+
+@pytest.mark.parametrize(
+    ("exam", "said"),
+    [
+        ({"permutations": "all", "scored_by": "text"}, "evaluation.exams.a.permutations = all: must be 1"),
+        ({"description": "关于{subjct}的题"}, "evaluation.exams.a.description: {subjct} stands for nothing"),
+    ],
+)
+def test_settings_of_an_exam_that_would_do_nothing_are_refused(exam, said):
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        resolve({"evaluation": {"exams": {"a": {"source": "demo"} | exam}}})
+    assert caught.value.code == "C139"
+    resolve(
+        {"evaluation": {"exams": {"a": {"source": "demo", "description": "关于{subject}的题", "permutations": "all"}}}}
+    )
+
+
+def test_a_name_of_an_exam_is_told_from_its_settings():
+    with pytest.raises(ConfigError, match=r'evaluation\.exams: "我的 考试" cannot be a name there; take Latin letters'):
+        resolve({"evaluation": {"exams": {"我的 考试": {"source": "demo"}}}})

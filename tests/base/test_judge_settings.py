@@ -6,6 +6,7 @@ import pytest
 
 from medscale.base import judge_settings
 from medscale.base.config import ConfigError, resolve
+from medscale.base.errors import UserError
 from medscale.base.settings import portable_config, shared_config
 
 TWO = {"study": {"sizes": [50, 20], "seeds": [7, 8]}}
@@ -68,3 +69,13 @@ def test_a_file_that_nobody_is_asked_to_make_has_a_digest_where_it_is(tmp_path):
     assert judge_settings.digest_where_there(str(path)) == "none"
     path.write_text("{}", encoding="utf-8")
     assert len(judge_settings.digest_where_there(str(path))) == 64
+
+
+def test_verdicts_that_are_not_there_are_missed_before_anything_is_trained(tmp_path):
+    config = resolve({"paths": {"results": str(tmp_path)}})
+    with pytest.raises(UserError, match="holds no file of verdicts") as caught:
+        judge_settings.required_verdicts(config)
+    assert caught.value.code == "J103"
+    (tmp_path / "judging" / "verdicts").mkdir(parents=True)
+    (tmp_path / "judging" / "verdicts" / "a.jsonl").write_text("")
+    assert judge_settings.required_verdicts(config) == [str(tmp_path / "judging" / "verdicts" / "a.jsonl")]

@@ -201,6 +201,14 @@ def test_numbers_must_say_where_they_begin(read):
     assert error.value.code == "D155"
 
 
+@pytest.mark.parametrize(("said", "answers", "other"), [("index_from_0", (1, 2, 3), 1), ("index_from_1", (0, 1, 2), 0)])
+def test_numbers_that_cannot_begin_where_they_are_said_to_are_refused(read, said, answers, other):
+    records = [OWN | {"question": f"第{n}题", "options": ["甲", "乙", "丙"], "answer": n} for n in answers]
+    with pytest.raises(UserError, match=rf"go from {min(answers)} to {max(answers)}.*say index_from_{other}") as error:
+        read({"a.jsonl": "".join(rows(record) for record in records)}, answer_as=said)
+    assert error.value.code == "D155"
+
+
 def test_a_file_that_is_no_exam_says_what_was_looked_for_and_found(read):
     with pytest.raises(UserError) as error:
         read({"a.csv": "title,text\n一,二\n"})

@@ -1,13 +1,16 @@
 """General texts: read from any file, drawn by a seed, and those of the demo are made here."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from medscale.base.errors import UserError
 from medscale.data.demo import everyday_texts
 from medscale.data.general_texts import drawn, texts_of
-from medscale.fetch.manifest import write_manifest
+from medscale.fetch.manifest import content_of, read_manifest, write_manifest
+from places import SCRIPTS
 
 
 def set_of(folder, name, content):
@@ -56,3 +59,21 @@ def test_the_demos_texts_are_a_function_of_the_seed(tmp_path):
     texts = [json.loads(line)["text"] for line in one.splitlines()]
     assert len(set(texts)) == 30
     assert min(map(len, texts)) > 20
+
+
+def call(folder, manifest):
+    settings = json.dumps({"column": "text", "max_texts": None, "seed": 1})
+    told = ("--manifest", manifest, "--content", content_of(read_manifest(manifest)), "--settings", settings)
+    command = [sys.executable, SCRIPTS / "retention_texts.py", *map(str, told), "--output", str(folder / "out.jsonl")]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_rows_that_give_no_text_are_counted_and_too_many_stop(tmp_path):
+    few = call(tmp_path, set_of(tmp_path, "texts.csv", "text,n\n一篇,1\n二篇,2\n三,篇,3\n ,4\n五篇,5\n"))
+    assert few.returncode == 0, few.stderr
+    assert "of 5 rows 3 are texts, 1 cannot be read (a comma or a quote too many?), 1 are empty" in few.stdout
+    assert "warning: evaluation.retention: of 5 rows" in few.stderr
+    many = call(tmp_path, set_of(tmp_path, "texts.csv", "text,n\n一,篇,1\n二,篇,2\n三,篇,3\n五篇,5\n"))
+    assert many.returncode == 1
+    assert "evaluation.retention, texts.csv: of 4 rows 1 are texts, 3 cannot be read" in many.stderr
+    assert "E137" in many.stderr

@@ -39,6 +39,7 @@ def test_a_full_verdict_is_used(read):
         ("{", "not_json"),
         ("[1]", "not_json"),
         ("[" * 100_000, "not_json"),
+        ("1" * 5000, "not_json"),
         (json.dumps({"judge": "LW", **FULL}), "no_pair"),
         (line("ccc", **FULL), "unknown_pair"),
         (line("aaa", "", **FULL), "no_judge"),

@@ -2,24 +2,41 @@
 
 import argparse
 import json
+import sys
+from collections import Counter
 
 from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import write_jsonl
 from medscale.data.general_texts import drawn, texts_of
+from medscale.fetch.manifest import read_manifest
+
+LOST = {
+    "broken": "cannot be read (a comma or a quote too many?)",
+    "empty": "are empty",
+    "no_text": "hold something else",
+}
 
 
 def main() -> None:
     args = parse_arguments()
     settings = json.loads(args.settings)
-    texts = drawn(texts_of(args.manifest, args.content, settings["column"]), settings["max_texts"], settings["seed"])
-    count = write_jsonl(args.output, ({"id": name, "text": text} for name, text in texts))
-    if not count:
+    counts: Counter = Counter()
+    every = texts_of(args.manifest, args.content, settings["column"], counts)
+    texts = drawn(every, settings["max_texts"], settings["seed"])
+    lost = ", ".join(f"{counts[reason]} {word}" for reason, word in LOST.items() if counts[reason])
+    told = f"of {counts['read']} rows {counts['kept']} are texts" + (f", {lost}" if lost else "")
+    if 2 * counts["kept"] < counts["read"] or not texts:
+        names = ", ".join(file["path"] for file in read_manifest(args.manifest)["files"])
         raise UserError(
             "E137",
-            f"{args.manifest}: evaluation.retention has no text in its column {settings['column']}; name another",
+            f"evaluation.retention, {names}: {told}; mend the file, or name another column than "
+            f"{settings['column']} in evaluation.retention.column",
         )
-    print(f"{args.output}: {count} general texts")
+    count = write_jsonl(args.output, ({"id": name, "text": text} for name, text in texts))
+    print(f"{args.output}: {count} general texts; {told}")
+    if lost:
+        print(f"warning: evaluation.retention: {told}", file=sys.stderr)
 
 
 def parse_arguments() -> argparse.Namespace:

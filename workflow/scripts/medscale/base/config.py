@@ -218,6 +218,9 @@ def _explain(error: ValidationError) -> Problem:
         "pattern": lambda: Problem("C108", f"must look like {limit}"),
         "anyOf": lambda: Problem("C109", f"is not allowed: {error.schema.get('description', 'see config/README.md')}"),
     }
+    if "propertyNames" in error.absolute_schema_path:  # the value is a name itself
+        told = error.schema.get("description", f"must look like {limit}")
+        return Problem("C108", f"{key}: {shown} cannot be a name there; {told}")
     problem = wanted[rule]() if rule in wanted else Problem("C109", error.message)
     return problem._replace(text=f"{key} = {shown}: {problem.text}")
 
@@ -257,6 +260,7 @@ def _contradictions(config: dict) -> Iterator[Problem]:
     if data["source"] == "file" and not data["path"]:
         yield Problem("C113", "data.path = null: must name a corpus file, because data.source is file")
     yield from _exam_name_problems(list(config["evaluation"]["exams"]))
+    yield from _exam_problems(config["evaluation"]["exams"])
     for asked in sets_of(config).values():
         if asked.settings["source"] == "file" and not asked.settings["path"]:
             yield Problem("C113", f"{asked.key}.path = null: must name a file, because {asked.key}.source is file")
@@ -373,6 +377,23 @@ def _exam_name_problems(names: list[str]) -> Iterator[Problem]:
         if twin != name:
             yield Problem(
                 "C138", f"evaluation.exams.{name}: differs from {twin} in capital letters only; give one another name"
+            )
+
+
+def _exam_problems(exams: dict[str, dict]) -> Iterator[Problem]:
+    """Yield settings of exams that would be passed over in silence."""
+    for name, exam in exams.items():
+        key = f"evaluation.exams.{name}"
+        if exam["permutations"] == "all" and exam["scored_by"] == "text":
+            yield Problem(
+                "C139",
+                f"{key}.permutations = all: must be 1 where scored_by is text, because such a prompt lists no options "
+                "that could be put in another order",
+            )
+        wrong = [found for found in re.findall(r"\{[^{}]*\}", exam["description"] or "") if found != "{subject}"]
+        if wrong:
+            yield Problem(
+                "C139", f"{key}.description: {wrong[0]} stands for nothing; {{subject}} alone is put in, by the subject"
             )
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from medscale.base.errors import UserError
 from medscale.base.files import sha256_file
 from medscale.base.study import floors_of, runs_of
 
@@ -54,6 +55,17 @@ def verdict_folder(config: dict) -> Path:
 def verdict_files(config: dict) -> list[str]:
     """Return the files of verdicts that are there now, by name."""
     return sorted(str(path) for path in verdict_folder(config).glob("*.jsonl") if path.is_file())
+
+
+def required_verdicts(config: dict) -> list[str]:
+    """Return the files of verdicts; `UserError` before anything is planned or run where there is none."""
+    if found := verdict_files(config):
+        return found
+    raise UserError(
+        "J103",
+        f"{verdict_folder(config)}: holds no file of verdicts (*.jsonl); save what judge.html gives there, or name the "
+        "folder in judging.path",
+    )
 
 
 def judged_names(config: dict) -> list[str]:

@@ -2,8 +2,10 @@
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from medscale.base.errors import UserError
 from medscale.data.table_files import Broken, open_table, parts_of
@@ -12,7 +14,9 @@ from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
 
-def texts_of(manifest: Path, content: str | None, column: str) -> Iterator[tuple[str, str]]:
+def texts_of(
+    manifest: Path, content: str | None, column: str, counts: Counter | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield the place of each text among all rows, as t0000001, and the text; what is empty or broken is passed over.
 
     Parameters
@@ -20,10 +24,12 @@ def texts_of(manifest: Path, content: str | None, column: str) -> Iterator[tuple
     manifest : the manifest.json of the set; its files are verified first.
     content : what `manifest.content_of` it must be; None, anything.
     column : name of the column of the texts.
+    counts : gets how many rows were read, are texts (``kept``), ``empty``, ``broken`` and ``no_text``.
 
     Raises `UserError` where a file has no such column.
     """
     root, number = verify(manifest, content=content), 0
+    counts = Counter() if counts is None else counts
     for name in in_order(entry["path"] for entry in read_manifest(manifest)["files"]):
         for part in parts_of(root / name)[0]:
             table = open_table(part, [column])
@@ -35,12 +41,21 @@ def texts_of(manifest: Path, content: str | None, column: str) -> Iterator[tuple
                 )
             for record in table.records:
                 number += 1
-                try:
-                    text = "" if isinstance(record, Broken) else (text_of(record.get(column)) or "").strip()
-                except NotText:
-                    text = ""
+                text, reason = _text(record, column)
+                counts.update(["read", reason])
                 if text:
                     yield f"t{number:07d}", text
+
+
+def _text(record: dict[str, Any] | Broken, column: str) -> tuple[str, str]:
+    """Return the text of a row, or an empty one, and what became of the row."""
+    if isinstance(record, Broken):
+        return "", "broken"
+    try:
+        text = (text_of(record.get(column)) or "").strip()
+    except NotText:
+        return "", "no_text"
+    return text, "kept" if text else "empty"
 
 
 def drawn(texts: Iterable[tuple[str, str]], count: int | None, seed: int) -> list[tuple[str, str]]:

@@ -120,7 +120,7 @@ def _verdict(line: str, path: Path, pairs: Mapping[str, Any], keys: Counter, val
     """Return what a line says, or the reason why it cannot be used."""
     try:
         row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a number of thousands of digits is a plain ValueError
         return "not_json"
     if not isinstance(row, dict):
         return "not_json"

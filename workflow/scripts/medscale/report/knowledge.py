@@ -54,11 +54,13 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     if name == RETENTION:
         lead = say("knowledge.retention_lead", **told)
     else:
-        lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), **told)
+        lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), items=told["items"])
+    small = bool(first["too_small"])
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
         "lead": lead,
-        "notes": [say("knowledge.too_small", **told)] if first["too_small"] else [],
+        "detectable": None if name == RETENTION or small else say("knowledge.detectable", **told),
+        "notes": [say("knowledge.too_small", **told)] if small else [],
         "leaks": _leaks(inputs, name),
         "table": _table(inputs, name, whole),
         "parts": parts,

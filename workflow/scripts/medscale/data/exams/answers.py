@@ -132,3 +132,18 @@ def way_of(answers: Iterable[tuple[Any, Lettered]]) -> str:
         counts["text"] += by_text(parts, options) is not None
         counts["index"] += are_numbers(parts)
     return max(counts, key=counts.get)
+
+
+def indices_of(answers: Iterable[tuple[Any, Lettered]]) -> tuple[set[int], int]:
+    """Return the numbers that answers are, and how many options the questions have at most that are answered so."""
+    numbers: set[int] = set()
+    most = 0
+    for value, options in answers:
+        try:
+            parts = parts_of(value)
+        except Dropped:
+            continue
+        if are_numbers(parts):
+            numbers |= {int(unicodedata.normalize("NFKC", part)) for part in parts}
+            most = max(most, 1 + max(options.places, default=-1))
+    return numbers, most

@@ -8,10 +8,10 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.data.exams import columns
 from medscale.data.exams.account import Exam, require_usable
-from medscale.data.exams.answers import way_of
+from medscale.data.exams.answers import indices_of, way_of
 from medscale.data.exams.choice import SPLIT_OF, choose, is_answer_file
 from medscale.data.exams.fields import Fields, Reading
-from medscale.data.exams.options import lettered, options_of
+from medscale.data.exams.options import Lettered, lettered, options_of
 from medscale.data.exams.places import split_of, subject_of
 from medscale.data.exams.question import Dropped, Row
 from medscale.data.exams.rows import plain, question_of
@@ -189,19 +189,22 @@ def _cell(value: str) -> str | None:
     return None if value.strip() in _EMPTY else value
 
 
+def _readable(rows: Sequence[Row]) -> Iterator[tuple[Any, Lettered]]:
+    """Yield the answers of rows whose options can be read, each with these."""
+    for row in rows:
+        try:
+            yield row.answer, lettered(options_of(row.options))
+        except Dropped:
+            continue
+
+
 def _answer_as(rows: Sequence[Row], file: _File, reading: Reading) -> str:
     """Return how a file tells its answers; `UserError` where they are numbers and nothing says where they begin."""
     if reading.answer_as != "auto":
+        if reading.answer_as.startswith("index"):
+            _require_beginning(rows, file, reading)
         return reading.answer_as
-
-    def readable() -> Iterator[tuple]:
-        for row in rows:
-            try:
-                yield row.answer, lettered(options_of(row.options))
-            except Dropped:
-                continue
-
-    way = way_of(readable())
+    way = way_of(_readable(rows))
     if way == "index":
         example = next(text for row in rows if (text := plain(row.answer)))
         raise UserError(
@@ -210,6 +213,19 @@ def _answer_as(rows: Sequence[Row], file: _File, reading: Reading) -> str:
             f"count with {reading.where}.answer_as: index_from_0 or index_from_1",
         )
     return way
+
+
+def _require_beginning(rows: Sequence[Row], file: _File, reading: Reading) -> None:
+    """Raise `UserError` where the numbers of a file tell that they do not count from where they are said to."""
+    numbers, most = indices_of(_readable(rows))
+    start = int(reading.answer_as[-1])
+    wrong = {0: most in numbers and 0 not in numbers, 1: 0 in numbers and most not in numbers}[start]
+    if numbers and wrong:
+        raise UserError(
+            "D155",
+            f"{reading.where}.answer_as: {reading.answer_as} cannot be, because the answers of {file.table.path} go "
+            f"from {min(numbers)} to {max(numbers)} with up to {most} options; say index_from_{1 - start}",
+        )
 
 
 def _entry(file: _File, rows: int) -> dict[str, Any]:
