@@ -51,7 +51,7 @@ def fail(path):
 
 
 def refuse(value):
-    return resolve({"training": {"epochs": value, "learning_rate": 2}})
+    return resolve({"training": {"epochs": value, "warmup_ratio": 2}})
 
 
 def test_it_comes_from_another_process_as_it_was(tmp_path):
