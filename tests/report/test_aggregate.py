@@ -13,7 +13,14 @@ from medscale.base.files import read_json
 from places import ROOT
 from report_files import Study
 
-TABLES = {"results_summary.csv", "comparisons.csv", "power.csv", "scaling_fit.json", "recommendation.json"}
+TABLES = {
+    "results_summary.csv",
+    "comparisons.csv",
+    "configurations.csv",
+    "power.csv",
+    "scaling_fit.json",
+    "recommendation.json",
+}
 PLOTS = {"data_scale_comparison.png", "method_comparison.png", "loss_curves.png", "scaling.png", "pareto.png"}
 
 
