@@ -61,6 +61,7 @@ def test_every_text_has_both_languages_with_the_same_places():
             "quality_axis",
             "of_method",
             "colon",
+            "exam_part",
         )
 
 
