@@ -35,7 +35,8 @@ def page(text):
 
 def test_every_section_is_there_in_order(page):
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
-    assert sections == list(SECTIONS)
+    # without exams, general texts and pilots in this study
+    assert sections == [name for name in SECTIONS if name not in ("knowledge", "rates")]
     assert sections[0] == "answer"
     assert sections[-1] == "answers"
 

@@ -1,0 +1,75 @@
+"""What the report and the plot tell of exams and general texts, whatever their subjects are called."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medscale.compare.knowledge import Exam, Statistics, knowledge_tables
+from medscale.compare.resampling import configurations_of
+from medscale.evaluate.eval_file import Scores
+from medscale.report.plots.knowledge import plot_knowledge
+from medscale.report.summary import write_table
+from report_files import Study, make_report
+
+SUBJECTS = ("内科", "a$b_{$c", "<b>外科</b>", "2023")
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """The report of a study with an exam that is learned, a small one, and general texts that are forgotten."""
+    folder = tmp_path_factory.mktemp("examined")
+    study = Study(folder, methods=("lora",), sizes=(20_000, 50_000), items=4)
+    generator, runs = (
+        np.random.default_rng(2),
+        [each["run"] for each in study.evaluations if "floor" not in each["run"]],
+    )
+    gain = {run: place / 10 for place, run in enumerate(["base", *(run for run in runs if run != "base")])}
+    hard = generator.random(800)
+    learned = {run: (hard < 0.3 + gain[run]).astype(float) for run in runs}
+    subjects = [SUBJECTS[place % len(SUBJECTS)] for place in range(800)]
+    exams = {
+        "cmexam": Exam([str(i) for i in range(800)], subjects, ["medicine"] * 800, np.full(800, 0.2), learned),
+        "tiny": Exam(["0", "1"], [None] * 2, ["medicine"] * 2, np.full(2, 0.25), {run: np.ones(2) for run in runs}),
+    }
+    tokens = generator.integers(5, 50, 60).astype(float)
+    retention = {
+        run: Scores([str(i) for i in range(60)], {"nll_sum": tokens * (1 + gain[run]), "n_answer_tokens": tokens}, {})
+        for run in runs
+    }
+    told = {"cmexam": {"contaminated": 3, "accuracy_without_leaks": {"accuracy": 40.0, "n": 797}}, "tiny": {}}
+    evaluations = [each | {"exams": told, "retention": {"ci95": [1.0, 1.4]}} for each in study.evaluations]
+    configurations = configurations_of(study.evaluations)
+    tables = knowledge_tables(exams, retention, configurations, evaluations, Statistics(1000, 0, 0.05, 0.8))
+    for name, table in zip(("knowledge", "knowledge_comparisons"), tables, strict=True):
+        write_table(table, folder / "summary" / f"{name}.csv")
+    plot_knowledge(tables[0], pd.DataFrame(configurations), folder / "summary" / "knowledge.png")
+    return make_report(study, "--examined")
+
+
+def section(text: str) -> str:
+    return re.search(r'<section id="knowledge".*?</section>', text, re.DOTALL)[0]
+
+
+def test_each_set_has_its_table_its_warning_and_its_parts(text):
+    part = section(text)
+    assert re.findall(r"<h3>(?:<span[^>]*>)?([^<]+)", part)[:3] == ["cmexam", "tiny", "General texts"]
+    assert "800 questions; guessing would give 20.0 %." in part
+    assert part.count("Too small to rank") == 1
+    assert "with 2 questions" in part
+    assert re.search(r"\+(1[5-9]|2[0-5])\.\d \*", part)
+    assert part.count("797") >= 3
+
+
+def test_subjects_are_text_and_no_markup(text):
+    part = section(text)
+    assert "&lt;b&gt;外科&lt;/b&gt;" in part
+    assert "a$b_{$c" in part
+    assert "<b>外科" not in part
+
+
+def test_what_was_lost_is_marked_as_worse(text):
+    part = section(text)
+    assert "+0.200 *" in part
+    assert "Base model is better" in part.replace("\u00a0", " ")
