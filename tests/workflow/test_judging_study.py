@@ -33,6 +33,8 @@ def test_verdicts_come_into_the_report_and_nothing_depends_on_them(tmp_path):
     done = study.run("judge_import", *CORES, check=False)
     assert done.returncode
     assert "[J103]" in done.stdout
+    assert not judging.exists(), "nothing is made for verdicts that are not there"
+    study.run("judge_export", *CORES)
     assert study.plan(*CORES) == {}
 
     shown = [json.loads(text) for text in (judging / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
