@@ -147,7 +147,7 @@ def test_a_changed_scorer_only_scores_again(study):
     plan = study.plan()
     assert plan.pop("score") == plan.pop("evaluate") == 9
     # The fixed answer of a floor is chosen by its scores, and floors cost no GPU.
-    assert plan == {"floor": 4, "aggregate": 1, "record": 4, "report": 1}
+    assert plan == {"floor": 4, "safety": 4, "aggregate": 1, "record": 4, "report": 1}
 
 
 def test_a_changed_learning_rate_retrains_the_runs_that_use_it(study):
