@@ -1,6 +1,5 @@
 """The power is cut at every step of a stage: what has its name is whole, and the same command ends as without a cut."""
 
-import argparse
 import csv
 import json
 import sys
@@ -11,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import clean
+import finetune as finetune_program
+import predict as predict_program
 from medscale.base.checked_lines import CheckedLines
 from medscale.base.files import sha256_file, write_json, write_jsonl
 from medscale.evaluate import run as prediction
@@ -40,6 +41,11 @@ SETTINGS = {
 OUTPUTS = {"clean": "clean.parquet", "rejected": "rejected.parquet", "report": "clean.json"}
 
 
+def options(told: dict) -> list[str]:
+    """Return values as a rule gives them to its program."""
+    return [f"--{name}={value}" for name, value in told.items()]
+
+
 def few(cuts: list[Cut], most: int) -> list[Cut]:
     """Return cuts evenly from all, the first and the last among them."""
     if len(cuts) <= most:
@@ -64,25 +70,18 @@ def inputs(tiny_model, tmp_path_factory):
 
 
 @pytest.fixture
-def finetune(tiny_model, inputs):
+def finetune(tiny_model, inputs, monkeypatch):
     def finetune_in(folder: Path) -> None:
         run = folder / "lora_8"
-        training.run(
-            argparse.Namespace(
-                **{"run": "lora_8", "method": "lora", "seed": 1, "settings": json.dumps(SETTINGS), "micro_batch": "2"},
-                **{"largest": "lora", "fingerprint": "0" * 16, "threads": 1, "model": tiny_model, "content": None},
-                **{"train": inputs / "train.parquet", "train_report": inputs / "train.json"},
-                **{"validation": inputs / "validation.parquet", "test": inputs / "test.jsonl"},
-                **{"adapter": run / "adapter", "training": run / "training.json"},
-                **{"train_log": run / "train_log.csv", "tensorboard": run / "tensorboard"},
-                **{
-                    "report_to": ["tensorboard"],
-                    "offline": False,
-                    "project": "medscale",
-                    "trackers": folder / "trackers",
-                },
-            )
-        )
+        told = {"run": "lora_8", "method": "lora", "seed": 1, "settings": json.dumps(SETTINGS), "micro-batch": 2}
+        told |= {"largest": "lora", "fingerprint": "0" * 16, "threads": 1, "model": tiny_model}
+        told |= {"train": inputs / "train.parquet", "train-report": inputs / "train.json"}
+        told |= {"validation": inputs / "validation.parquet", "test": inputs / "test.jsonl"}
+        told |= {"adapter": run / "adapter", "training": run / "training.json"}
+        told |= {"train-log": run / "train_log.csv", "tensorboard": run / "tensorboard"}
+        told |= {"trackers": folder / "trackers"}
+        monkeypatch.setattr(sys, "argv", ["finetune.py", *options(told)])
+        training.run(finetune_program.parse_arguments())
 
     return finetune_in
 
@@ -141,18 +140,15 @@ def test_a_training_that_was_damaged_after_the_cut_goes_on_from_the_checkpoint_b
 
 
 @pytest.fixture
-def predict(tiny_model, inputs):
+def predict(tiny_model, inputs, monkeypatch):
     def predict_in(folder: Path) -> None:
         settings = {"engine": "transformers", "max_samples": None, "max_new_tokens": 8, "batch_size": 2}
         settings = {"evaluation": settings, "precision": "fp32", "max_length": 128} | SETTINGS
-        prediction.run(
-            argparse.Namespace(
-                **{"run": "base", "method": "base", "settings": json.dumps(settings), "fingerprint": "0" * 16},
-                **{"threads": 1, "model": tiny_model, "content": None, "adapter": None, "training": None},
-                **{"test": inputs / "test.jsonl", "output": folder / "base" / "predictions.jsonl"},
-                inference=folder / "base" / "inference.json",
-            )
-        )
+        told = {"run": "base", "method": "base", "settings": json.dumps(settings), "fingerprint": "0" * 16}
+        told |= {"threads": 1, "model": tiny_model, "test": inputs / "test.jsonl"}
+        told |= {"output": folder / "base" / "predictions.jsonl", "inference": folder / "base" / "inference.json"}
+        monkeypatch.setattr(sys, "argv", ["predict.py", *options(told)])
+        prediction.run(predict_program.parse_arguments())
 
     return predict_in
 
