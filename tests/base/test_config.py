@@ -284,6 +284,7 @@ ENDLESS["model"] = ENDLESS
             "chat.system_prompt = '\\ud83d': holds half of a surrogate pair",
         ),
         ({"paths": {"results": "a{b}"}}, "C130", 'paths.results = "a{b}": must have no braces '),
+        ({"judging": {"path": "of {a}"}}, "C130", 'judging.path = "of {a}": must have no braces '),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("C") else "",
 )

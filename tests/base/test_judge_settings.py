@@ -79,3 +79,11 @@ def test_verdicts_that_are_not_there_are_missed_before_anything_is_trained(tmp_p
     (tmp_path / "judging" / "verdicts").mkdir(parents=True)
     (tmp_path / "judging" / "verdicts" / "a.jsonl").write_text("")
     assert judge_settings.required_verdicts(config) == [str(tmp_path / "judging" / "verdicts" / "a.jsonl")]
+
+
+@pytest.mark.parametrize("name", ["{run}.jsonl", "of\nanna.jsonl"])
+def test_a_file_of_verdicts_that_snakemake_could_not_name_is_refused(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match="rename it") as caught:
+        judge_settings.required_verdicts(resolve({"judging": {"path": str(tmp_path)}}))
+    assert caught.value.code == "J106"

@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 import pytest
 import yaml
@@ -13,15 +15,17 @@ from workflow_runner import Copy
 pytestmark = pytest.mark.workflow
 HOSTILE = "a'b\"c; touch pwned; $(touch pwned) `touch pwned` & touch pwned | x\n touch pwned #{input} \\ ~ * ￥"
 HOSTILE_PATH = HOSTILE.replace("\n", " ").replace("{input}", "").replace("/", "")
-NO_SHELL = ("model.endpoint", "data.endpoint", "model.id", "data.id")  # their pattern leaves nothing to a shell
 STUB = '''
 """Notes what it was told, and makes whatever it was told of that is not there."""
 import json, os, sys
 from pathlib import Path
 words = [word for argument in sys.argv[1:] for word in (argument, argument.partition("=")[2])]
 results = json.loads(os.environ["RESULTS"])
-FOLDER = ["results_summary.csv", "comparisons.csv", "power.csv", "scaling_fit.json", "recommendation.json"]
+FOLDER = [f"{name}.csv" for name in ("results_summary", "configurations", "comparisons", "power")]
+FOLDER += [f"{name}.csv" for name in ("knowledge", "knowledge_comparisons")]
+FOLDER += [f"{name}.json" for name in ("scaling_fit", "recommendation", "learning_rates")]
 FOLDER += [f"{name}.png" for name in ("data_scale_comparison", "method_comparison", "loss_curves", "scaling", "pareto")]
+FOLDER += [f"{name}.png" for name in ("knowledge", "learning_rates")]
 for word in words:
     path = Path(word)
     if not word.startswith(results + "/"):
@@ -38,24 +42,44 @@ if "--help" not in sys.argv:
 '''
 
 
-def free_texts(schema, key=""):
-    """Yield every key of the schema whose value may be any text."""
+ANY_NAME = "*"  # stands for a name that the user gives, as that of an exam
+
+
+def free_texts(schema: dict, key: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield every key of the schema whose value may be any text, or any that begins as an address."""
+    kinds = [schema, *schema.get("anyOf", ())]
+    kinds += [kind["items"] for kind in kinds if "items" in kind]
+    kinds += [kind["items"] for kind in kinds if "items" in kind]
+    types = [kind.get("type", ()) for kind in kinds]
+    types = set(chain.from_iterable([name] if isinstance(name, str) else name for name in types))
     for name, part in schema.get("properties", {}).items():
-        inner = f"{key}.{name}" if key else name
-        kinds = [part, *part.get("anyOf", ()), part.get("items", {})]
-        types = chain.from_iterable(
-            [kind["type"]] if isinstance(kind.get("type"), str) else kind.get("type", ()) for kind in kinds
-        )
-        if "properties" in part:
-            yield from free_texts(part, inner)
-        elif "string" in types and not any(kind.get("enum") for kind in kinds):
-            yield inner
+        yield from free_texts(part, (*key, name))
+    if schema.get("additionalProperties"):
+        yield from free_texts(schema["additionalProperties"], (*key, ANY_NAME))
+    if "string" in types and not any(kind.get("enum") for kind in kinds):
+        patterns = [kind["pattern"] for kind in kinds if "pattern" in kind]
+        if all(re.search(pattern, f"https://{HOSTILE}") for pattern in patterns):
+            yield key
 
 
+def hostile_keys(schema: dict, value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the keys of the schema at which a value of the configuration is hostile."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            known = name in schema.get("properties", {})
+            part = schema["properties"][name] if known else schema.get("additionalProperties") or {}
+            yield from hostile_keys(part, inner, (*key, name if known else ANY_NAME))
+    elif "touch pwned" in json.dumps(value):
+        yield key
+
+
+# From a hub, so that every key that names a source has a meaning.
+SOURCE = {"source": "huggingface", "file": HOSTILE, "revision": HOSTILE, "path": HOSTILE}
+SOURCE |= {"id": "a/b", "endpoint": f"https://{HOSTILE}"}
 CONFIG = {
-    "model": {"source": "huggingface", "revision": HOSTILE, "path": HOSTILE},
+    "model": {key: value for key, value in SOURCE.items() if key != "file"},
     "data": {
-        **{"source": "huggingface", "file": HOSTILE, "revision": HOSTILE, "path": HOSTILE},
+        **SOURCE,
         "columns": {
             **{"question": [HOSTILE, "b"], "answer": HOSTILE, "department": HOSTILE},
             **{"history": HOSTILE, "system": HOSTILE, "conversation": HOSTILE},
@@ -64,22 +88,40 @@ CONFIG = {
     },
     "chat": {"system_prompt": HOSTILE},
     "lora": {"target_modules": [HOSTILE]},
-    "study": {"methods": ["lora"], "sizes": [16], "test_size": 8, "validation_size": 6},
-    "evaluation": {"extra_metrics": ["bertscore"], "bertscore_model": HOSTILE},
+    "overrides": {"lora_16": {"lora": {"target_modules": [f"another {HOSTILE}"]}}},
+    "study": {
+        **{"methods": ["lora"], "sizes": [16], "test_size": 8, "validation_size": 6},
+        "mix": {**SOURCE, "columns": {"question": [HOSTILE, "b"], "answer": HOSTILE}, "system_prompt": HOSTILE},
+    },
+    "training": {"learning_rate": "auto"},
+    "evaluation": {
+        **{"extra_metrics": ["bertscore"], "bertscore_model": HOSTILE},
+        "exams": {
+            "of_columns": {
+                **{**SOURCE, "description": HOSTILE.replace("input", "subject")},
+                "columns": {"question": HOSTILE, "options": [HOSTILE, "b"], "answer": HOSTILE, "subject": HOSTILE},
+                **{"files": {"delimiter": "'", "rows_key": HOSTILE}, "subjects": [HOSTILE]},
+            }
+        },
+        "retention": {**SOURCE, "column": HOSTILE},
+    },
     "recommendation": {"currency": HOSTILE},
     "export": {"gguf_converter": HOSTILE},
     "plan": {"cards": [HOSTILE]},
     "sessions": {HOSTILE: {"hours": 3}},
     "backup": {"path": HOSTILE},
+    "judging": {"path": f"verdicts of {HOSTILE_PATH}"},
     "paths": {"results": HOSTILE_PATH, "resources": HOSTILE_PATH},
 }
+# One letter, and names of the study's own rows, which are checked.
+OTHERWISE = {"data.csv.delimiter", "evaluation.exams.*.files.delimiter", "judging.pairs"}
 
 
 def test_every_free_text_of_the_schema_is_tried():
-    tried = {f"{section}.{key}" for section, values in CONFIG.items() for key in values}
-    tried |= {f"data.{part}.{key}" for part in ("columns", "csv", "json") for key in CONFIG["data"][part]}
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    assert set(free_texts(schema)) - set(NO_SHELL) <= tried
+    free = {".".join(key) for key in free_texts(schema)}
+    assert {"model.path", "model.endpoint", "evaluation.exams.*.columns.options", "study.mix.columns.answer"} <= free
+    assert free - OTHERWISE == {".".join(key) for key in hostile_keys(schema, CONFIG)} & free
 
 
 def strings(value):
@@ -103,9 +145,13 @@ def test_no_value_reaches_a_shell_as_a_command(tmp_path, monkeypatch):
     (copy.folder / "small.yaml").write_text(yaml.safe_dump(CONFIG, allow_unicode=True), encoding="utf-8")
     (tmp_path / "notes").mkdir()
     told = {"RESULTS": json.dumps(HOSTILE_PATH), "NOTES": str(tmp_path / "notes")}
+    verdicts = copy.folder / CONFIG["judging"]["path"] / f"{HOSTILE_PATH}.jsonl"
     copy.run("--cores", "2", "--resources", "gpu=1", **told)
-    for target in ("plan", f"{HOSTILE_PATH}/lora_16/export", "backup", "restore"):
+    for target in ("plan", f"{HOSTILE_PATH}/lora_16/export", "backup", "restore", "judge_export"):
         copy.run(target, "--cores", "1", **told)
+    verdicts.parent.mkdir(parents=True)
+    verdicts.touch()
+    copy.run("judge_import", "--cores", "1", **told)
     assert not list(tmp_path.rglob("pwned"))
     notes: dict[str, set[str]] = {}
     for note in (tmp_path / "notes").iterdir():
@@ -113,9 +159,12 @@ def test_no_value_reaches_a_shell_as_a_command(tmp_path, monkeypatch):
     rules = "".join(path.read_text(encoding="utf-8") for path in (copy.folder / "rules").glob("*.smk"))
     scripts = set(re.findall(r'\bscript\("(\w+)\.py"\)', rules))
     assert notes.keys() == scripts
-    carrying = {"fetch_model", "fetch_data", "clean", "encode", "finetune", "predict", "score", "aggregate", "plan"}
-    for script in carrying | {"backup", "export", "report"}:
+    carrying = {"fetch_model", "fetch_data", "fetch_set", "clean", "exam_questions", "retention_texts", "mix_rows"}
+    carrying |= {"encode", "pilot", "finetune", "predict", "score", "aggregate", "report", "plan", "backup"}
+    for script in carrying | {"export"}:
         assert HOSTILE in notes[script], f"{script} got another value than was typed"
+    assert HOSTILE.replace("input", "subject") in notes["examine"]
+    assert {verdicts.parent.name, f"{verdicts.parent.name}/{verdicts.name}"} <= notes["judge_import"]
     for script in scripts:
         assert any(word.startswith(f"{HOSTILE_PATH}/") for word in notes[script]) or script in ("backup", "plan")
 

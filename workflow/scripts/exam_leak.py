@@ -3,9 +3,8 @@
 import argparse
 import itertools
 import sys
-from pathlib import Path
 
-from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
+from medscale.base.arguments import add_leak_search, add_paths
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import count_lines, read_jsonl, write_json
 from medscale.base.progress import counted
@@ -42,21 +41,9 @@ def parse_arguments() -> argparse.Namespace:
         train="training rows, the largest set (JSON lines)",
         output="JSON with the contaminated questions",
     )
-    parser.add_argument("--general", type=Path, help="general rows that runs are trained on besides (JSON lines)")
-    add_similarity(parser, 0.6, "two questions are near")
-    parser.add_argument(
-        "--ngram",
-        type=whole_number,
-        default=13,
-        help="characters of the n-grams of containment; a shorter question counts with its answer only "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--containment-threshold",
-        type=similarity,
-        default=0.8,
-        help="share of a question's n-grams in one training row from which it is known (default: %(default)s)",
-    )
+    note = "; a shorter question counts with its answer only"
+    known = "a question's n-grams in one training row from which it is known"
+    add_leak_search(parser, "two questions are near", known, note)
     return parser.parse_args()
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from medscale.base.arguments import add_source
+from medscale.base.arguments import add_tuned_model
 from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
 from medscale.base.imports import leave_out
@@ -23,16 +23,10 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", required=True, help="name of the run, or base")
-    parser.add_argument("--method", required=True, choices=["base", "lora", "qlora"], help="how the model was tuned")
+    add_tuned_model(parser)
     parser.add_argument(
         "--settings", required=True, help="JSON text: exams by name, retention, quantization, precision"
     )
-    parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
-    add_source(parser, "model", "base model")
-    parser.add_argument("--adapter", type=Path, help="folder of the adapter; left out for the base model")
-    parser.add_argument("--training", help="training.json of the run; left out for the base model")
     parser.add_argument("--exams", type=Path, nargs="*", default=[], help="questions (JSON lines), one file an exam")
     parser.add_argument("--retention", type=Path, help="general texts (JSON lines); left out where there are none")
     parser.add_argument(

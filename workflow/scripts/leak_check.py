@@ -5,7 +5,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
+from medscale.base.arguments import add_leak_search, add_paths
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import count_lines, read_json, read_jsonl, write_json
 from medscale.base.progress import counted
@@ -36,14 +36,6 @@ def main() -> None:
         print(f"warning: test questions are near to training questions; {args.output} names them", file=sys.stderr)
 
 
-def ngram(text: str) -> int:
-    """Read the characters of an n-gram, at least 1."""
-    value = whole_number(text)
-    if not value:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_paths(
@@ -52,20 +44,11 @@ def parse_arguments() -> argparse.Namespace:
         train="training rows, the largest set (JSON lines)",
         output="JSON with what is near, and how near the rest is",
     )
-    parser.add_argument("--general", type=Path, help="general rows that runs are trained on besides (JSON lines)")
     parser.add_argument(
         "--split-report", type=Path, help="what the split reported: the boilerplate that no question is compared with"
     )
-    add_similarity(parser, 0.6, "two questions are near")
-    parser.add_argument(
-        "--ngram", type=ngram, default=13, help="characters of the n-grams of containment (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--containment-threshold",
-        type=similarity,
-        default=0.8,
-        help="share of a test question's n-grams in one training question from which it is near (default: %(default)s)",
-    )
+    known = "a test question's n-grams in one training question from which it is near"
+    add_leak_search(parser, "two questions are near", known)
     return parser.parse_args()
 
 

@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from medscale.base.arguments import add_source
+from medscale.base.arguments import add_tuned_model
 from medscale.base.cards import leased_cards
 from medscale.base.errors import run_script
 from medscale.base.imports import leave_out
@@ -24,16 +23,10 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", required=True, help="name of the run, or base")
-    parser.add_argument("--method", required=True, choices=["base", "lora", "qlora"], help="how the model was tuned")
+    add_tuned_model(parser)
     parser.add_argument(
         "--settings", required=True, help="JSON text: evaluation, chat, quantization, precision, max_length"
     )
-    parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
-    add_source(parser, "model", "base model")
-    parser.add_argument("--adapter", type=Path, help="folder of the adapter; left out for the base model")
-    parser.add_argument("--training", help="training.json of the run; left out for the base model")
     parser.add_argument("--test", required=True, help="test rows (JSON lines)")
     parser.add_argument("--output", required=True, help="predictions (JSON lines)")
     parser.add_argument("--inference", required=True, help="JSON file with speed and memory")

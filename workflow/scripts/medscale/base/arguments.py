@@ -41,6 +41,14 @@ def whole_number(text: str) -> int:
     return value
 
 
+def positive_number(text: str) -> int:
+    """Read an integer of at least 1."""
+    value = whole_number(text)
+    if not value:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
 def sizes(text: str) -> list[int]:
     """Read a JSON list of one or more positive integers."""
     try:
@@ -82,3 +90,33 @@ def add_source(parser: argparse.ArgumentParser, name: str, section: str) -> None
     """Add the option ``--{name}`` for the manifest of what was fetched, and ``--content`` for what it must hold."""
     parser.add_argument(f"--{name}", type=Path, required=True, help=f"manifest.json of the {section}")
     parser.add_argument("--content", help=f"digest that the {section} must have; left out: any")
+
+
+def add_leak_search(parser: argparse.ArgumentParser, near: str, known: str, note: str = "") -> None:
+    """Add the general rows to search besides, and the thresholds; ``near`` tells what is near by similarity, ``known``
+    what is known by n-grams, ``note`` what else there is to know of n-grams."""
+    parser.add_argument("--general", type=Path, help="general rows that runs are trained on besides (JSON lines)")
+    add_similarity(parser, 0.6, near)
+    parser.add_argument(
+        "--ngram",
+        type=positive_number,
+        default=13,
+        help=f"characters of the n-grams of containment{note} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--containment-threshold",
+        type=similarity,
+        default=0.8,
+        help=f"share of {known} (default: %(default)s)",
+    )
+
+
+def add_tuned_model(parser: argparse.ArgumentParser) -> None:
+    """Add what names a model whose answers are wanted: a run's, with its adapter and record, or the base model."""
+    parser.add_argument("--run", required=True, help="name of the run, or base")
+    parser.add_argument("--method", required=True, choices=["base", "lora", "qlora"], help="how the model was tuned")
+    parser.add_argument("--fingerprint", required=True, help="digest of the settings and of the code")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
+    add_source(parser, "model", "base model")
+    parser.add_argument("--adapter", type=Path, help="folder of the adapter; left out for the base model")
+    parser.add_argument("--training", help="training.json of the run; left out for the base model")

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from medscale.base.errors import UserError
+from medscale.base.files import nameable
 from medscale.base.judge_settings import judged_names
 from medscale.base.pilots import without_pilot
 from medscale.base.settings import override_keys, sets_of, settings_for
@@ -249,10 +250,12 @@ def _contradictions(config: dict) -> Iterator[Problem]:
                 "C112",
                 f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: there is no such user; write the folder out",
             )
-        if re.search(r"[{}\x00-\x1f\x7f]", path):
+    named = {f"paths.{key}": path for key, path in config["paths"].items()}
+    for key, path in (named | {"judging.path": config["judging"]["path"] or ""}).items():
+        if not nameable(path):
             yield Problem(
                 "C130",
-                f"paths.{key} = {json.dumps(path, ensure_ascii=False)}: must have no braces and no control characters; "
+                f"{key} = {json.dumps(path, ensure_ascii=False)}: must have no braces and no control characters; "
                 "name another folder",
             )
     if model["source"] == "local" and not model["path"]:

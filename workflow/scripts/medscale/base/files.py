@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,11 @@ from typing import Any
 from medscale.base.disk import full_disk_named, make_folder, sync_file, sync_folder, sync_tree
 from medscale.base.errors import UserError
 from medscale.base.temporary import remove_leftovers, temporary_beside
+
+
+def nameable(path: str) -> bool:
+    """Tell whether a rule may name the file: Snakemake takes braces for a wildcard, and lists of files have lines."""
+    return not re.search(r"[{}\x00-\x1f\x7f]", path)
 
 
 @contextmanager

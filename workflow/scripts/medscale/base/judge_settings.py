@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
-from medscale.base.files import sha256_file
+from medscale.base.files import nameable, sha256_file
 from medscale.base.study import floors_of, runs_of
 
 REFERENCE = "reference"
@@ -58,8 +58,13 @@ def verdict_files(config: dict) -> list[str]:
 
 
 def required_verdicts(config: dict) -> list[str]:
-    """Return the files of verdicts; `UserError` before anything is planned or run where there is none."""
-    if found := verdict_files(config):
+    """Return the files of verdicts; `UserError` before anything is run where there is none, or one of a name that
+    Snakemake takes for a pattern."""
+    found = verdict_files(config)
+    for path in found:
+        if not nameable(path):
+            raise UserError("J106", f"{path}: braces or control characters in a file's name; rename it")
+    if found:
         return found
     raise UserError(
         "J103",
