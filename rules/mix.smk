@@ -9,6 +9,7 @@ if "mix" in SETS:
             test=f"{DATA}/test.jsonl",
             validation=f"{DATA}/validation.jsonl",
             split_report=f"{DATA}/split_report.json",
+            retention=[f"{DATA}/retention.jsonl"] * ("retention" in SETS),
         output:
             rows=f"{DATA}/mix.jsonl",
             report=f"{DATA}/mix.json",
@@ -30,12 +31,13 @@ if "mix" in SETS:
             needed=lambda wildcards, input: settings.mix_needed(CONFIG),
             manifest=untracked(SETS["mix"].manifest),
             content=set_content("mix"),
+            retention=lambda wildcards, input: option("--retention", input.retention),
         message:
             "Cleaning the general rows"
         shell:
             "python {params.script:q} --manifest {params.manifest:q} --content {params.content}"
             " {params.options} {params.cleaning} --needed {params.needed} --split-report {input.split_report:q}"
-            " --test {input.test:q} --validation {input.validation:q}"
+            " --test {input.test:q} --validation {input.validation:q}{params.retention}"
             " --output {output.rows:q} --report {output.report:q} > {log:q} 2>&1"
 
     rule mixed_subset:

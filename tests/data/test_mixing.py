@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medscale.base.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from medscale.data.cleaning import Rules
 from medscale.data.demo import everyday_rows
-from medscale.data.mixing import general_rows
+from medscale.data.mixing import HeldOut, general_rows
 from medscale.data.near.leak_check import Thresholds
 from medscale.data.raw_rows import RawRow
 from medscale.fetch.manifest import write_manifest
@@ -27,9 +27,9 @@ def held_out(*questions, part="test"):
     return {part: [{"id": f"t{n}", "question": text, "answer": "答"} for n, text in enumerate(questions)]}
 
 
-def mixed(pairs, others, tmp_path, seed=42, near=0.7, system=None):
+def mixed(pairs, others, tmp_path, seed=42, near=0.7, system=None, texts=()):
     raws = [RawRow(number, (question,), answer, None) for number, (question, answer) in enumerate(pairs, 1)]
-    return general_rows(raws, RULES, near, others, Thresholds(), [], seed, tmp_path, system)
+    return general_rows(raws, RULES, near, HeldOut(others, texts, Thresholds(), []), seed, tmp_path, system)
 
 
 def everyday(count, seed=42):
@@ -53,6 +53,41 @@ def test_a_held_out_question_inside_a_long_general_one_is_found(tmp_path):
     assert found.dropped["near_validation"] == 1
     assert found.near[0]["containment"] == 1.0
     assert found.near[0]["similarity"] < 0.6
+
+
+STORY = "清晨的码头上站着一位老渔夫，他把昨夜补好的渔网一层层叠起来，又数了数篮子里的灯，才慢慢解开缆绳。"
+MORE = "风从山那边吹来，带着松针的气味，孩子们在院子里追着一只风筝跑，直到天色暗下来才回屋吃饭。"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "goes"),
+    [
+        ("请把这段话写完整", STORY, True),
+        ("请续写一个关于渔夫的故事", STORY[:30] + "。", True),  # a part of the text
+        ("请续写一个关于渔夫的故事", MORE.join([STORY, STORY[::-1]]), True),  # the text and more
+        (f"概括下面这段话：{STORY}", "老渔夫在清晨整理好渔网，准备出海。", True),
+        ("请写一段乡村傍晚的景色", MORE, False),
+        (
+            "请写一段清晨的景色",
+            "清晨的码头上站着一位卖花的姑娘，她把花一枝枝插进水桶，再摆到路边的木架上，等第一班船。",
+            False,
+        ),
+    ],
+)
+def test_a_row_that_says_a_general_text_is_not_trained_on(tmp_path, question, answer, goes):
+    found = mixed(
+        [(question, answer), *everyday(3)], held_out(LONG), tmp_path, texts=["别的一段话，与此无关。" * 3, STORY]
+    )
+    assert found.dropped == ({"near_retention": 1} if goes else {})
+    assert found.kept == 3 + (not goes)
+    assert [(each["part"], each["held_out"]) for each in found.near] == [("retention", STORY)] * goes
+
+
+def test_one_file_for_the_mix_and_the_texts_leaves_nothing_that_was_not_held_out(tmp_path):
+    pairs = everyday(40)
+    found = mixed(pairs, held_out(LONG), tmp_path, texts=[answer for _, answer in pairs[:25]])
+    assert not {row["answer"] for row in found.rows} & {answer for _, answer in pairs[:25]}
+    assert found.kept <= 15
 
 
 def test_rows_are_as_training_files_have_them_with_ids_of_their_own(tmp_path):

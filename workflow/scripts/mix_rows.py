@@ -1,4 +1,4 @@
-"""Read the general rows of `study.mix`, clean them, and drop those near a question of the test or validation set."""
+"""Read the general rows of `study.mix`, clean them, and drop those near what is held out to measure by."""
 
 import argparse
 from pathlib import Path
@@ -9,6 +9,7 @@ from medscale.base.arguments import (
     add_source,
     boolean,
     optional,
+    positive_number,
     similarity,
     whole_number,
 )
@@ -18,7 +19,7 @@ from medscale.base.progress import counted
 from medscale.data.cleaning import Rules
 from medscale.data.columns import Columns
 from medscale.data.corpus import Corpus
-from medscale.data.mixing import General, general_rows
+from medscale.data.mixing import General, HeldOut, general_rows
 from medscale.data.near.leak_check import Thresholds
 from medscale.fetch.manifest import read_manifest
 
@@ -40,9 +41,7 @@ def main() -> None:
             counted(corpus.rows(), "cleaning the general rows", "records"),
             rules,
             args.near_duplicate_threshold,
-            {"test": list(read_jsonl(args.test)), "validation": list(read_jsonl(args.validation))},
-            Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold),
-            [each["text"] for each in read_json(args.split_report)["boilerplate"]],
+            held_out(args),
             args.seed,
             args.output.parent,
             args.system_prompt,
@@ -54,6 +53,15 @@ def main() -> None:
     write_jsonl(args.output, found.rows)
     write_json(args.report, report(args, corpus, found))
     print(f"kept {found.kept} of {found.read} general rows; dropped {dict(found.dropped)}; {args.needed} are needed")
+
+
+def held_out(args: argparse.Namespace) -> HeldOut:
+    return HeldOut(
+        {"test": list(read_jsonl(args.test)), "validation": list(read_jsonl(args.validation))},
+        [row["text"] for row in read_jsonl(args.retention)] if args.retention else [],
+        Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold),
+        [each["text"] for each in read_json(args.split_report)["boilerplate"]],
+    )
 
 
 def require_enough(found: General, needed: int, corpus: Corpus) -> None:
@@ -112,7 +120,10 @@ def parse_arguments() -> argparse.Namespace:
     # Which the section `cleaning` has for the corpus: here a lack of rows is told by what is needed.
     parser.add_argument("--max-dropped-share", help=argparse.SUPPRESS)
     add_similarity(parser, 0.6, "a general question is near a held-out one")
-    parser.add_argument("--ngram", type=whole_number, default=13, help="characters of an n-gram (default: %(default)s)")
+    parser.add_argument("--retention", type=Path, help="general texts to measure by (JSON lines); left out: none")
+    parser.add_argument(
+        "--ngram", type=positive_number, default=13, help="characters of an n-gram (default: %(default)s)"
+    )
     parser.add_argument(
         "--containment-threshold",
         type=similarity,

@@ -1,4 +1,4 @@
-"""General rows for `study.mix`: read and cleaned as the corpus is, and freed of what a held-out question says.
+"""General rows for `study.mix`: read and cleaned as the corpus is, and freed of what is held out to measure by.
 
 The rows are those of a set that people can name on one line, so they lie in memory, unlike the corpus.
 """
@@ -22,7 +22,27 @@ from medscale.data.splitting import row_ranks
 
 BATCH = 4096
 EXAMPLES = 20
-"""How many of the rows near a held-out question the report names."""
+"""How many of the rows near what is held out the report names."""
+SHOWN = 200
+"""Characters that it shows of a general text."""
+
+
+class HeldOut(NamedTuple):
+    """What no general row may say.
+
+    Attributes
+    ----------
+    rows : by part, rows with a question; a general row whose question is near one of theirs goes as ``near_{part}``.
+    texts : general texts under which the runs are measured; a row that says one, or is part of one, goes as
+        ``near_retention``.
+    thresholds : what counts as near.
+    boilerplate : texts that the split left out of all questions.
+    """
+
+    rows: dict[str, Sequence[dict[str, Any]]]
+    texts: Sequence[str]
+    thresholds: Thresholds
+    boilerplate: Sequence[str]
 
 
 class General(NamedTuple):
@@ -34,7 +54,7 @@ class General(NamedTuple):
     read : records read; ``read`` is ``kept`` and all of ``dropped``.
     kept : records of which rows were made: of a dialogue its first question alone.
     dropped : records by the reason why they were dropped.
-    near : examples of those near a held-out question: both questions, the part, the similarity.
+    near : examples of those near what is held out: both texts, the part, the similarity, the containment.
     """
 
     rows: list[dict[str, Any]]
@@ -48,9 +68,7 @@ def general_rows(
     raws: Iterable[RawRow],
     rules: Rules,
     near_duplicate_threshold: float | None,
-    held_out: dict[str, Sequence[dict[str, Any]]],
-    thresholds: Thresholds,
-    boilerplate: Sequence[str],
+    held_out: HeldOut,
     seed: int,
     folder: str | os.PathLike,
     system: str | None = None,
@@ -61,9 +79,7 @@ def general_rows(
     ----------
     raws : the records.
     rules, near_duplicate_threshold : of cleaning, as the corpus has them.
-    held_out : rows by part; the general questions near one of theirs are dropped as ``near_{part}``.
-    thresholds : what counts as near.
-    boilerplate : texts that the split left out of all questions.
+    held_out : what none of them may say.
     seed : of the order.
     folder : where a scratch file may lie.
     system : text of the system for the rows without their own; None leaves them the study's.
@@ -84,12 +100,14 @@ def general_rows(
     twins = duplicates.find() if records else {}
     dropped.update("exact_duplicate" if twin.equal else "near_duplicate" for twin in twins.values())
     rows = [_row(number, record, system) for number, record in records if number not in twins]
-    found = _near(rows, held_out, thresholds, Boilerplate(boilerplate))
+    found = _near_questions(rows, held_out)
+    for place, each in _near_texts(rows, held_out).items():
+        found.setdefault(place, each)
     dropped.update(f"near_{each['part']}" for each in found.values())
     kept = [row for place, row in enumerate(rows) if place not in found]
     order = np.argsort(row_ranks([row["id"] for row in kept], seed), kind="stable")
-    examples = sorted(found.values(), key=lambda each: -each["similarity"])[:EXAMPLES]
-    return General([kept[place] for place in order], read, len(kept), dropped, examples)
+    examples = sorted(found.values(), key=lambda each: -max(each["similarity"] or 0, each["containment"] or 0))
+    return General([kept[place] for place in order], read, len(kept), dropped, examples[:EXAMPLES])
 
 
 def _row(number: int, record: CleanRow, system: str | None) -> dict[str, Any]:
@@ -101,15 +119,11 @@ def _row(number: int, record: CleanRow, system: str | None) -> dict[str, Any]:
     return row | ({"system": said} if said else {})
 
 
-def _near(
-    rows: Sequence[dict[str, Any]],
-    held_out: dict[str, Sequence[dict[str, Any]]],
-    thresholds: Thresholds,
-    boilerplate: Boilerplate,
-) -> dict[int, dict[str, Any]]:
+def _near_questions(rows: Sequence[dict[str, Any]], held_out: HeldOut) -> dict[int, dict[str, Any]]:
     """Return the places of the rows near a held-out question, each with the first such part and the nearest there."""
     found: dict[int, dict[str, Any]] = {}
-    for part, others in held_out.items():
+    thresholds, boilerplate = held_out.thresholds, Boilerplate(held_out.boilerplate)
+    for part, others in held_out.rows.items():
         texts = [boilerplate.rest(comparable(asked(row))) for row in others]
         containment = Containment(texts, thresholds.ngram, LEAST_CHARACTERS)
         for start in range(0, len(rows), BATCH):
@@ -132,3 +146,39 @@ def _near(
                     },
                 )
     return found
+
+
+def _near_texts(rows: Sequence[dict[str, Any]], held_out: HeldOut) -> dict[int, dict[str, Any]]:
+    """Return the places of the rows that hold a general text, and of those whose answer stands in one.
+
+    By the n-grams of containment: what has fewer characters than one is said in many a text, and is not looked for.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    length, least = held_out.thresholds.ngram, held_out.thresholds.containment
+    texts = [comparable(text) for text in held_out.texts]
+    inside = Containment(texts, length, length)
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        shares = [
+            (place, number, share) for place, row in enumerate(part) for number, share in inside.shares(_said(row))
+        ]
+        answers = Containment([comparable(row["answer"]) for row in part], length, length)
+        shares += [(place, number, share) for number, text in enumerate(texts) for place, share in answers.shares(text)]
+        for place, number, share in sorted(shares, key=lambda each: -each[2]):
+            if share >= least:
+                found.setdefault(
+                    start + place,
+                    {
+                        "part": "retention",
+                        "question": asked(part[place]),
+                        "held_out": held_out.texts[number][:SHOWN],
+                        "similarity": None,
+                        "containment": round(share, 4),
+                    },
+                )
+    return found
+
+
+def _said(row: dict[str, Any]) -> str:
+    """Return all that a run learns of a row, to be compared."""
+    return comparable(asked(row)) + comparable(row["answer"])
