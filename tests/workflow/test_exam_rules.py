@@ -43,3 +43,13 @@ def test_exams_are_made_again_by_their_bytes_their_names_and_their_settings(tmp_
     planned = study.plan(*targets)
     assert planned["exam_questions"] == 1
     assert not planned.keys() & {"clean", "split", "subset", "fetch_data", "fetch_set"}
+
+
+def test_general_rows_are_compared_with_the_general_texts_where_a_study_has_both(tmp_path):
+    study = Study(ROOT, tmp_path / "study")
+    mix = {"source": "demo", "rows": 40, "share": 0.2}
+    told = ("-n", "-p", "results/data/mix.jsonl")
+    study.configure(study={"sizes": [16, 32], "mix": mix})
+    assert "--retention" not in study.run(*told).stdout
+    study.configure(study={"sizes": [16, 32], "mix": mix}, evaluation={"retention": {"source": "demo", "rows": 20}})
+    assert "--retention results/data/retention.jsonl" in study.run(*told).stdout
