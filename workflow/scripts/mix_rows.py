@@ -20,6 +20,7 @@ from medscale.data.columns import Columns
 from medscale.data.corpus import Corpus
 from medscale.data.mixing import General, general_rows
 from medscale.data.near.leak_check import Thresholds
+from medscale.data.table_files import FileOptions
 from medscale.fetch.manifest import read_manifest
 
 KEY = "study.mix"
@@ -34,22 +35,19 @@ def main() -> None:
         turns="first",
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        corpus = Corpus(args.manifest, Columns.from_json(args.columns), args.content)
-        found = general_rows(
-            counted(corpus.rows(), "cleaning the general rows", "records"),
-            rules,
-            args.near_duplicate_threshold,
-            {"test": list(read_jsonl(args.test)), "validation": list(read_jsonl(args.validation))},
-            Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold),
-            [each["text"] for each in read_json(args.split_report)["boilerplate"]],
-            args.seed,
-            args.output.parent,
-            args.system_prompt,
-        )
-    except UserError as error:
-        # The corpus is read by the same code, whose messages name the keys of `data`.
-        raise UserError(error.code, error.text.replace("data.columns", f"{KEY}.columns")) from error
+    columns = Columns.from_json(args.columns, section=KEY)
+    corpus = Corpus(args.manifest, columns, args.content, FileOptions.from_json(args.files, KEY))
+    found = general_rows(
+        counted(corpus.rows(), "cleaning the general rows", "records"),
+        rules,
+        args.near_duplicate_threshold,
+        {"test": list(read_jsonl(args.test)), "validation": list(read_jsonl(args.validation))},
+        Thresholds(args.similarity_threshold, args.ngram, args.containment_threshold),
+        [each["text"] for each in read_json(args.split_report)["boilerplate"]],
+        args.seed,
+        args.output.parent,
+        args.system_prompt,
+    )
     require_enough(found, args.needed, corpus)
     write_jsonl(args.output, found.rows)
     write_json(args.report, report(args, corpus, found))
@@ -95,6 +93,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_source(parser, "manifest", "general rows")
     parser.add_argument("--columns", required=True, metavar="JSON", help="columns of question and answer")
+    parser.add_argument("--files", default="{}", metavar="JSON", help="what the files do not tell: study.mix.files")
     parser.add_argument("--needed", type=whole_number, required=True, help="rows that the study's largest mix takes")
     parser.add_argument("--system-prompt", help="system message of the rows without one; left out: the study's own")
     parser.add_argument("--seed", type=whole_number, default=42, help="of the order (default: %(default)s)")

@@ -9,6 +9,7 @@ from medscale.base.arguments import add_source
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import write_jsonl
 from medscale.data.general_texts import drawn, texts_of
+from medscale.data.table_files import FileOptions
 from medscale.fetch.manifest import read_manifest
 
 LOST = {
@@ -22,7 +23,8 @@ def main() -> None:
     args = parse_arguments()
     settings = json.loads(args.settings)
     counts: Counter = Counter()
-    every = texts_of(args.manifest, args.content, settings["column"], counts)
+    options = FileOptions(**settings.get("files", {}), section="evaluation.retention")
+    every = texts_of(args.manifest, args.content, settings["column"], counts, options)
     texts = drawn(every, settings["max_texts"], settings["seed"])
     lost = ", ".join(f"{counts[reason]} {word}" for reason, word in LOST.items() if counts[reason])
     told = f"of {counts['read']} rows {counts['kept']} are texts" + (f", {lost}" if lost else "")
@@ -42,7 +44,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_source(parser, "manifest", "set of general texts")
-    parser.add_argument("--settings", required=True, help="JSON text: column, max_texts, seed")
+    parser.add_argument("--settings", required=True, help="JSON text: column, max_texts, seed, files")
     parser.add_argument("--output", required=True, help="texts (JSON lines): id, text")
     return parser.parse_args()
 

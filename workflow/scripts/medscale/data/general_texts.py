@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
-from medscale.data.table_files import Broken, open_table, parts_of
+from medscale.data.table_files import Broken, FileOptions, open_table, parts_of
 from medscale.data.values import NotText, text_of
 from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
 
 def texts_of(
-    manifest: Path, content: str | None, column: str, counts: Counter | None = None
+    manifest: Path,
+    content: str | None,
+    column: str,
+    counts: Counter | None = None,
+    options: FileOptions | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield the place of each text among all rows, as t0000001, and the text; what is empty or broken is passed over.
 
@@ -25,6 +29,7 @@ def texts_of(
     content : what `manifest.content_of` it must be; None, anything.
     column : name of the column of the texts.
     counts : gets how many rows were read, are texts (``kept``), ``empty``, ``broken`` and ``no_text``.
+    options : what the configuration says of files; default, all is found out.
 
     Raises `UserError` where a file has no such column.
     """
@@ -32,7 +37,7 @@ def texts_of(
     counts = Counter() if counts is None else counts
     for name in in_order(entry["path"] for entry in read_manifest(manifest)["files"]):
         for part in parts_of(root / name)[0]:
-            table = open_table(part, [column])
+            table = open_table(part, [column], options)
             if column not in table.columns:
                 raise UserError(
                     "E137",
