@@ -128,6 +128,17 @@ def test_a_saved_file_goes_on_in_another_browser(visit, tmp_path):
     assert other.locator("#filed").inner_text() == "All verdicts are in the saved file."
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+def test_a_file_that_an_editor_saved_anew_goes_on(visit, tmp_path, judged, encoding):
+    path = tmp_path / "verdicts.jsonl.txt"
+    row = {"pair": judged[0][0].id, "judge": "李文", "overall": "1", "comment": "剂量错了"}
+    path.write_bytes(json.dumps(row, ensure_ascii=False).encode(encoding))
+    tab = visit()
+    tab.locator("#file").set_input_files(path)
+    tab.get_by_text(" loaded; 0 ").wait_for()
+    assert tab.locator("#judge").input_value() == "李文"
+
+
 def test_a_file_of_another_judge_or_of_other_pairs_is_left_out(visit, tmp_path, judged):
     shown, _ = judged
     path = tmp_path / "other.jsonl"

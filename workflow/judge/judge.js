@@ -122,6 +122,13 @@ async function share() {
   try { await navigator.share({ files: [shared()] }); filed(); } catch { /* not sent: it stays unsaved */ }
 }
 
+/** Return the text of a file that an editor may have saved in another encoding, as judge_import reads it too. */
+function textOf(bytes) {
+  const mark = new Uint8Array(bytes.slice(0, 2)).join();
+  if (mark === "255,254" || mark === "254,255") return new TextDecoder(mark === "255,254" ? "utf-16le" : "utf-16be").decode(bytes);
+  try { return new TextDecoder("utf-8", { fatal: true }).decode(bytes); } catch { return new TextDecoder("gb18030").decode(bytes); }
+}
+
 /** Take verdicts from a saved file: of these pairs and this judge, the later one where both have one. */
 function take(text) {
   let taken = 0, other = 0, judge = "";
@@ -152,7 +159,7 @@ function take(text) {
 byId("file").addEventListener("change", async (event) => {
   const file = event.target.files[0];
   event.target.value = "";
-  if (file) take(await file.text());
+  if (file) take(textOf(await file.arrayBuffer()));
 });
 
 function textCard(title, text, kind = "") {
