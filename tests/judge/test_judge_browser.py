@@ -262,6 +262,55 @@ def test_a_phone_that_can_send_files_offers_it(visit):
     assert json.loads(text)["overall"] == "1"
 
 
+def test_a_phone_sends_rather_than_saves_and_a_desk_saves(visit):
+    script = "navigator.canShare = () => true; navigator.share = async () => {};"
+    for options, order in (({}, ["share", "save"]), ({"has_touch": False, "is_mobile": False}, ["save", "share"])):
+        tab = visit(script=script, **options)
+        tab.locator("#judge").fill("LW")
+        tab.locator("#begin").click()
+        tab.locator("[data-action=save]").click()
+        buttons = tab.locator("#save, #share")
+        assert buttons.evaluate_all("(all) => all.map((each) => each.id)") == order
+        assert tab.locator("main .primary").get_attribute("id") == order[0]
+
+
+def test_what_was_not_sent_stays_unsaved(visit):
+    script = """navigator.canShare = () => true;
+      navigator.share = async () => { throw new DOMException('no', 'AbortError'); };"""
+    tab = visit(script=script)
+    begin(tab)
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.locator("#share").tap()
+    tab.wait_for_timeout(200)
+    assert "not in a saved file yet" in tab.locator("#filed").inner_text()
+
+
+def test_where_no_file_can_be_saved_the_text_can_be_copied(visit, page, tmp_path):
+    tab = visit()
+    begin(tab)
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.get_by_text("No file appeared?").tap()
+    text = tab.locator("#text").input_value()
+    assert text == save(tab, tmp_path).read_text(encoding="utf-8")
+    tab.get_by_text("No file appeared?").tap()
+    tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.locator("#copy").tap()
+    tab.get_by_text("Copied").wait_for()
+    assert tab.evaluate("window.copied") == text
+
+
+def test_a_browser_that_shows_files_instead_of_saving_them_keeps_the_page(visit):
+    tab = visit(script="HTMLAnchorElement.prototype.click = function () { window.went = this.target; };")
+    begin(tab)
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.locator("#save").tap()
+    assert tab.evaluate("window.went") == "_blank"
+    assert tab.locator("#filed").is_visible()
+
+
 def test_a_choice_changed_after_saving_is_unsaved_again(visit, tmp_path):
     tab = visit()
     begin(tab)
