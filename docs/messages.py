@@ -75,11 +75,12 @@ class Site(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """The codes of one letter; ``about`` says in each language what they are about."""
+    """The codes of one letter; ``about`` says in each language what they are about, ``note`` what holds for all."""
 
     letter: str
     about: dict[str, str]
     codes: dict[str, dict[str, dict[str, str]]]
+    note: dict[str, str] | None = None
 
 
 class OneOfEach(yaml.SafeLoader):
@@ -165,7 +166,7 @@ def registry() -> list[Subject]:
     """Return what the files of `workflow/messages` hold, in the order in which a study meets it."""
     files = [yaml.load(path.read_text(encoding="utf-8"), OneOfEach) for path in REGISTRY.glob("*.yaml")]
     ordered = sorted(files, key=lambda file: file["order"])
-    return [Subject(file["letter"], file["subject"], file["codes"]) for file in ordered]
+    return [Subject(file["letter"], file["subject"], file["codes"], file.get("note")) for file in ordered]
 
 
 def entries() -> dict[str, dict[str, dict[str, str]]]:
@@ -184,6 +185,7 @@ def page(language: str) -> str:
     parts = [HEADS[language], "\n".join(overview)]
     for subject in registry():
         parts.append(f'<a id="{subject.letter.lower()}"></a>\n\n## {subject.letter}: {subject.about[language]}')
+        parts += [subject.note[language]] if subject.note else []
         parts += [section(code, entry, language) for code, entry in subject.codes.items()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -52,10 +52,11 @@ def test_pairs_that_are_none_are_refused(pairs, code, said):
 def test_verdicts_lie_in_the_results_or_where_the_configuration_says(tmp_path):
     assert judge_settings.verdict_folder(resolve({})) == Path("results/judging/verdicts")
     config = resolve({"judging": {"path": str(tmp_path)}})
-    for name in ("b.jsonl", "a.jsonl", "notes.txt"):
+    for name in ("b.jsonl", "a.jsonl", "c.jsonl.txt", "notes.txt"):
         (tmp_path / name).write_text("", encoding="utf-8")
     (tmp_path / "folder.jsonl").mkdir()
-    assert judge_settings.verdict_files(config) == [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+    found = [str(tmp_path / name) for name in ("a.jsonl", "b.jsonl", "c.jsonl.txt")]
+    assert judge_settings.verdict_files(config) == found
 
 
 def test_the_folder_of_verdicts_is_no_part_of_what_is_shared():

@@ -119,13 +119,24 @@ def test_a_saved_file_goes_on_in_another_browser(visit, tmp_path):
     path = save(tab, tmp_path)
     other = visit()
     other.locator("#file").set_input_files(path)
-    other.get_by_text("1 verdicts loaded; 0 lines are of other pairs").wait_for()
+    other.get_by_text("1 verdict loaded; 0 lines are of other pairs").wait_for()
     assert other.locator("#judge").input_value() == "LW"
     assert other.locator("#progress").inner_text() == "1 of 3 judged"
     other.locator("#begin").tap()
     assert "Pair 2 of 3" in other.locator("main").inner_text()
     other.locator("[data-action=save]").tap()
     assert other.locator("#filed").inner_text() == "All verdicts are in the saved file."
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+def test_a_file_that_an_editor_saved_anew_goes_on(visit, tmp_path, judged, encoding):
+    path = tmp_path / "verdicts.jsonl.txt"
+    row = {"pair": judged[0][0].id, "judge": "李文", "overall": "1", "comment": "剂量错了"}
+    path.write_bytes(json.dumps(row, ensure_ascii=False).encode(encoding))
+    tab = visit()
+    tab.locator("#file").set_input_files(path)
+    tab.get_by_text(" loaded; 0 ").wait_for()
+    assert tab.locator("#judge").input_value() == "李文"
 
 
 def test_a_file_of_another_judge_or_of_other_pairs_is_left_out(visit, tmp_path, judged):
@@ -251,6 +262,55 @@ def test_a_phone_that_can_send_files_offers_it(visit):
     assert json.loads(text)["overall"] == "1"
 
 
+def test_a_phone_sends_rather_than_saves_and_a_desk_saves(visit):
+    script = "navigator.canShare = () => true; navigator.share = async () => {};"
+    for options, order in (({}, ["share", "save"]), ({"has_touch": False, "is_mobile": False}, ["save", "share"])):
+        tab = visit(script=script, **options)
+        tab.locator("#judge").fill("LW")
+        tab.locator("#begin").click()
+        tab.locator("[data-action=save]").click()
+        buttons = tab.locator("#save, #share")
+        assert buttons.evaluate_all("(all) => all.map((each) => each.id)") == order
+        assert tab.locator("main .primary").get_attribute("id") == order[0]
+
+
+def test_what_was_not_sent_stays_unsaved(visit):
+    script = """navigator.canShare = () => true;
+      navigator.share = async () => { throw new DOMException('no', 'AbortError'); };"""
+    tab = visit(script=script)
+    begin(tab)
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.locator("#share").tap()
+    tab.wait_for_timeout(200)
+    assert "not in a saved file yet" in tab.locator("#filed").inner_text()
+
+
+def test_where_no_file_can_be_saved_the_text_can_be_copied(visit, page, tmp_path):
+    tab = visit()
+    begin(tab)
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.get_by_text("No file appeared?").tap()
+    text = tab.locator("#text").input_value()
+    assert text == save(tab, tmp_path).read_text(encoding="utf-8")
+    tab.get_by_text("No file appeared?").tap()
+    tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.locator("#copy").tap()
+    tab.get_by_text("Copied").wait_for()
+    assert tab.evaluate("window.copied") == text
+
+
+def test_a_browser_that_shows_files_instead_of_saving_them_keeps_the_page(visit):
+    tab = visit(script="HTMLAnchorElement.prototype.click = function () { window.went = this.target; };")
+    begin(tab)
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.locator("#save").tap()
+    assert tab.evaluate("window.went") == "_blank"
+    assert tab.locator("#filed").is_visible()
+
+
 def test_a_choice_changed_after_saving_is_unsaved_again(visit, tmp_path):
     tab = visit()
     begin(tab)
@@ -262,7 +322,7 @@ def test_a_choice_changed_after_saving_is_unsaved_again(visit, tmp_path):
     tab.locator("footer [data-action=previous]").tap()
     judge(tab, "2", ["overall"])
     tab.locator("[data-action=save]").tap()
-    assert tab.locator("#filed").inner_text() == "1 verdicts are not in a saved file yet."
+    assert tab.locator("#filed").inner_text() == "1 verdict is not in a saved file yet."
 
 
 def test_what_can_be_used_has_a_name(visit):

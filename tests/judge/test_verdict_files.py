@@ -57,6 +57,35 @@ def test_a_line_that_cannot_be_used_is_counted_and_named(read, text, reason):
     assert len(found.verdicts) == 1
 
 
+NAMED = [
+    json.dumps({"pair": "aaa", "judge": "李文", **FULL, "comment": "剂量错了，请复核"}, ensure_ascii=False),
+    json.dumps({"pair": "bbb", "judge": "李文", **FULL}, ensure_ascii=False),
+]
+
+
+def test_what_could_be_two_encodings_is_read_as_what_programs_write(read):
+    (verdict,) = read(json.dumps({"pair": "aaa", "judge": "LW", **FULL, "comment": "θθ"}, ensure_ascii=False)).verdicts
+    assert verdict.comment == "θθ"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_a_file_is_read_in_whichever_encoding_it_was_saved(tmp_path, encoding, end):
+    path = tmp_path / "judge.jsonl"
+    path.write_bytes(end.join([*NAMED, ""]).encode(encoding))
+    found = read_verdicts([path], PAIRS)
+    assert found.dropped == {}
+    assert [(verdict.judge, verdict.pair, verdict.comment) for verdict in found.verdicts] == [
+        ("李文", "aaa", "剂量错了，请复核"),
+        ("李文", "bbb", ""),
+    ]
+
+
+def test_a_file_is_named_after_its_judge_whatever_a_phone_or_an_editor_put_behind(read):
+    (verdict,) = read(json.dumps({"pair": "aaa", **FULL}), name="李文.jsonl.txt").verdicts
+    assert verdict.judge == "李文"
+
+
 def test_numbers_are_verdicts_and_the_judge_may_be_the_files_name(read):
     found = read(line("aaa", None, overall=1, safe=2, clear=EQUAL), name="gpt.jsonl")
     (verdict,) = found.verdicts
@@ -105,9 +134,16 @@ def test_two_files_of_one_judge_go_together(tmp_path):
     assert (found.lines, len(found.verdicts), found.dropped) == (3, 2, {"duplicate": 1})
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path):
-    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"a\.jsonl: is no UTF-8 text.*\[J105\]"):
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xff\xfe\x00", r"is no UTF-16 at byte 2; .*"),
+        (b"PK\x03\x04\xff\xff\xff", r"neither UTF-8 .* save the file as UTF-8, or mend that line"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named(tmp_path, content, told):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    with pytest.raises(UserError, match=rf"a\.jsonl: {told} \[J105\]"):
         read_verdicts([tmp_path / "a.jsonl"], PAIRS)
 
 

@@ -29,7 +29,9 @@ function store(key, text) {
 }
 
 function word(key, values = {}) {
-  return TEXTS[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return TEXTS[key][language]
+    .replace(/\{(\w+):([^|}]*)\|([^}]*)\}/g, (_, name, one, many) => values[name] === 1 ? one : many)
+    .replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
 /** Make an element; strings among the children become text, never HTML. */
@@ -100,7 +102,8 @@ function filed() {
 
 function save() {
   const address = URL.createObjectURL(new Blob([lines().join("\n") + "\n"], { type: "application/x-ndjson" }));
-  const link = make("a", { href: address, download: fileName(), hidden: true });
+  // Where a browser shows files instead of saving them, it must not show one in place of this page.
+  const link = make("a", { href: address, download: fileName(), target: "_blank", hidden: true });
   document.body.append(link);
   link.click();
   link.remove();
@@ -120,6 +123,26 @@ const canShare = () => {
 
 async function share() {
   try { await navigator.share({ files: [shared()] }); filed(); } catch { /* not sent: it stays unsaved */ }
+}
+
+/** Return the text of a file that an editor may have saved in another encoding, as judge_import reads it too. */
+function textOf(bytes) {
+  const mark = new Uint8Array(bytes.slice(0, 2)).join();
+  if (mark === "255,254" || mark === "254,255") return new TextDecoder(mark === "255,254" ? "utf-16le" : "utf-16be").decode(bytes);
+  try { return new TextDecoder("utf-8", { fatal: true }).decode(bytes); } catch { return new TextDecoder("gb18030").decode(bytes); }
+}
+
+/** What every browser can do, one inside a chat too, which saves no files: the text itself, to be copied. */
+function copying() {
+  const text = make("textarea", { id: "text", rows: "4", readonly: true, "aria-label": word("as_text") });
+  text.value = lines().join("\n") + "\n";
+  async function copy(event) {
+    text.select();
+    try { await navigator.clipboard.writeText(text.value); } catch { if (!document.execCommand("copy")) return; }
+    event.target.textContent = word("copied");
+  }
+  return make("details", {}, make("summary", {}, word("no_file")), make("p", {}, word("copy_help", { file: fileName() })), text,
+    make("button", { type: "button", class: "wide", id: "copy", onclick: copy }, word("copy")));
 }
 
 /** Take verdicts from a saved file: of these pairs and this judge, the later one where both have one. */
@@ -152,7 +175,7 @@ function take(text) {
 byId("file").addEventListener("change", async (event) => {
   const file = event.target.files[0];
   event.target.value = "";
-  if (file) take(await file.text());
+  if (file) take(textOf(await file.arrayBuffer()));
 });
 
 function textCard(title, text, kind = "") {
@@ -220,14 +243,18 @@ function pairPage() {
 
 function endPage() {
   const left = DATA.pairs.length - count(), unsaved = notFiled();
+  // A phone hides what it downloads; it can send a file, or put it where its owner says.
+  const sends = canShare(), first = sends && matchMedia("(pointer: coarse)").matches;
+  const button = (id, action, primary) => make("button", { type: "button", class: primary ? "wide primary" : "wide", id, onclick: action }, word(id));
+  const ways = [button("save", save, !first), ...(sends ? [button("share", share, first)] : [])];
   return [
     make("h1", {}, left ? word("finish_open", { n: left }) : word("finished")),
     make("p", { role: "status", id: "filed" }, unsaved ? word("unsaved", { n: unsaved }) : word("all_saved")),
     said ? make("p", { class: "warning", role: "alert" }, said) : null,
-    make("button", { type: "button", class: "wide primary", id: "save", onclick: save }, word("save")),
-    canShare() ? make("button", { type: "button", class: "wide", id: "share", onclick: share }, word("share")) : null,
+    ...(first ? ways.reverse() : ways),
     left ? make("button", { type: "button", class: "wide", onclick: () => go(open()) }, word("first_open")) : null,
     make("button", { type: "button", class: "wide", onclick: () => byId("file").click() }, word("load")),
+    lines().length ? copying() : null,
   ];
 }
 
@@ -288,8 +315,8 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// Where the browser keeps nothing, leaving would lose what no file has.
-addEventListener("beforeunload", (event) => { if (!storage && notFiled()) event.preventDefault(); });
+// Where the browser keeps nothing, leaving would lose what no file has; whether it saved one, it does not say.
+addEventListener("beforeunload", (event) => { if (!storage && lines().length) event.preventDefault(); });
 
 const known = stored(LANGUAGE_KEY);
 if (known === "en" || known === "zh-CN") language = known === "en" ? "en" : "zh";

@@ -231,8 +231,8 @@ def report(args: argparse.Namespace, corpus: Corpus, duplicates: Duplicates, tal
         # Shares of the rows that are usable but for duplicates, and whose questions were compared.
         "boilerplate": duplicates.boilerplate.report(tally.kept + tally.duplicates),
         "settings": {
-            "columns": vars(Columns.from_json(args.columns, args.layout, args.ignore)),
-            "files": vars(FileOptions.from_json(args.files)),
+            "columns": Columns.from_json(args.columns, args.layout, args.ignore).told(),
+            "files": FileOptions.from_json(args.files).told(),
             "turns": args.turns,
             "system": args.system,
             "lists": args.lists,

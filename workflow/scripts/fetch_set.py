@@ -9,7 +9,7 @@ from medscale.base.files import atomic_path
 from medscale.fetch.corpus_files import chosen_files
 from medscale.fetch.manifest import write_manifest
 from medscale.fetch.program import fetch_from_hub, parse, parser_of, run_fetcher
-from medscale.fetch.sources import DEMO_SETS, own_path, point_to_own
+from medscale.fetch.sources import DEMO_SETS, PLAIN, own_path, point_to_own
 
 SOURCES = {"huggingface": "", "modelscope": "", "file": "a file, folder or pattern on this machine", "demo": ""}
 
@@ -28,7 +28,8 @@ def from_hub(args: argparse.Namespace) -> None:
             f"{args.key}.source: {args.source} needs {args.key}.id, as owner/name, and {args.key}.file, a file of that "
             "dataset, a folder, a pattern such as test/*.csv, or a list of these",
         )
-    fetch_from_hub(args, "data", choose=lambda paths: chosen_files(paths, args.file, args.key, args.source, args.id))
+    asked = (args.file, args.key, args.source, args.id, args.kind in PLAIN)
+    fetch_from_hub(args, "data", choose=lambda paths: chosen_files(paths, *asked))
 
 
 def from_file(args: argparse.Namespace) -> None:

@@ -15,12 +15,14 @@ from medscale.base.arguments import (
 )
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from medscale.base.plurals import how_many
 from medscale.base.progress import counted
 from medscale.data.cleaning import Rules
 from medscale.data.columns import Columns
 from medscale.data.corpus import Corpus
 from medscale.data.mixing import General, HeldOut, general_rows
 from medscale.data.near.leak_check import Thresholds
+from medscale.data.table_files import FileOptions
 from medscale.fetch.manifest import read_manifest
 
 KEY = "study.mix"
@@ -35,24 +37,24 @@ def main() -> None:
         turns="first",
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        corpus = Corpus(args.manifest, Columns.from_json(args.columns), args.content)
-        found = general_rows(
-            counted(corpus.rows(), "cleaning the general rows", "records"),
-            rules,
-            args.near_duplicate_threshold,
-            held_out(args),
-            args.seed,
-            args.output.parent,
-            args.system_prompt,
-        )
-    except UserError as error:
-        # The corpus is read by the same code, whose messages name the keys of `data`.
-        raise UserError(error.code, error.text.replace("data.columns", f"{KEY}.columns")) from error
+    columns = Columns.from_json(args.columns, section=KEY)
+    corpus = Corpus(args.manifest, columns, args.content, FileOptions.from_json(args.files, KEY))
+    found = general_rows(
+        counted(corpus.rows(), "cleaning the general rows", "records"),
+        rules,
+        args.near_duplicate_threshold,
+        held_out(args),
+        args.seed,
+        args.output.parent,
+        args.system_prompt,
+    )
     require_enough(found, args.needed, corpus)
     write_jsonl(args.output, found.rows)
     write_json(args.report, report(args, corpus, found))
-    print(f"kept {found.kept} of {found.read} general rows; dropped {dict(found.dropped)}; {args.needed} are needed")
+    print(
+        f"kept {found.kept} of {how_many(found.read, 'general row')}; dropped {dict(found.dropped)}; "
+        f"{args.needed} needed"
+    )
 
 
 def held_out(args: argparse.Namespace) -> HeldOut:
@@ -71,9 +73,9 @@ def require_enough(found: General, needed: int, corpus: Corpus) -> None:
     named = ", ".join(file["path"] for file in corpus.files[:3])
     raise UserError(
         "D170",
-        f"{KEY}: the largest mix takes {needed} general rows, and {named} has {found.kept} that can be used, of "
-        f"{found.read} read ({dict(found.dropped)}); name a larger set, a smaller {KEY}.share, or smaller sizes in "
-        f"{KEY}.runs",
+        f"{KEY}: the largest mix takes {how_many(needed, 'general row')}, and {named} has {found.kept} that can be "
+        f"used, of {found.read} read ({dict(found.dropped)}); name a larger set, a smaller {KEY}.share, or smaller sizes "
+        f"in {KEY}.runs",
     )
 
 
@@ -103,6 +105,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_source(parser, "manifest", "general rows")
     parser.add_argument("--columns", required=True, metavar="JSON", help="columns of question and answer")
+    parser.add_argument("--files", default="{}", metavar="JSON", help="what the files do not tell: study.mix.files")
     parser.add_argument("--needed", type=whole_number, required=True, help="rows that the study's largest mix takes")
     parser.add_argument("--system-prompt", help="system message of the rows without one; left out: the study's own")
     parser.add_argument("--seed", type=whole_number, default=42, help="of the order (default: %(default)s)")

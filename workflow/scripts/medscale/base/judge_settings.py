@@ -10,6 +10,8 @@ from medscale.base.study import floors_of, runs_of
 
 REFERENCE = "reference"
 """The reference answers, which may be compared like a run."""
+VERDICTS = (".jsonl", ".jsonl.txt")
+"""How files of verdicts end; phones send text, and editors on Windows save it."""
 
 
 def compared_pairs(config: dict) -> list[tuple[str, str]]:
@@ -54,7 +56,13 @@ def verdict_folder(config: dict) -> Path:
 
 def verdict_files(config: dict) -> list[str]:
     """Return the files of verdicts that are there now, by name."""
-    return sorted(str(path) for path in verdict_folder(config).glob("*.jsonl") if path.is_file())
+    folder = verdict_folder(config)
+    return sorted(str(path) for suffix in VERDICTS for path in folder.glob(f"*{suffix}") if path.is_file())
+
+
+def judge_of(path: Path) -> str:
+    """Return the judge whom a file of verdicts is named after."""
+    return path.name.removesuffix(".txt").removesuffix(".jsonl")
 
 
 def required_verdicts(config: dict) -> list[str]:

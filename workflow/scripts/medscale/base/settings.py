@@ -171,7 +171,7 @@ def examination_settings(config: dict, run: Run | None) -> dict[str, Any]:
 def retention_settings(config: dict) -> dict[str, Any]:
     """Return what decides which general texts are drawn, beside the files that they are drawn from."""
     retention = config["evaluation"]["retention"] or {}
-    return {key: retention[key] for key in ("column", "max_texts", "seed") if key in retention}
+    return {key: retention[key] for key in ("column", "max_texts", "seed", "files") if key in retention}
 
 
 def examined_options(files: Any) -> str:
@@ -226,6 +226,7 @@ def mix_settings(config: dict) -> dict[str, Any]:
     threshold = min(config["study"]["similarity_threshold"], leakage["similarity_threshold"])
     return {
         "columns": mix["columns"],
+        "files": mix["files"],
         "seed": mix["seed"],
         "system_prompt": mix["system_prompt"],
         "similarity_threshold": threshold,

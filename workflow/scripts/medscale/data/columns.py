@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from medscale.base.errors import UserError
 
@@ -22,6 +23,8 @@ class Columns:
     conversation : the column with the turns of a dialogue; None takes the names that the layout knows.
     layout : one of `LAYOUTS`.
     ignore : columns that are knowingly left out.
+    section : where the configuration says so, for messages: ``data``, or ``study.mix``, which names question and answer
+        alone.
     """
 
     question: tuple[str, ...]
@@ -32,36 +35,42 @@ class Columns:
     conversation: str | None = None
     layout: str = "auto"
     ignore: tuple[str, ...] = ()
+    section: str = "data"
 
     @classmethod
-    def from_json(cls, text: str, layout: str = "auto", ignore: tuple[str, ...] = ()) -> "Columns":
+    def from_json(
+        cls, text: str, layout: str = "auto", ignore: tuple[str, ...] = (), section: str = "data"
+    ) -> "Columns":
         """Read the mapping from JSON, such as ``{"question": ["title", "ask"], "answer": "answer"}``.
 
-        Raises `UserError` naming ``data.columns`` where a name is missing or is not text.
+        Raises `UserError` naming the key where a name is missing or is not text.
         """
+        key = f"{section}.columns"
         try:
             mapping = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError("D133", f"data.columns: not JSON ({error}): {text}") from error
+            raise UserError("D133", f"{key}: not JSON ({error}): {text}") from error
         if not isinstance(mapping, dict) or not mapping.keys() <= {"question", "answer", *_OPTIONAL}:
             known = ", ".join(("question", "answer", *_OPTIONAL))
-            raise UserError("D133", f"data.columns: must be a map with {known}, not {text}")
+            raise UserError("D133", f"{key}: must be a map with {known}, not {text}")
         question = mapping.get("question")
         question = [question] if isinstance(question, str) else question
         if not isinstance(question, list) or not question or not all(isinstance(name, str) for name in question):
             raise UserError(
-                "D133", f"data.columns.question: must be a column or a list of columns, not {json.dumps(question)}"
+                "D133", f"{key}.question: must be a column or a list of columns, not {json.dumps(question)}"
             )
         answer = mapping.get("answer")
         if not isinstance(answer, str):
-            raise UserError("D133", f"data.columns.answer: must be the name of a column, not {json.dumps(answer)}")
+            raise UserError("D133", f"{key}.answer: must be the name of a column, not {json.dumps(answer)}")
         optional = {name: mapping[name] for name in _OPTIONAL if name in mapping}
         for name, value in optional.items():
             if value is not None and not isinstance(value, str):
-                raise UserError(
-                    "D133", f"data.columns.{name}: must be a column's name or null, not {json.dumps(value)}"
-                )
-        return cls(tuple(question), answer, **optional, layout=layout, ignore=tuple(ignore))
+                raise UserError("D133", f"{key}.{name}: must be a column's name or null, not {json.dumps(value)}")
+        return cls(tuple(question), answer, **optional, layout=layout, ignore=tuple(ignore), section=section)
+
+    def told(self) -> dict[str, Any]:
+        """Return the mapping for the report."""
+        return {name: value for name, value in vars(self).items() if name != "section"}
 
     def without_system(self) -> "Columns":
         """Return the mapping for records whose system texts are ignored."""

@@ -55,7 +55,7 @@ class Corpus:
         if not names:
             raise UserError(
                 "D109",
-                f"{manifest}: lists no data file; name one in data.file or data.path "
+                f"{manifest}: lists no data file; name one in {columns.section}.file or {columns.section}.path "
                 f"({', '.join(sorted(SUFFIXES))}, packed or not)",
             )
 
@@ -87,7 +87,7 @@ class Corpus:
             left = None if limit is None else limit - number
             records = itertools.islice(table.records, left)
             first = list(itertools.islice(records, LOOKED_AT))
-            require_system(first, fields, table.path)
+            require_system(first, fields, table.path, self._columns)
             for record in itertools.chain(first, records):
                 number += 1
                 entry["rows"] += 1
@@ -127,6 +127,6 @@ class Corpus:
         if fields.layout == "lists":  # which a CSV file has as text
             question, answer = tuple(map(structured, question)), structured(answer)
         if fields.history is not None:
-            require_history(history, fields.history, table.path, number)
+            require_history(history, fields.history, table.path, number, self._columns)
         is_dialogue = fields.dialogue is not None
         return RawRow(number, question, answer, department, None, history, system, dialogue, is_dialogue)

@@ -1,4 +1,4 @@
-"""General texts: read from any file that a corpus may be read from, and drawn by a seed."""
+"""General texts: read from any file that a corpus may be read from, or from plain text, and drawn by a seed."""
 
 import hashlib
 import heapq
@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
-from medscale.data.table_files import Broken, open_table, parts_of
+from medscale.data.files.plain import open_plain
+from medscale.data.table_files import Broken, FileOptions, open_table, parts_of
 from medscale.data.values import NotText, text_of
 from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
 
 def texts_of(
-    manifest: Path, content: str | None, column: str, counts: Counter | None = None
+    manifest: Path,
+    content: str | None,
+    column: str,
+    counts: Counter | None = None,
+    options: FileOptions | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield the place of each text among all rows, as t0000001, and the text; what is empty or broken is passed over.
 
@@ -25,14 +30,17 @@ def texts_of(
     content : what `manifest.content_of` it must be; None, anything.
     column : name of the column of the texts.
     counts : gets how many rows were read, are texts (``kept``), ``empty``, ``broken`` and ``no_text``.
+    options : what the configuration says of files; default, all is found out.
 
     Raises `UserError` where a file has no such column.
     """
+    options = options or FileOptions(section="evaluation.retention")
     root, number = verify(manifest, content=content), 0
     counts = Counter() if counts is None else counts
     for name in in_order(entry["path"] for entry in read_manifest(manifest)["files"]):
-        for part in parts_of(root / name)[0]:
-            table = open_table(part, [column])
+        for part in parts_of(root / name, plain=True)[0]:
+            is_plain = part.ending() == ".txt"
+            table = open_plain(part, column, options) if is_plain else open_table(part, [column], options)
             if column not in table.columns:
                 raise UserError(
                     "E137",

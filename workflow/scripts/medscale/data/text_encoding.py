@@ -42,7 +42,9 @@ class _OnDisk:
         return str(self.path)
 
 
-def detect_encoding(path: str | os.PathLike | Openable, name: str | os.PathLike | None = None) -> str:
+def detect_encoding(
+    path: str | os.PathLike | Openable, name: str | os.PathLike | None = None, key: str | None = "data.encoding"
+) -> str:
     """Read a whole text file once and return the encoding that fits every byte of it.
 
     A byte order mark decides. GB18030 accepts most byte sequences, UTF-8 Chinese and Big5 among them, so UTF-8 is tried
@@ -53,6 +55,7 @@ def detect_encoding(path: str | os.PathLike | Openable, name: str | os.PathLike 
     ----------
     path : the file, or a source of bytes.
     name : what messages call it; default the path.
+    key : where the configuration can say the encoding, for messages; None where it cannot.
 
     Returns "utf-8", "utf-8-sig" (a byte order mark stands first), "utf-16", "utf-32", "gb18030" or "big5".
 
@@ -74,7 +77,7 @@ def detect_encoding(path: str | os.PathLike | Openable, name: str | os.PathLike 
         )
     utf8_error = _first_error(source, "utf-8")
     if utf8_error is None:
-        return "utf-8-sig" if marked else _utf8_or_chance(source, name)
+        return "utf-8-sig" if marked else _utf8_or_chance(source, name, key)
     if marked or _looks_like_utf8(source, utf8_error):
         raise UserError(
             "D107",
@@ -90,7 +93,7 @@ def detect_encoding(path: str | os.PathLike | Openable, name: str | os.PathLike 
         "D108",
         f"{name}: neither UTF-8 (fails at byte {utf8_error}, line {_line_of(source, utf8_error)}) "
         f"nor GB18030 (fails at byte {gb18030_error}, line {_line_of(source, gb18030_error)}); "
-        "save the file as UTF-8, or mend that line, or set data.encoding",
+        "save the file as UTF-8, or mend that line" + (f", or set {key}" if key else ""),
     )
 
 
@@ -127,7 +130,7 @@ def _first_error(source: Openable, encoding: str) -> int | None:
     return None
 
 
-def _utf8_or_chance(source: Openable, name: str | os.PathLike) -> str:
+def _utf8_or_chance(source: Openable, name: str | os.PathLike, key: str | None) -> str:
     """Return "utf-8", or "gb18030" for a file whose few Chinese characters happen to be UTF-8 too.
 
     Two bytes of GB18030 may be one letter of UTF-8, as in «模», which is «ģ» there. So a file without any Chinese under
@@ -156,7 +159,7 @@ def _utf8_or_chance(source: Openable, name: str | os.PathLike) -> str:
     raise UserError(
         "D136",
         f"{name}: may be UTF-8 («{shown.decode()}») or GB18030 («{shown.decode('gb18030', 'replace')}»); "
-        "say which in data.encoding",
+        + (f"say which in {key}" if key else "save it as UTF-8 with a byte order mark"),
     )
 
 

@@ -60,8 +60,10 @@ class OwnFiles(NamedTuple):
     id: str
 
 
-def passed_over(name: str) -> str | None:
+def passed_over(name: str, plain: bool = False) -> str | None:
     """Return why a file that lies among data is no part of the corpus, or None where it is one.
+
+    ``plain`` says whether .txt files are read, as those of general texts are, one text a line.
 
     Raises `UserError` for a file that may hold rows in a format that is not read, which must not be missing in silence.
     """
@@ -77,6 +79,8 @@ def passed_over(name: str) -> str | None:
     is_archive = path.suffix.lower() == ".zip" and not DOCUMENTS.fullmatch(path.stem)  # 说明书问答.zip, not README.zip
     if DOCUMENTS.match(path.name) and inner not in SUFFIXES and not is_archive:
         return "no data file"
+    if plain and ".txt" in (kind, inner):
+        return None
     for suffix in (kind, inner):
         if suffix in _PROSE:
             return _PROSE[suffix]
@@ -87,11 +91,11 @@ def passed_over(name: str) -> str | None:
     return None if path.suffix.lower() in SUFFIXES | COMPRESSIONS else "no data file"
 
 
-def divide(names: Iterable[str]) -> tuple[list[str], list[str]]:
+def divide(names: Iterable[str], plain: bool = False) -> tuple[list[str], list[str]]:
     """Return the names that are part of a corpus, in order, and the others, each with the reason in brackets."""
     taken, skipped = [], []
     for name in in_order(names):
-        reason = passed_over(name)
+        reason = passed_over(name, plain)
         if reason is None:
             taken.append(name)
         else:
@@ -99,25 +103,33 @@ def divide(names: Iterable[str]) -> tuple[list[str], list[str]]:
     return taken, skipped
 
 
-def select(wanted: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
+def select(wanted: str, names: Iterable[str], plain: bool = False) -> tuple[list[str], list[str]]:
     """Return which of a list of paths a path, a folder or a pattern means, and which it passes over.
 
     A path that is there is taken as it is, whatever it looks like. In a pattern ``*`` and ``?`` stand for characters
     of one name, ``[ab]`` for one of them, and ``**/`` for any folders or none.
     """
     names = list(names)
-    plain = wanted.removeprefix("./").rstrip("/")
-    if plain in names:
-        if reason := REFUSED.get(PurePosixPath(plain).suffix.lower()):
-            raise UserError("D101", f"{plain}: {reason}")
-        return [plain], []
-    below = [name for name in names if plain in ("", ".") or name.startswith(plain + "/")]
+    path = wanted.removeprefix("./").rstrip("/")
+    if path in names:
+        if reason := _refused(PurePosixPath(path), plain):
+            raise UserError("D101", f"{path}: {reason}")
+        return [path], []
+    below = [name for name in names if path in ("", ".") or name.startswith(path + "/")]
     if below:
-        return divide(below)
-    return divide(name for name in names if WILD.search(plain) and _pattern(plain).fullmatch(name))
+        return divide(below, plain)
+    return divide((name for name in names if WILD.search(path) and _pattern(path).fullmatch(name)), plain)
 
 
-def chosen_files(paths: list[str], file: str | list[str], section: str, source: str, id: str) -> list[str]:
+def _refused(path: PurePosixPath, plain: bool) -> str | None:
+    """Return why a file that is named as it is cannot be read, by its suffix alone."""
+    suffix = path.suffix.lower()
+    return None if plain and suffix == ".txt" else REFUSED.get(suffix)
+
+
+def chosen_files(
+    paths: list[str], file: str | list[str], section: str, source: str, id: str, plain: bool = False
+) -> list[str]:
     """Return which of the paths of a repository the ``file`` of a section means, or say which there are.
 
     Raises:
@@ -126,11 +138,12 @@ def chosen_files(paths: list[str], file: str | list[str], section: str, source: 
     chosen = {}
     for wanted in [file] if isinstance(file, str) else file:
         try:
-            taken, skipped = select(wanted, paths)
+            taken, skipped = select(wanted, paths, plain)
         except UserError as error:
             raise UserError(error.code, f"{section}.file: {wanted}, {source}, {id}: {error.text}") from None
         if not taken:
-            offered = [path for path in in_order(paths) if path.lower().endswith((*SUFFIXES, *COMPRESSIONS))]
+            kinds = (*SUFFIXES, *COMPRESSIONS, *[".txt"] * plain)
+            offered = [path for path in in_order(paths) if path.lower().endswith(kinds)]
             rest = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
             raise UserError(
                 "F104",
@@ -160,8 +173,10 @@ def _pattern(wanted: str) -> re.Pattern:
     return re.compile(made, re.DOTALL)
 
 
-def own_corpus(path: str | list[str] | None, section: str = "data") -> OwnFiles:
+def own_corpus(path: str | list[str] | None, section: str = "data", plain: bool = False) -> OwnFiles:
     """Return the user's own files that the ``path`` of a section means: a file, a folder, a pattern, or several.
+
+    ``plain`` says whether .txt files are among what is read.
 
     Raises `UserError` that names the path where there is nothing to be read.
     """
@@ -174,7 +189,7 @@ def own_corpus(path: str | list[str] | None, section: str = "data") -> OwnFiles:
         )
     bases, found, skipped = [], {}, {}
     for one in given:
-        base, files, passed = _one(Path(os.path.abspath(os.path.expanduser(one))), f"{section}.path")
+        base, files, passed = _one(Path(os.path.abspath(os.path.expanduser(one))), f"{section}.path", plain)
         bases.append(base)
         found |= dict.fromkeys(files)
         skipped |= passed
@@ -194,26 +209,26 @@ def own_corpus(path: str | list[str] | None, section: str = "data") -> OwnFiles:
         raise UserError(
             "D109",
             f"{section}.path: {', '.join(given)} has no file with rows{f', only {shown}' if shown else ''}; "
-            "name files of JSON lines, JSON, CSV, Parquet or Arrow, packed or not",
+            f"name files of JSON lines, JSON, CSV, Parquet{', Arrow or .txt' if plain else ' or Arrow'}, packed or not",
         )
     told = in_order(f"{os.path.relpath(file, root)} ({why})" for file, why in skipped.items() if file not in kept)
     single = len(given) == 1 and (root / kept[0]) == Path(os.path.abspath(os.path.expanduser(given[0])))
     return OwnFiles(root, kept, told, kept[0] if single else root.name or "files")
 
 
-def _one(path: Path, key: str) -> tuple[Path, list[Path], dict[Path, str]]:
+def _one(path: Path, key: str, plain: bool) -> tuple[Path, list[Path], dict[Path, str]]:
     """Return the fixed folder of one path, the files that it means, and those that it passes over with the reason."""
     if path.is_file():
-        if reason := REFUSED.get(path.suffix.lower()):
+        if reason := _refused(path, plain):
             raise UserError("D101", f"{key}: {path} is {reason}")
         return path.parent, [path], {}
     if path.is_dir():
-        files = list(_walk(path, key))
+        files = list(_walk(path, key, plain))
         if not files:
             raise UserError(
                 "F151", f"{key}: {path} is a folder without files; name the folder or file that holds the rows"
             )
-        return path, *_divided(path, [file.relative_to(path).as_posix() for file in files], key)
+        return path, *_divided(path, [file.relative_to(path).as_posix() for file in files], key, plain)
     fixed = path
     while WILD.search(fixed.as_posix()) and not fixed.is_dir():
         fixed = fixed.parent
@@ -225,17 +240,17 @@ def _one(path: Path, key: str) -> tuple[Path, list[Path], dict[Path, str]]:
             f"{key}: {path} matches nothing, because there is no folder {fixed}; mend the path up to the first *",
         )
     pattern = _pattern(path.relative_to(fixed).as_posix())
-    names = [file.relative_to(fixed).as_posix() for file in _walk(fixed, key)]
+    names = [file.relative_to(fixed).as_posix() for file in _walk(fixed, key, plain)]
     matched = [name for name in names if pattern.fullmatch(name)]
     if not matched:
         raise UserError(
             "F150",
             f"{key}: {path} matches no file; `*` stands for characters of one name, `**/` for any folders",
         )
-    return fixed, *_divided(fixed, matched, key)
+    return fixed, *_divided(fixed, matched, key, plain)
 
 
-def _divided(folder: Path, names: list[str], key: str) -> tuple[list[Path], dict[Path, str]]:
+def _divided(folder: Path, names: list[str], key: str, plain: bool) -> tuple[list[Path], dict[Path, str]]:
     """Divide the files below a folder into those of the corpus and others, of saved data sets by what these say."""
     strays = set()
     for name in names:
@@ -244,7 +259,7 @@ def _divided(folder: Path, names: list[str], key: str) -> tuple[list[Path], dict
     taken, skipped = [], {folder / name: "no part of the saved data set" for name in strays}
     for name in names:
         try:
-            reason = None if name in strays else passed_over(name)
+            reason = None if name in strays else passed_over(name, plain)
         except UserError as error:
             raise UserError(error.code, f"{key}: {folder}/{error.text}") from None
         if name not in strays and reason is None:
@@ -272,7 +287,7 @@ def _strays(folder: Path, saved: PurePosixPath, names: list[str], key: str) -> s
     return {name for name in here if PurePosixPath(name).name not in named}
 
 
-def _walk(folder: Path, key: str) -> Iterator[Path]:
+def _walk(folder: Path, key: str, plain: bool) -> Iterator[Path]:
     """Yield every file below a folder, and hidden folders unopened; links are followed, but into no folder twice."""
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True, onerror=partial(_unreadable, key)):
@@ -288,7 +303,7 @@ def _walk(folder: Path, key: str) -> Iterator[Path]:
             path = Path(place, name)
             if path.is_file():
                 yield path
-            elif path.is_symlink() and passed_over(path.name) is None:
+            elif path.is_symlink() and passed_over(path.name, plain) is None:
                 raise UserError(
                     "F154",
                     f"{key}: {path} is a link to {os.readlink(path)}, which is not there; "

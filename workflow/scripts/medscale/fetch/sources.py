@@ -37,6 +37,8 @@ from medscale.fetch.weights import INDEX, WHOLE, require_targets, tensors
 HUBS = ("modelscope", "huggingface")
 MADE = ("tiny", "demo")
 OWN = ("local", "file")
+PLAIN = ("retention",)
+"""Sets that may be plain text too."""
 FOLDERS = {"model": "models", "data": "data"}
 CORPUS = "medscale/data/demo/corpus.py"
 DEMO_SETS = {
@@ -243,7 +245,7 @@ def own_path(section: str, path: str | list[str] | None, key: str = "data") -> P
     ``key`` is what the configuration calls the section of a corpus or a set.
     """
     if section != "model":
-        return own_corpus(path, key)
+        return own_corpus(path, key, plain=section in PLAIN)
     if not path:
         raise UserError(
             "C113", "model.path is not set; with model.source: local it is the folder of the model; name that"

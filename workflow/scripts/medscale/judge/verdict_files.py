@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
+from medscale.base.judge_settings import judge_of
+from medscale.data.text_encoding import CODECS, detect_encoding
 from medscale.judge.pairs import ASKED
 
 FIRST, SECOND, EQUAL = "1", "2", "equal"
@@ -80,7 +82,7 @@ def read_verdicts(paths: Iterable[Path], pairs: Mapping[str, Any]) -> Read:
     Raises
     ------
     UserError
-        If a file cannot be read as UTF-8 text.
+        If nobody can tell which encoding a file has, or it is no text.
     """
     dropped, keys, values = Counter[str](), Counter[str](), Counter[str]()
     rejected: list[dict[str, Any]] = []
@@ -110,10 +112,14 @@ def read_verdicts(paths: Iterable[Path], pairs: Mapping[str, Any]) -> Read:
 
 
 def _text(path: Path) -> str:
+    """Return the text of a file, whichever program of whichever system saved it."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError("J105", f"{path}: is no UTF-8 text ({error}); save it as UTF-8") from error
+        encoding = detect_encoding(path, key=None)
+    except UserError as error:
+        if error.code != "D136":
+            raise UserError("J105", error.text) from error
+        encoding = "utf-8"  # of what could be both, what the page and programs write
+    return path.read_bytes().decode(CODECS.get(encoding, encoding)).removeprefix("\ufeff")
 
 
 def _verdict(line: str, path: Path, pairs: Mapping[str, Any], keys: Counter, values: Counter) -> Verdict | str:
@@ -124,7 +130,7 @@ def _verdict(line: str, path: Path, pairs: Mapping[str, Any], keys: Counter, val
         return "not_json"
     if not isinstance(row, dict):
         return "not_json"
-    pair, judge = row.get("pair"), row.get("judge", path.stem)
+    pair, judge = row.get("pair"), row.get("judge", judge_of(path))
     if not isinstance(pair, str) or not pair:
         return "no_pair"
     if pair not in pairs:

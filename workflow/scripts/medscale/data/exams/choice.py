@@ -1,7 +1,6 @@
 """Which format a file of an exam has: the one that is set, or the one that its columns and its name show."""
 
 from collections.abc import Collection, Iterable
-from pathlib import Path
 
 from medscale.base.errors import UserError
 from medscale.data.exams import columns
@@ -11,28 +10,33 @@ from medscale.data.exams.cmexam import CMEXAM
 from medscale.data.exams.cmmlu import CMMLU
 from medscale.data.exams.demo import DEMO
 from medscale.data.exams.fields import Fields, Reading
+from medscale.data.table_files import TableFile
 
 KNOWN = (DEMO, CMB, CMEXAM, CMMLU, CEVAL)
 SPLIT_OF = {format.name: format.split for format in KNOWN}
 
 
-def choose(reading: Reading, found: Collection[str], subject: str, path: Path) -> Fields:
+def choose(reading: Reading, table: TableFile, subject: str) -> Fields:
     """Return where the questions of a file are.
 
     Parameters
     ----------
     reading : the configuration.
-    found : the columns of the file.
+    table : the file.
     subject : what the file's name says its subject is.
-    path : of the file, for messages.
 
     Raises `UserError` that says what was looked for and what the file has.
     """
+    found, path = table.columns, table.path
+    # What stands above the header of a CSV file is taken for it where no column is named to find it by.
+    header = f"; or, if these are no names of columns, set {reading.files.key('header')} to the number of their line"
+    header = header if table.format == "csv" else ""
     named = (*reading.question, *reading.options, *filter(None, (reading.answer, reading.subject)))
     if missing := [name for name in named if name not in found]:
         raise UserError(
             "D153",
-            f"{reading.where}.columns: {path} has no column {_listed(missing)}; its columns are {_listed(found)}",
+            f"{reading.where}.columns: {path} has no column {_listed(missing)}; its columns are {_listed(found)}"
+            f"{header}",
         )
     if reading.format == "auto":
         fields = _recognised(reading, found, subject)
@@ -54,7 +58,8 @@ def choose(reading: Reading, found: Collection[str], subject: str, path: Path) -
         raise UserError(
             "D151",
             f"{reading.where}: {path} is no exam that is known. Looked for {formats}; and for {columns.SHOWN_BY}. "
-            f"Its columns are {_listed(found)}; name them in {reading.where}.columns, or name other files",
+            f"Its columns are {_listed(found)}; name them in {reading.where}.columns, or name other files"
+            f"{header}",
         )
     own = {"question": reading.question, "options": reading.options, "answer": reading.answer}
     own["subject"] = reading.subject

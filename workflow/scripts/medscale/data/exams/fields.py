@@ -101,7 +101,13 @@ class Reading:
             rest = {key: value for key, value in given.items() if key not in ("columns", "files")}
             if rest.get("subjects") is not None:
                 rest["subjects"] = tuple(rest["subjects"])
-            return cls(name, **listed, **single, **rest, files=FileOptions(**(given.get("files") or {})))
+            return cls(
+                name,
+                **listed,
+                **single,
+                **rest,
+                files=FileOptions(**(given.get("files") or {}), section=where_of(name)),
+            )
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 "D150",
@@ -112,7 +118,12 @@ class Reading:
     @property
     def where(self) -> str:
         """The key of the configuration that messages name."""
-        return f"evaluation.exams.{self.name}"
+        return where_of(self.name)
+
+
+def where_of(name: str) -> str:
+    """Return where an exam stands in the configuration."""
+    return f"evaluation.exams.{name}"
 
 
 def _listed(value: Any) -> tuple[str, ...]:

@@ -84,30 +84,23 @@ def opened(manifest: Path, reading: Reading, exam: Exam, content: str | None = N
             files.append(_File(part, part.name.relative_to(root), _open(part, reading)))
     for file in files:
         if not (is_answer_file(file.table.columns) and len(files) > 1):
-            file.fields = choose(reading, file.table.columns, subject_of(file.path), file.table.path)
+            file.fields = choose(reading, file.table, subject_of(file.path))
     return files
 
 
 def _open(part: Part, reading: Reading) -> TableFile:
-    """Open a file; what its messages say of keys of the section ``data`` are those of this exam."""
+    """Open a file; where an object may have rows or columns by name, that it has questions tells which."""
     try:
-        try:
-            lines = part.ending() in (".jsonl", ".ndjson")
-            return open_table(part, OptionLists(reading.options) if lines else None, reading.files)
-        except UserError as error:
-            if error.code != "D126":
-                raise
-            # An object of rows by name: that it has questions tells rows from columns.
-            for name in reading.question or _NAMED:
-                table = open_table(part, [name], reading.files)
-                if name in table.columns:
-                    return table
-            raise
+        lines = part.ending() in (".jsonl", ".ndjson")
+        return open_table(part, OptionLists(reading.options) if lines else None, reading.files)
     except UserError as error:
-        text = error.text
-        for key in ("data.csv.", "data.json."):
-            text = text.replace(key, f"{reading.where}.files.")
-        raise UserError(error.code, text) from error
+        if error.code != "D126":
+            raise
+        for name in reading.question or _NAMED:
+            table = open_table(part, [name], reading.files)
+            if name in table.columns:
+                return table
+        raise
 
 
 class OptionLists(Collection[str]):

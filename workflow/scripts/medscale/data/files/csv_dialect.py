@@ -51,24 +51,25 @@ def find_dialect(part: Part, encoding: str, wanted: Wanted, options: FileOptions
         whole = len(head) < _HEADER_LINES + _SAMPLE_LINES
         raise UserError(
             "D123",
-            f"{part.name}: data.csv.header is {options.header}, but "
+            f"{part.name}: {options.key('header')} is {options.header}, but "
             f"{'the file has' if whole else 'the header is looked for in the first'} {len(head)} lines; "
             "name the line with the columns, from 1, or null",
         )
     named = _by_names(head, candidates, places, wanted)
-    found = named or _by_counts(part, head, candidates, places)
+    found = named or _by_counts(part, head, candidates, places, options)
     if found is None:
         return None
     delimiter, place = found
     if named and not options.header:
-        _refuse_rows_before(part, head[skip:place], len(_fields(head[place:], delimiter)), delimiter, place)
+        width = len(_fields(head[place:], delimiter))
+        _refuse_rows_before(part, head[skip:place], width, delimiter, place, options.key("header"))
     text = "".join(head[place:])
     spaced = f'{delimiter} "' in text and f'{delimiter}"' not in text
     dialect = Dialect(delimiter, "double", place + 1, spaced)
-    return replace(dialect, quote_escape=options.quote_escape or _quote_escape(part, encoding, dialect))
+    return replace(dialect, quote_escape=options.quote_escape or _quote_escape(part, encoding, dialect, options))
 
 
-def _refuse_rows_before(part: Part, before: list[str], width: int, delimiter: str, place: int) -> None:
+def _refuse_rows_before(part: Part, before: list[str], width: int, delimiter: str, place: int, key: str) -> None:
     """Raise `UserError` where what stands before the header may be rows: they would be lost in silence."""
     for number, line in enumerate(before, place - len(before) + 1):
         fields = _fields([line], delimiter)
@@ -76,8 +77,8 @@ def _refuse_rows_before(part: Part, before: list[str], width: int, delimiter: st
             raise UserError(
                 "D123",
                 f"{part.name}: line {place + 1} has the names of the columns, but line {number} before it has as many "
-                f"fields and may be a row; move the header to the top, or set data.csv.header: {place + 1} to leave "
-                "out what stands before it",
+                f"fields and may be a row; move the header to the top, or set {key}: {place + 1} to leave out what "
+                "stands before it",
             )
 
 
@@ -101,7 +102,9 @@ def _by_names(head: list[str], candidates: list[str], places: range | list[int],
     return None
 
 
-def _by_counts(part: Part, head: list[str], candidates: list[str], places: range | list[int]) -> Any:
+def _by_counts(
+    part: Part, head: list[str], candidates: list[str], places: range | list[int], options: FileOptions
+) -> Any:
     """Return delimiter and line of the header by its shape: the first line that is no comment, with the delimiter that
     gives most of the lines after it as many fields."""
     place = next((place for place in places if head[place].strip() and not _is_comment(head, place, candidates)), None)
@@ -122,7 +125,7 @@ def _by_counts(part: Part, head: list[str], candidates: list[str], places: range
         raise UserError(
             "D124",
             f"{part.name}: may be separated by {first} (columns {_fields(head[place:], best)}) or by {second} "
-            f"(columns {_fields(head[place:], rivals[0])}); say which in data.csv.delimiter",
+            f"(columns {_fields(head[place:], rivals[0])}); say which in {options.key('delimiter')}",
         )
     return best, place
 
@@ -145,7 +148,7 @@ def _sample(lines: list[str], delimiter: str) -> Iterator[int]:
         return
 
 
-def _quote_escape(part: Part, encoding: str, double: Dialect) -> str:
+def _quote_escape(part: Part, encoding: str, double: Dialect, options: FileOptions) -> str:
     """Return how quotes are escaped, found by reading the whole file both ways where it has a backslash before a quote.
 
     The right way breaks no rows, the other one does. Where both break rows or neither does, nobody knows.
@@ -161,7 +164,8 @@ def _quote_escape(part: Part, encoding: str, double: Dialect) -> str:
         raise UserError(
             "D125",
             f'{part.name}: has \\" in its rows, which may be a quote after a backslash, as in {shown["double"]}, or an '
-            f"escaped quote, as in {shown['backslash']}; say which in data.csv.quote_escape, double or backslash",
+            f"escaped quote, as in {shown['backslash']}; say which in {options.key('quote_escape')}, double or "
+            "backslash",
         )
     return best
 

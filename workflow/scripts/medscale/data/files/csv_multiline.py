@@ -36,13 +36,14 @@ def would_be_rows(lines: Sequence[str], dialect: Dialect, width: int) -> bool:
     return True
 
 
-def require_one_reading(part: Part, encoding: str, dialect: Dialect, width: int) -> None:
+def require_one_reading(part: Part, encoding: str, dialect: Dialect, width: int, key: str) -> None:
     """Raise `UserError` with both readings where rows over several lines may be rows, one a line.
 
     Parameters
     ----------
     part, encoding, dialect : the file and how it is written; it is read through once more.
     width : how many columns its header has.
+    key : where the configuration can say which, for the message.
     """
     alike, others, longest = 0, 0, 0
     shown = ""
@@ -62,6 +63,6 @@ def require_one_reading(part: Part, encoding: str, dialect: Dialect, width: int)
         raise UserError(
             "D145",
             f"{part.name}: {shown}: may be one row with a quoted field over several lines, or a row each, of which one "
-            "has a quote too many that was never closed; say which in data.csv.multiline, true for one row or false "
-            "for a row a line, or mend the quotes",
+            f"has a quote too many that was never closed; say which in {key}, true for one row or false for a row a "
+            "line, or mend the quotes",
         )

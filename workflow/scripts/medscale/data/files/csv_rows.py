@@ -14,15 +14,15 @@ from medscale.data.files.text import encoding_of, lines_of, open_text
 
 def open_csv(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     """Open a CSV file; see `table_files.open_table`."""
-    encoding = encoding_of(part, options.encoding)
+    encoding = encoding_of(part, options)
     dialect = find_dialect(part, encoding, wanted, options)
     if dialect is None:
         raise UserError(
             "D103",
             f"{part.name}: no header line with the names of the columns; "
-            "write one, or name its line in data.csv.header",
+            f"write one, or name its line in {options.key('header')}",
         )
-    rows = _rows(part, encoding, dialect, options.multiline)
+    rows = _rows(part, encoding, dialect, options)
     columns = next(rows)
     twice = sorted({name for name in columns if columns.count(name) > 1 and (wanted is None or name in wanted)})
     if twice:
@@ -32,18 +32,18 @@ def open_csv(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     return TableFile(part.name, "csv", encoding, columns, rows, part.packing(), dialect.told())
 
 
-def _rows(part: Part, encoding: str, dialect: Dialect, multiline: bool | None) -> Iterator[Any]:
+def _rows(part: Part, encoding: str, dialect: Dialect, options: FileOptions) -> Iterator[Any]:
     """Yield the names of the columns, then each row as a dict or a `Broken`.
 
     A quote that is opened and never closed would swallow the rows after it. The parser is therefore strict, and where
     it fails, only the first line of what it took is given up; the others are read again. One that happens to be closed
-    is seen by its lines, see `csv_multiline`; ``multiline`` says of all such rows what they are.
+    is seen by its lines, see `csv_multiline`; ``options.multiline`` says of all such rows what they are.
     """
     names: list[str] = []
     width = 0
     with open_text(part, encoding) as handle:
-        lines = Lines(lines_of(part, handle), dialect, multiline=multiline is not False)
-        in_doubt = multiline is None
+        lines = Lines(lines_of(part, handle), dialect, multiline=options.multiline is not False)
+        in_doubt = options.multiline is None
         for _ in range(dialect.header - 1):
             next(lines)
         while (fields := lines.next_record(width)) is not None:
@@ -56,7 +56,7 @@ def _rows(part: Part, encoding: str, dialect: Dialect, multiline: bool | None) -
                     yield names
                     continue
                 if in_doubt and would_be_rows(lines.taken, dialect, width):
-                    require_one_reading(part, encoding, dialect, width)
+                    require_one_reading(part, encoding, dialect, width, options.key("multiline"))
                     in_doubt = False
                 row = _row(names, fields)
                 if row is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from medscale.base.errors import UserError
 from medscale.data.files.json_text import Decoder, JsonProblem, JsonText, Oddities
 from medscale.data.files.parts import Part
-from medscale.data.files.records import Wanted
+from medscale.data.files.records import FileOptions, Wanted
 from medscale.data.files.text import LONGEST, open_text
 
 _KINDS = {"{": "object", "[": "list"}
@@ -50,14 +50,14 @@ class Member:
     keys: list[str] = field(default_factory=list)
 
 
-def find_layout(part: Part, encoding: str, wanted: Wanted, rows_key: str | None) -> Layout:
+def find_layout(part: Part, encoding: str, wanted: Wanted, options: FileOptions) -> Layout:
     """Return where the rows of a JSON file are; `UserError` where that cannot be told.
 
     Parameters
     ----------
     part, encoding : the file.
     wanted : names of the columns that are looked for; None where any will do.
-    rows_key : the key that the rows stand under, as the configuration says; None where it must be found.
+    options : what the configuration says, of which the key that the rows stand under counts here.
     """
     with open_text(part, encoding, newline="\n") as handle:
         pieces = iter(lambda: handle.readline(LONGEST), "")
@@ -90,7 +90,7 @@ def find_layout(part: Part, encoding: str, wanted: Wanted, rows_key: str | None)
             f"{part.name}: {'cut' if error.at_end else 'broken'} JSON before any row was read ({error}); "
             "mend the file, or fetch it again",
         ) from error
-    return _of_object(part, found, wanted, rows_key)
+    return _of_object(part, found, wanted, options)
 
 
 def members(text: JsonText, decoder: Decoder) -> Iterator[str]:
@@ -164,15 +164,16 @@ def _rest_of_list(text: JsonText) -> None:
     text.take()
 
 
-def _of_object(part: Part, found: list[Member], wanted: Wanted, rows_key: str | None) -> Layout:
+def _of_object(part: Part, found: list[Member], wanted: Wanted, options: FileOptions) -> Layout:
     """Return the layout of a file that is one object."""
+    rows_key, key = options.rows_key, options.key("rows_key")
     top = [member for member in found if len(member.path) == 1]
     by_path = {".".join(member.path): member for member in found}
     if rows_key is not None:
         if rows_key not in by_path:
             raise UserError(
                 "D128",
-                f"{part.name}: data.json.rows_key: no {rows_key!r}; there are {', '.join(by_path)}; "
+                f"{part.name}: {key}: no {rows_key!r}; there are {', '.join(by_path)}; "
                 "set it to one of these, or to null",
             )
         return _under(by_path[rows_key])
@@ -199,7 +200,7 @@ def _of_object(part: Part, found: list[Member], wanted: Wanted, rows_key: str | 
         raise UserError(
             "D127",
             f"{part.name}: may be one row with a list in its column {known[0]!r}, or have its rows there; set "
-            f"data.json.rows_key: {known[0]} for rows, or put brackets around the one row",
+            f"{key}: {known[0]} for rows, or put brackets around the one row",
         )
     if len(rows) == 1:
         return _under(rows[0])
@@ -209,7 +210,7 @@ def _of_object(part: Part, found: list[Member], wanted: Wanted, rows_key: str | 
             raise UserError("D129", f"{part.name}: has a list of rows under {paths[0]!r} twice; mend the file")
         raise UserError(
             "D127",
-            f"{part.name}: may have its rows under {' or '.join(map(repr, paths))}; say which in data.json.rows_key",
+            f"{part.name}: may have its rows under {' or '.join(map(repr, paths))}; say which in {key}",
         )
     if kinds == {"object"} and len(top) > 1:
         return _by_name(part, top, columns)

@@ -22,13 +22,13 @@ _PYTHON = re.compile(r"[\s\[{]*[\[{]\s*'")
 
 def open_json(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
     """Open a JSON file; see `table_files.open_table`."""
-    encoding = encoding_of(part, options.encoding)
+    encoding = encoding_of(part, options)
     with open_text(part, encoding) as handle:
         if _PYTHON.match(handle.read(4096)):
             raise UserError(
                 "D130", f"{part.name}: has single quotes, as Python prints its objects; write it with json.dump"
             )
-    layout = find_layout(part, encoding, wanted, options.rows_key)
+    layout = find_layout(part, encoding, wanted, options)
     oddities = Oddities()
     rows = {"lines": _lines, "objects": _objects, "list": _list, "values": _values}.get(layout.kind, _columns)
     records = rows(part, encoding, layout, oddities)

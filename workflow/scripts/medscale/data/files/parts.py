@@ -180,8 +180,10 @@ class _Guarded(io.RawIOBase):
         )
 
 
-def parts_of(path: Path) -> tuple[list[Part], list[str]]:
+def parts_of(path: Path, plain: bool = False) -> tuple[list[Part], list[str]]:
     """Return the files of rows in a file: itself, or the members of a ZIP archive in order; and what is passed over.
+
+    ``plain`` says whether .txt files are among them.
 
     Raises `UserError` for a file that holds no rows, by its first bytes, and for an archive that cannot be listed.
     """
@@ -202,7 +204,7 @@ def parts_of(path: Path) -> tuple[list[Part], list[str]]:
     if "[Content_Types].xml" in names or "mimetype" in names:
         raise UserError("D101", f"{path}: a spreadsheet or document, whatever its name says; save it as CSV (UTF-8)")
     try:
-        taken, skipped = divide(names)
+        taken, skipped = divide(names, plain)
     except UserError as error:
         raise UserError(error.code, f"{path}: holds {error.text}") from None
     taken_parts = [Part(path, (names[name], name)) for name in taken if members[names[name]].file_size]

@@ -58,6 +58,7 @@ class FileOptions:
     rows_key : of JSON files that are one object: the key that the rows stand under, with dots for keys in keys.
     department_folder : which folder of a file's path is its department: 1 is the one that it lies in, 2 the one above.
     multiline : of CSV files: whether a quoted field may go over several lines.
+    section : where the configuration says so, for messages: ``data``, or that of a set, such as ``study.mix``.
     """
 
     encoding: str | None = None
@@ -67,11 +68,26 @@ class FileOptions:
     rows_key: str | None = None
     department_folder: int | None = None
     multiline: bool | None = None
+    section: str = "data"
 
     @classmethod
-    def from_json(cls, text: str) -> "FileOptions":
-        """Read what `settings.file_settings` made of the section ``data``; `UserError` for an unknown name."""
+    def from_json(cls, text: str, section: str = "data") -> "FileOptions":
+        """Read what `settings` made of a section; `UserError` for an unknown name."""
         try:
-            return cls(**json.loads(text))
+            return cls(**json.loads(text), section=section)
         except (ValueError, TypeError) as error:
-            raise UserError("D133", f"--files: {error}; must be a JSON map with {', '.join(vars(cls()))}") from error
+            raise UserError("D133", f"--files: {error}; must be a JSON map with {', '.join(cls().told())}") from error
+
+    def told(self) -> dict[str, Any]:
+        """Return what is said of the files, for the report."""
+        return {name: value for name, value in vars(self).items() if name != "section"}
+
+    def key(self, name: str) -> str:
+        """Return the key of the configuration under which a value stands, for messages.
+
+        >>> FileOptions().key("header"), FileOptions(section="study.mix").key("header")
+        ('data.csv.header', 'study.mix.files.header')
+        """
+        if self.section != "data":
+            return f"{self.section}.files.{name}"
+        return {"encoding": "data.encoding", "rows_key": "data.json.rows_key"}.get(name, f"data.csv.{name}")

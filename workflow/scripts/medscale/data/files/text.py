@@ -6,16 +6,18 @@ from typing import TextIO
 
 from medscale.base.errors import UserError
 from medscale.data.files.parts import Part
+from medscale.data.files.records import FileOptions
 from medscale.data.text_encoding import CODECS, detect_encoding, require_encoding
 
 LONGEST = 1 << 24
 """Characters of a line or field; a longer one is no text of a patient or doctor."""
 
 
-def encoding_of(part: Part, said: str | None) -> str:
+def encoding_of(part: Part, options: FileOptions) -> str:
     """Return the encoding of a part: the one that the configuration says, if it fits, or the one that is found."""
+    said = options.encoding
     if said is None:
-        return detect_encoding(part, part.name)
+        return detect_encoding(part, part.name, options.key("encoding"))
     require_encoding(part, said, part.name)
     return said
 

@@ -93,9 +93,11 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
     if fields is None or missing:
         shown = _recognised(columns, found)
         hint = f"; if it is of the layout {shown.layout}, set data.layout: {shown.layout}" if shown else ""
+        hint = hint if columns.section == "data" else ""  # the others have no such key
         raise UserError(
             "D110",
-            f"data.columns: {path} has no column {_listed(missing)}; its columns are {_listed(found)}{hint}",
+            f"{columns.section}.columns: {path} has no column {_listed(missing)}; its columns are "
+            f"{_listed(found)}{hint}",
         )
     return fields
 
@@ -143,8 +145,8 @@ def refuse_unused(record: Mapping[str, Any], fields: Fields, columns: Columns, p
             continue
         raise UserError(
             "D139",
-            f"data: {path}, record {number}: the column {name!r} is not used, holds {str(record[name])[:60]!r}, and "
-            f"may change what the question means. Use it ({_use(name)}), or leave it out with data.ignore: [{name}]",
+            f"{columns.section}: {path}, record {number}: the column {name!r} is not used, holds "
+            f"{str(record[name])[:60]!r}, and may change what the question means. {_use(name, columns.section)}",
         )
 
 
@@ -153,15 +155,27 @@ def _is_ignored(name: str, columns: Columns) -> bool:
     return (name, columns.history) == ("history", None) or (name, columns.system) == ("system", None)
 
 
-def _use(name: str) -> str:
+def _use(name: str, section: str) -> str:
+    """Return what to do about a column that is not used."""
     plain = _plain(name)
-    if plain in _HISTORY:
-        return f"data.columns.history: {name}"
-    if plain in _SYSTEM:
-        return f"data.columns.system: {name}"
+    if section == "data":
+        used = f"as one of data.columns.question, in the order in which they are to be read: [{name}, …]"
+        if plain in _HISTORY:
+            used = f"data.columns.history: {name}"
+        if plain in _SYSTEM:
+            used = f"data.columns.system: {name}"
+        if plain in _TURNS:
+            used = f"data.columns.conversation: {name}, with data.layout: sharegpt"
+        return f"Use it ({used}), or leave it out with data.ignore: [{name}]"
+    for known, names in (("history", _HISTORY), ("system", _SYSTEM)):
+        if plain in names:
+            return f"Call it {known} in the file, or save the file without it"
     if plain in _TURNS:
-        return f"data.columns.conversation: {name}, with data.layout: sharegpt"
-    return f"as one of data.columns.question, in the order in which they are to be read: [{name}, …]"
+        return "Save the file without it"
+    return (
+        f"Use it (as one of {section}.columns.question, in the order in which they are to be read: [{name}, …]), or "
+        "save the file without it"
+    )
 
 
 def _plain(name: str) -> str:

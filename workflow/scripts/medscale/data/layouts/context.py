@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.data.columns import Columns
 from medscale.data.files.records import Broken
 from medscale.data.layouts.fields import Fields
 from medscale.data.layouts.history import are_unspoken
@@ -34,7 +35,7 @@ def is_nothing(value: Any) -> bool:
     return is_null(value) or (isinstance(value, list | tuple | dict) and not value)
 
 
-def require_history(value: Any, column: str, path: Path, number: int) -> None:
+def require_history(value: Any, column: str, path: Path, number: int, columns: Columns) -> None:
     """See that a history is one of turns; `UserError` where it is no list, nor text that holds one, or a list of texts
     of which nothing says who speaks: question and answer by turns, or what a patient had before.
 
@@ -45,15 +46,26 @@ def require_history(value: Any, column: str, path: Path, number: int) -> None:
         return
     if isinstance(found, str) and _LIST.match(found):
         return
-    raise UserError(
-        "D140",
-        f"data.columns.history: {path}, record {number}: the column {column!r} holds no turns before the question but "
-        f"{described(value)[:90]}. Leave it out with data.columns.history: null, or, where it belongs to the question, "
-        f"add {column!r} to data.columns.question too; where these are turns, write them as pairs",
+    key = columns.section + (".columns.history" if columns.section == "data" else "")
+    told = f"{key}: {path}, record {number}: the column {column!r} holds no turns before the question but "
+    told += f"{described(value)[:90]}. "
+    if columns.section == "data":
+        told += f"Leave it out with {key}: null, or, where it belongs to the question, add {column!r} to "
+        told += "data.columns.question too"
+    else:
+        told += _without(column, columns)
+    raise UserError("D140", f"{told}; where these are turns, write them as pairs")
+
+
+def _without(column: str, columns: Columns) -> str:
+    """Return how a column is left out of a set for which no key can say so."""
+    return (
+        f"Save the file without it, or, where it belongs to the question, under another name than {column!r}, which "
+        f"{columns.section}.columns.question then names too"
     )
 
 
-def require_system(records: Iterable[Mapping[str, Any] | Broken], fields: Fields, path: Path) -> None:
+def require_system(records: Iterable[Mapping[str, Any] | Broken], fields: Fields, path: Path, columns: Columns) -> None:
     """See that the column `system` has texts for a model; `UserError` where most of the first ones are category words.
 
     Such a word has at most 24 characters and no punctuation, and no text there says 你, 请, 助手, 医生 or the like.
@@ -67,13 +79,15 @@ def require_system(records: Iterable[Mapping[str, Any] | Broken], fields: Fields
     if len(words) <= len(texts) / 2 or any(map(_TO_A_MODEL.search, texts)):
         return
     shown = ", ".join(map(repr, list(dict.fromkeys(words))[:3]))
-    raise UserError(
-        "D141",
-        f"data.columns.system: {path}: the column 'system' has no texts for a model but words such as {shown}, which "
-        "would stand in place of chat.system_prompt. Leave it out with data.columns.system: null, adding 'system' to "
-        "data.columns.question where it belongs to the question; if it is meant, give the column another name and set "
-        "data.columns.system to that",
-    )
+    key = columns.section + (".columns.system" if columns.section == "data" else "")
+    told = f"{key}: {path}: the column 'system' has no texts for a model but words such as {shown}, which would stand "
+    told += "in place of chat.system_prompt. "
+    if columns.section == "data":
+        told += f"Leave it out with {key}: null, adding 'system' to data.columns.question where it belongs to the "
+        told += f"question; if it is meant, give the column another name and set {key} to that"
+    else:
+        told += _without("system", columns)
+    raise UserError("D141", told)
 
 
 def note_used(entry: dict[str, Any], fields: Fields, record: Mapping[str, Any]) -> None:
