@@ -74,8 +74,8 @@ def require_enough(found: General, needed: int, corpus: Corpus) -> None:
     raise UserError(
         "D170",
         f"{KEY}: the largest mix takes {how_many(needed, 'general row')}, and {named} has {found.kept} that can be "
-        f"used, of {found.read} read ({dict(found.dropped)}); name a larger set, a smaller {KEY}.share, or smaller sizes "
-        f"in {KEY}.runs",
+        f"used, of {found.read} read ({dict(found.dropped)}); name a larger set, a smaller {KEY}.share, or smaller "
+        f"sizes in {KEY}.runs",
     )
 
 
