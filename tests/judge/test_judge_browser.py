@@ -111,6 +111,44 @@ def test_pairs_are_judged_kept_saved_and_imported(visit, judged, tmp_path):
     assert result["comments"][0]["comment"] == "剂量\n错了"
 
 
+def test_another_judge_on_the_same_device_begins_anew_and_the_first_comes_back(visit, judged, tmp_path):
+    tab = visit()
+    begin(tab, "Anna")
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.locator("[data-action=start]").tap()
+    begin(tab, "Bo")
+    assert "Anna has judged 1 pair in this browser" in tab.locator("[role=alert]").inner_text()
+    tab.locator("#other").tap()
+    assert tab.locator("#progress").inner_text() == "0 of 3 judged"
+    judge(tab, "2")
+    tab.reload()
+    assert tab.locator("fieldset[data-criterion=safe] [data-value='2']").get_attribute("aria-pressed") == "true"
+    tab.locator("[data-action=save]").tap()
+    of_bo = save(tab, tmp_path)
+    tab.locator("[data-action=start]").tap()
+    begin(tab, "Anna")
+    assert tab.locator("#progress").inner_text() == "1 of 3 judged"
+    tab.locator("[data-action=save]").tap()
+    of_anna = save(tab, tmp_path)
+    said = [(row["judge"], row["overall"]) for path in (of_anna, of_bo) for row in rows_of(path)]
+    assert said == [("Anna", "1"), ("Bo", "2")]
+    assert len(read_verdicts([of_anna, of_bo], judged[1]["pairs"]).verdicts) == 2
+
+
+def test_a_judge_may_change_a_name(visit, tmp_path):
+    tab = visit()
+    begin(tab, "Ana")
+    judge(tab, "1")
+    tab.locator("[data-action=save]").tap()
+    tab.locator("[data-action=start]").tap()
+    begin(tab, "Anna")
+    tab.locator("#same").tap()
+    assert tab.locator("#progress").inner_text() == "1 of 3 judged"
+    tab.locator("[data-action=save]").tap()
+    assert {row["judge"] for row in rows_of(save(tab, tmp_path))} == {"Anna"}
+
+
 def test_a_saved_file_goes_on_in_another_browser(visit, tmp_path):
     tab = visit()
     begin(tab)

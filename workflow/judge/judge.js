@@ -10,7 +10,11 @@ const ids = new Set(DATA.pairs.map((pair) => pair.pair));
 const byId = (id) => document.getElementById(id);
 
 /** @type {{judge: string, place: number, verdicts: Object<string, Object>, filed: Object<string, string>}} */
-let state = { judge: "", place: -1, verdicts: {}, filed: {} };  // place −1 is the start page, the last one the end page
+const fresh = () => ({ judge: "", place: -1, verdicts: {}, filed: {} });  // place −1 is the start page, the last one the end page
+let state = fresh();
+/** @type {Object<string, string>} What other judges said on this device, by name: each is asked for under the own one. */
+const aside = Object.create(null);
+let asking = "";  // the name of whom the start page asks whether it is another judge
 let language = /^zh/i.test(navigator.language || "") ? "zh" : "en";
 let storage = true;
 let current = 0;  // the criterion that the number keys answer
@@ -81,12 +85,40 @@ function go(place) {
 
 const open = () => DATA.pairs.findIndex((pair) => !isFull(verdictOf(pair)));
 
+/** Begin or go on with the name that was typed. A name that is new here asks whose verdicts the ones before are. */
 function begin() {
   const name = byId("judge").value.split(/\s+/).filter(Boolean).join(" ");
   if (!name) { said = word("name_needed"); show(); byId("judge").focus(); return; }
+  if (name === state.judge || !Object.keys(state.verdicts).length) enter(name);
+  else if (setAside(name)) change(name);
+  else { asking = name; said = ""; show(); byId("other").focus(); }
+}
+
+/** Go on under a name with the verdicts that are there. */
+function enter(name) {
+  asking = "";
   state.judge = name;
   const first = open();
   go(first < 0 ? DATA.pairs.length : first);
+}
+
+/** Put the verdicts of the judge so far aside, and go on with those of another one, who may have none yet. */
+function change(name) {
+  aside[state.judge] = JSON.stringify(state);
+  store(`${KEY}-${state.judge}`, aside[state.judge]);
+  state = setAside(name) || fresh();
+  enter(name);
+}
+
+const setAside = (name) => stateOf(aside[name] || stored(`${KEY}-${name}`));
+
+/** Return a state that this page wrote; null is anything else. */
+function stateOf(text) {
+  try {
+    const found = JSON.parse(text || "null");
+    if (found && typeof found === "object" && found.verdicts && typeof found.judge === "string") return { ...fresh(), ...found };
+  } catch { /* not ours */ }
+  return null;
 }
 
 function fileName() {
@@ -209,7 +241,7 @@ function choose(criterion, value) {
 }
 
 function startPage() {
-  const input = make("input", { type: "text", id: "judge", maxlength: "80", autocomplete: "name", value: state.judge });
+  const input = make("input", { type: "text", id: "judge", maxlength: "80", autocomplete: "name", value: asking || state.judge });
   input.addEventListener("keydown", (event) => { if (event.key === "Enter") begin(); });
   return [
     make("h1", {}, word("title")),
@@ -218,8 +250,18 @@ function startPage() {
     make("p", { class: "note" }, word("disclaimer")),
     make("label", { for: "judge" }, word("name")), input,
     said ? make("p", { class: "warning", role: "alert" }, said) : null,
-    make("button", { type: "button", class: "wide primary", id: "begin", onclick: begin }, word(Object.keys(state.verdicts).length ? "go_on" : "begin")),
+    ...(asking ? whoIsIt() : [make("button", { type: "button", class: "wide primary", id: "begin", onclick: begin }, word(Object.keys(state.verdicts).length ? "go_on" : "begin"))]),
     make("button", { type: "button", class: "wide", onclick: () => byId("file").click() }, word("load")),
+  ];
+}
+
+/** Ask whether a new name is of another judge: verdicts are counted by judge, and nobody signs another's. */
+function whoIsIt() {
+  const name = asking, values = { name, before: state.judge, n: Object.values(state.verdicts).filter(hasSaid).length };
+  return [
+    make("p", { class: "warning", role: "alert" }, word("who", values)),
+    make("button", { type: "button", class: "wide primary", id: "other", onclick: () => change(name) }, word("other_judge", values)),
+    make("button", { type: "button", class: "wide", id: "same", onclick: () => enter(name) }, word("same_judge", values)),
   ];
 }
 
@@ -316,14 +358,11 @@ addEventListener("keydown", (event) => {
 });
 
 // Where the browser keeps nothing, leaving would lose what no file has; whether it saved one, it does not say.
-addEventListener("beforeunload", (event) => { if (!storage && lines().length) event.preventDefault(); });
+addEventListener("beforeunload", (event) => { if (!storage && (lines().length || Object.keys(aside).length)) event.preventDefault(); });
 
 const known = stored(LANGUAGE_KEY);
 if (known === "en" || known === "zh-CN") language = known === "en" ? "en" : "zh";
-try {
-  const before = JSON.parse(stored(KEY) || "null");
-  if (before && typeof before === "object" && before.verdicts && typeof before.judge === "string") state = { ...state, ...before };
-} catch { /* not ours: begin anew */ }
+state = stateOf(stored(KEY)) || state;
 state.place = Number.isInteger(state.place) ? Math.max(-1, Math.min(DATA.pairs.length, state.place)) : -1;
 if (!state.judge) state.place = -1;
 store(KEY, JSON.stringify(state));
