@@ -131,9 +131,9 @@ def call(folder, manifest):
 def test_rows_that_give_no_text_are_counted_and_too_many_stop(tmp_path):
     few = call(tmp_path, set_of(tmp_path, "texts.csv", "text,n\n一篇,1\n二篇,2\n三,篇,3\n ,4\n五篇,5\n"))
     assert few.returncode == 0, few.stderr
-    assert "of 5 rows 3 are texts, 1 cannot be read (a comma or a quote too many?), 1 are empty" in few.stdout
+    assert "of 5 rows 3 are texts, 1 cannot be read (a comma or a quote too many?), 1 is empty" in few.stdout
     assert "warning: evaluation.retention: of 5 rows" in few.stderr
     many = call(tmp_path, set_of(tmp_path, "texts.csv", "text,n\n一,篇,1\n二,篇,2\n三,篇,3\n五篇,5\n"))
     assert many.returncode == 1
-    assert "evaluation.retention, texts.csv: of 4 rows 1 are texts, 3 cannot be read" in many.stderr
+    assert "evaluation.retention, texts.csv: of 4 rows 1 is a text, 3 cannot be read" in many.stderr
     assert "E137" in many.stderr

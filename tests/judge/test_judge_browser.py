@@ -119,7 +119,7 @@ def test_a_saved_file_goes_on_in_another_browser(visit, tmp_path):
     path = save(tab, tmp_path)
     other = visit()
     other.locator("#file").set_input_files(path)
-    other.get_by_text("1 verdicts loaded; 0 lines are of other pairs").wait_for()
+    other.get_by_text("1 verdict loaded; 0 lines are of other pairs").wait_for()
     assert other.locator("#judge").input_value() == "LW"
     assert other.locator("#progress").inner_text() == "1 of 3 judged"
     other.locator("#begin").tap()
@@ -322,7 +322,7 @@ def test_a_choice_changed_after_saving_is_unsaved_again(visit, tmp_path):
     tab.locator("footer [data-action=previous]").tap()
     judge(tab, "2", ["overall"])
     tab.locator("[data-action=save]").tap()
-    assert tab.locator("#filed").inner_text() == "1 verdicts are not in a saved file yet."
+    assert tab.locator("#filed").inner_text() == "1 verdict is not in a saved file yet."
 
 
 def test_what_can_be_used_has_a_name(visit):

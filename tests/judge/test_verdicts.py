@@ -1,6 +1,7 @@
 """From judges' files to verdicts.json, and the two scripts."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -29,6 +30,20 @@ def judged(tmp_path):
         return verdicts_of(read, key, resamples=1000, seed=0, alpha=0.05)
 
     return judge
+
+
+def test_one_of_a_kind_is_told_as_one(judged, tmp_path):
+    result = judged(prefers("lora_100k"), items=2)
+    shown, key = shown_and_key(predictions(60), items=2)
+    rows = [json.dumps({"pair": shown[0].id, "judge": "LW", "overall": "1", "mood": "good"})]
+    (tmp_path / "one.jsonl").write_text(rows[0], encoding="utf-8")
+    read = read_verdicts([tmp_path / "one.jsonl"], key["pairs"])
+    lines = told(verdicts_of(read, key, resamples=1000, seed=0, alpha=0.05))
+    assert lines[0] == "1 line read: 1 verdict of 1 judge"
+    assert "  not used, no criterion: 'mood', 1 time" in lines
+    assert "  1 verdict leaves out a criterion" in lines
+    assert told(result)[0].endswith("of 1 judge")
+    assert not [line for line in (*lines, *told(result)) if re.search(r"\b1 \w+s\b(?! out)", line)]
 
 
 def test_what_all_judges_prefer_wins_whichever_place_it_has(judged):

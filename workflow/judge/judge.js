@@ -29,7 +29,9 @@ function store(key, text) {
 }
 
 function word(key, values = {}) {
-  return TEXTS[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return TEXTS[key][language]
+    .replace(/\{(\w+):([^|}]*)\|([^}]*)\}/g, (_, name, one, many) => values[name] === 1 ? one : many)
+    .replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
 /** Make an element; strings among the children become text, never HTML. */

@@ -8,6 +8,7 @@ from pathlib import Path
 from medscale.base.arguments import add_paths, add_similarity, similarity, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import count_lines, read_jsonl, write_json
+from medscale.base.plurals import how_many
 from medscale.base.progress import counted
 from medscale.data.exams.leaks import find_leaks
 from medscale.data.near.leak_check import Thresholds
@@ -26,8 +27,8 @@ def main() -> None:
     report = find_leaks(questions, training, thresholds)
     write_json(args.output, {"exam": args.name, **report, "training_file": args.train.name})
     print(
-        f"{args.name}: {report['contaminated']} of {report['n']} questions stand in {report['training_rows']} training "
-        f"rows; {report['by_kind']}"
+        f"{args.name}: {report['contaminated']} of {how_many(report['n'], 'question')} found in "
+        f"{how_many(report['training_rows'], 'training row')}; {report['by_kind']}"
     )
     if report["contaminated"]:
         print(f"warning: training rows hold questions of {args.name}; {args.output} names them", file=sys.stderr)

@@ -11,6 +11,7 @@ from pathlib import Path
 from medscale.base.arguments import add_paths, add_source
 from medscale.base.errors import run_script
 from medscale.base.files import read_jsonl, write_json, write_jsonl
+from medscale.base.plurals import how_many
 from medscale.data.demo.exam import demo_exam
 from medscale.data.exams.account import report_of
 from medscale.data.exams.fields import Reading
@@ -27,7 +28,9 @@ def main() -> None:
     write_jsonl(args.output, (question._asdict() for question in exam.questions))
     report = report_of(exam, reading)
     write_json(args.report, report)
-    print(f"{reading.name}: kept {report['kept']} of {report['read']} questions; dropped {report['dropped']}")
+    print(
+        f"{reading.name}: kept {report['kept']} of {how_many(report['read'], 'question')}; dropped {report['dropped']}"
+    )
     for file in report["files"]:
         print(f"{file['path']}: {file['exam_format']}" + (f", {file['because']}" if "because" in file else ""))
     if report["licence"] is None and exam.source != "demo":

@@ -7,6 +7,7 @@ from pathlib import Path
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import sha256_file, write_json, write_jsonl, write_text
 from medscale.base.judge_settings import REFERENCE
+from medscale.base.plurals import how_many
 from medscale.evaluate.predictions import read_predictions
 from medscale.judge.page import judge_html
 from medscale.judge.pairs import draw, key_of, lines_of, set_of
@@ -29,7 +30,11 @@ def main() -> None:
     write_json(args.key, key_of(shown, compared, digests, **{key: drawn[key] for key in ("seed", "items", "repeated")}))
     write_text(args.page, judge_html(lines_of(shown), set_of(shown)))
     same = sum(len(pair.identical) for pair in compared)
-    print(f"{args.pairs}: {len(shown)} pairs to judge; {same} more have the same answer twice and count as ties")
+    print(
+        f"{args.pairs}: {how_many(len(shown), 'pair')} to judge; "
+        f"{how_many(same, 'more has', 'more have')} the same answer twice and "
+        + ("counts as a tie" if same == 1 else "count as ties")
+    )
     print(f"{args.page}: the same for people, in any browser; {args.key} is not for judges")
 
 

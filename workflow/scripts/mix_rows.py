@@ -14,6 +14,7 @@ from medscale.base.arguments import (
 )
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from medscale.base.plurals import how_many
 from medscale.base.progress import counted
 from medscale.data.cleaning import Rules
 from medscale.data.columns import Columns
@@ -51,7 +52,10 @@ def main() -> None:
     require_enough(found, args.needed, corpus)
     write_jsonl(args.output, found.rows)
     write_json(args.report, report(args, corpus, found))
-    print(f"kept {found.kept} of {found.read} general rows; dropped {dict(found.dropped)}; {args.needed} are needed")
+    print(
+        f"kept {found.kept} of {how_many(found.read, 'general row')}; dropped {dict(found.dropped)}; "
+        f"{args.needed} needed"
+    )
 
 
 def require_enough(found: General, needed: int, corpus: Corpus) -> None:
@@ -61,9 +65,9 @@ def require_enough(found: General, needed: int, corpus: Corpus) -> None:
     named = ", ".join(file["path"] for file in corpus.files[:3])
     raise UserError(
         "D170",
-        f"{KEY}: the largest mix takes {needed} general rows, and {named} has {found.kept} that can be used, of "
-        f"{found.read} read ({dict(found.dropped)}); name a larger set, a smaller {KEY}.share, or smaller sizes in "
-        f"{KEY}.runs",
+        f"{KEY}: the largest mix takes {how_many(needed, 'general row')}, and {named} has {found.kept} that can be "
+        f"used, of {found.read} read ({dict(found.dropped)}); name a larger set, a smaller {KEY}.share, or smaller "
+        f"sizes in {KEY}.runs",
     )
 
 

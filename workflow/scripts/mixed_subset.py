@@ -8,6 +8,7 @@ from pathlib import Path
 from medscale.base.arguments import add_paths, whole_number
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, sha256_file, write_json
+from medscale.base.plurals import how_many
 
 
 def main() -> None:
@@ -25,7 +26,8 @@ def main() -> None:
         if general < args.count:
             raise UserError(
                 "D170",
-                f"study.mix: {args.count} general rows are to stand beside {own}, and {args.general} has {general}; "
+                f"study.mix: {how_many(args.count, 'general row is', 'general rows are')} to stand beside "
+                f"{own}, and {args.general} has {general}; "
                 "name a larger set, or a smaller study.mix.share",
             )
     departments = json.loads(args.manifest_of_train.read_text(encoding="utf-8"))["departments"]
@@ -42,7 +44,7 @@ def main() -> None:
             "general_sha256": sha256_file(args.general),
         },
     )
-    print(f"{own} rows and {general} general ones, {general / (own + general):.2%} of all")
+    print(f"{how_many(own, 'row')} and {how_many(general, 'general one')}, {general / (own + general):.2%} of all")
 
 
 def parse_arguments() -> argparse.Namespace:

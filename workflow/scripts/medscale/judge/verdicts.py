@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from medscale.base.plurals import how_many
 from medscale.compare.holm import holm
 from medscale.judge.agreement import agreement, consistency, position
 from medscale.judge.pairs import ASKED, OVERALL
@@ -156,17 +157,20 @@ def comments(verdicts: Iterable[Verdict], pairs: Mapping[str, Any]) -> list[dict
 
 def told(result: Mapping[str, Any]) -> list[str]:
     """Return the lines that the import ends with."""
-    lines = [f"{result['lines']} lines read: {result['verdicts']} verdicts of {len(result['judges'])} judges"]
+    lines = [
+        f"{how_many(result['lines'], 'line')} read: {how_many(result['verdicts'], 'verdict')} of "
+        f"{how_many(len(result['judges']), 'judge')}"
+    ]
     lines += [f"  not used, {reason}: {count}" for reason, count in result["dropped"].items()]
     lines += [f"  line {entry['line']} of {entry['file']}: {entry['reason']}" for entry in result["rejected"][:10]]
     for kind, called in (("unknown_keys", "no criterion"), ("unknown_values", "neither 1, 2 nor equal")):
-        lines += [f"  not used, {called}: {name!r}, {count} times" for name, count in result[kind].items()]
+        lines += [f"  not used, {called}: {name!r}, {how_many(count, 'time')}" for name, count in result[kind].items()]
     if result["incomplete"]:
-        lines.append(f"  {result['incomplete']} verdicts leave out a criterion")
+        lines.append(f"  {how_many(result['incomplete'], 'verdict leaves', 'verdicts leave')} out a criterion")
     for entry in result["criteria"][OVERALL]["comparisons"]:
         low, high = entry["ci"]
         lines.append(
             f"{entry['a']} wins {100 * entry['rate']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] against {entry['b']}, "
-            f"{entry['questions'] + entry['identical']} questions"
+            f"{how_many(entry['questions'] + entry['identical'], 'question')}"
         )
     return lines

@@ -1,6 +1,7 @@
 """The words and numbers of report.html, each in English and Chinese, and the HTML that holds both."""
 
 import math
+import string
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,17 @@ class Text(NamedTuple):
     zh: str
 
 
+class _Filled(string.Formatter):
+    """Texts with ``{n:verdict|verdicts}``: the first word where n is 1, the second elsewhere."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        one, bar, many = format_spec.partition("|")
+        return (one if str(value) == "1" else many) if bar else super().format_field(value, format_spec)
+
+
+_FILLED = _Filled()
+
+
 class Metric(NamedTuple):
     """How a metric is called and written."""
 
@@ -58,7 +70,7 @@ def say(key: str, **values: Any) -> Text:
     sides = [
         {key: value[side] if isinstance(value, Text) else value for key, value in values.items()} for side in (0, 1)
     ]
-    return Text(text.en.format(**sides[0]), text.zh.format(**sides[1]))
+    return Text(_FILLED.vformat(text.en, (), sides[0]), _FILLED.vformat(text.zh, (), sides[1]))
 
 
 def known(key: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medscale.base.errors import UserError
+from medscale.base.plurals import how_many
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.question import Question
 from medscale.data.exams.rows import equal_options
@@ -54,14 +55,14 @@ def require_usable(reading: Reading, exam: Exam) -> None:
     if exam.read and bad.get("no_answer", 0) == exam.read:
         raise UserError(
             "D158",
-            f"{reading.where}: none of the {exam.read} questions of {paths} has an answer, as in the test part of "
-            "C-Eval and of CMB, whose answers are not beside the questions; name the part that has them, such as val, "
-            "or the file of answers too",
+            f"{reading.where}: none of the {how_many(exam.read, 'question')} of {paths} has an answer, as in the test "
+            "part of C-Eval and of CMB, whose answers are not beside the questions; name the part that has them, such "
+            "as val, or the file of answers too",
         )
     raise UserError(
         "D154",
-        f"{reading.where}: {unusable} of the {exam.read} rows of {paths} are no questions that can be asked ({bad}); "
-        f"see whether {reading.where}.format, columns and answer_as fit the file",
+        f"{reading.where}: {unusable} of the {how_many(exam.read, 'row')} of {paths} cannot be asked as a question "
+        f"({bad}); see whether {reading.where}.format, columns and answer_as fit the file",
     )
 
 
