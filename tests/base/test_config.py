@@ -98,9 +98,7 @@ MISTAKES = [
     ),
     (
         {"training": {"learning_rate": "fast"}},
-        'training.learning_rate = "fast": is not allowed: Peak learning rate, at most 1. `auto` tries the rates of the '
-        "section `pilot` beforehand, for each method on the smallest and the largest size, and takes what is best on "
-        "validation rows: docs/en/learning-rate.md.",
+        'training.learning_rate = "fast": must be "auto" or a number greater than 0 and at most 1',
     ),
     ({"pilot": {"rates": [0.1]}}, "pilot.rates = [0.1]: must have at least 2 item(s)"),
     ({"training": {"epochs": ["1"]}}, 'training.epochs = ["1"]: must be a number'),
@@ -113,10 +111,16 @@ MISTAKES = [
     ({"training": {"effective_batch": 0}}, "training.effective_batch = 0: must be at least 1"),
     ({"scaling": {"extrapolate": [2, float("inf")]}}, "scaling.extrapolate.1 = inf: must be a finite number"),
     ({"lora": {"dropout": 1}}, "lora.dropout = 1: must be less than 1"),
-    ({"lora": {"target_modules": []}}, "lora.target_modules = []: is not allowed: `all-linear`, or a list of "),
+    (
+        {"lora": {"target_modules": []}},
+        'lora.target_modules = []: must be "all-linear" or a list of texts, one at least',
+    ),
     ({"model": {"revision": ""}}, 'model.revision = "": must not be empty'),
     ({"model": {"revision": 3}}, "model.revision = 3: must be a text or null"),
-    ({"model": {"endpoint": "hf-mirror.com"}}, 'model.endpoint = "hf-mirror.com": must look like ^https?://'),
+    (
+        {"model": {"endpoint": "hf-mirror.com"}},
+        'model.endpoint = "hf-mirror.com": must be an address that begins with https:// or http://',
+    ),
     ({"model": {"tiny": {"hidden_size": 100}}}, "model.tiny.hidden_size = 100: must be a multiple of 64"),
     ({"model": {"source": "local"}}, "model.path = null: must name a model directory, because model.source is local"),
     ({"data": {"source": "file"}}, "data.path = null: must name a corpus file, because data.source is file"),
@@ -161,7 +165,7 @@ MISTAKES = [
     ),
     (
         {"study": {"seeds": [1, 2], "seeds_at": ["biggest"]}},
-        'study.seeds_at[0] = "biggest": must look like ^(smallest|largest)$',
+        'study.seeds_at[0] = "biggest": must be smallest, largest or a size',
     ),
     (
         {"study": {"mix": {"source": "demo", "share": 0.125}}},
@@ -204,8 +208,8 @@ MISTAKES = [
         {"evaluation": {"max_samples": 2001}},
         "evaluation.max_samples = 2001: must be at most study.test_size, which is 2000; null takes every test item",
     ),
-    ({"training": {"micro_batch": 0}}, "training.micro_batch = 0: is not allowed: Rows of max_length tokens "),
-    ({"training": {"micro_batch": "all"}}, 'training.micro_batch = "all": is not allowed: Rows of max_length tokens '),
+    ({"training": {"micro_batch": 0}}, 'training.micro_batch = 0: must be "auto" or a whole number from 1'),
+    ({"training": {"micro_batch": "all"}}, 'training.micro_batch = "all": must be "auto" or a whole number from 1'),
     (
         {"overrides": {"qlorra": {"lora": {"r": 8}}}},
         "overrides.qlorra: no such method, size or run in this study (did you mean qlora?); allowed here: 100k, 20k, "
@@ -237,8 +241,8 @@ CODES = {
     "must be at most 1 character long": "C108",
     "needs each of": "C106",
     "the same item twice": "C107",
-    "must look like": "C108",
-    "is not allowed": "C109",
+    "must be (smallest, largest|an address)": "C108",
+    'must be "(auto|all-linear)" or': "C109",
     "a finite number": "C111",
     "no such user": "C112",
     "path = null": "C113",
@@ -264,6 +268,60 @@ def test_a_mistake_has_the_code_of_its_kind(config, message):
     with pytest.raises(ConfigError) as caught:
         resolve(config)
     assert {caught.value.code} == {code for words, code in CODES.items() if re.search(words, message)}
+
+
+@pytest.mark.parametrize(
+    ("config", "meant"),
+    [
+        ({"training": {"learning_rate": "Auto"}}, "auto"),
+        ({"training": {"micro_batch": "AUTO"}}, "auto"),
+        ({"training": {"learning_rate": [1e-4]}}, "0.0001"),
+        ({"training": {"precision": "BF16"}}, "bf16"),
+        ({"training": {"report_to": "wandb"}}, "[wandb]"),
+        ({"study": {"seeds": [1, 2], "seeds_at": "largest"}}, "[largest]"),
+        ({"study": {"seeds": [1, 2], "seeds_at": "Smallest, largest"}}, "[smallest, largest]"),
+        ({"study": {"seeds": [1, 2], "seeds_at": ["Largest"]}}, "largest"),
+        ({"study": {"seeds": 42}}, "[42]"),
+        ({"study": {"sizes": ["10k"]}}, "10000"),
+        ({"study": {"sizes": "10k,20K"}}, "[10000, 20000]"),
+        ({"study": {"methods": "LoRA"}}, "[lora]"),
+        ({"lora": {"target_modules": "all_linear"}}, "all-linear"),
+        ({"lora": {"target_modules": "q_proj, v_proj"}}, "[q_proj, v_proj]"),
+        ({"data": {"encoding": "UTF8"}}, "utf-8"),
+        ({"data": {"columns": {"answer": ["回答"]}}}, '"回答"'),
+        ({"model": {"source": "ModelScope"}}, "modelscope"),
+    ],
+    ids=str,
+)
+def test_what_may_have_been_meant_is_said_and_is_allowed(config, meant):
+    with pytest.raises(ConfigError) as caught:
+        resolve(config)
+    assert caught.value.text.endswith(f" (did you mean {meant}?)")
+    ((section, values),) = config.items()
+    place = next(key for key, value in values.items() if not (key == "seeds" and isinstance(value, list)))
+    right = yaml.safe_load(meant)
+    if isinstance(values[place], list) and not isinstance(right, list) and place != "learning_rate":
+        right = [right]
+    right = {"answer": right} if place == "columns" else right
+    resolve({section: values | {place: right}})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"training": {"learning_rate": None}},
+        {"study": {"methods": ["full"]}},
+        {"study": {"sizes": "many"}},
+        {"data": {"csv": "x"}},
+        {"model": {"endpoint": ["https://me:secret@mirror"]}},
+    ],
+    ids=str,
+)
+def test_nothing_is_meant_where_nothing_allowed_is_near(config):
+    with pytest.raises(ConfigError) as caught:
+        resolve(config)
+    assert "did you mean" not in caught.value.text
+    assert "secret" not in caught.value.text
 
 
 ENDLESS: dict = {}

@@ -46,12 +46,55 @@ def test_what_snakemake_can_read_passes(tmp_path, content):
     require_readable(tmp_path / "study.yaml")
 
 
+def check(folder, *files) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPTS / "check_config.py", *files]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
+
+
 def test_the_program_names_the_first_file_that_cannot_be_read(tmp_path):
     (tmp_path / "study.yaml").write_bytes(TEXT.encode("gb18030"))
-    command = [sys.executable, SCRIPTS / "check_config.py", ROOT / "config" / "config.yaml", "study.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    done = check(tmp_path, ROOT / "config" / "config.yaml", "study.yaml")
     assert done.returncode == 1
     assert done.stderr.startswith("error: study.yaml: is GB18030")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("training: {learning_rat: 0.1}\n", "training.learning_rat: unknown key (did you mean learning_rate?)"),
+        ("study: {sizes: [10], test_size: one}\n", 'study.test_size = "one": must be a whole number'),
+        (
+            "evaluation: {max_samples: 50}\nstudy: {test_size: 40}\n",
+            "max_samples = 50: must be at most study.test_size",
+        ),
+    ],
+)
+def test_the_program_names_what_a_study_cannot_be_told(tmp_path, content, told):
+    """Alone, or what it makes of the files before it; with the words that Snakemake ends with."""
+    (tmp_path / "study.yaml").write_text(content, encoding="utf-8")
+    done = check(tmp_path, "study.yaml")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "--configfile", "study.yaml"]
+    snakemake = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    problem = next(line for line in done.stderr.splitlines() if told in line).strip()
+    assert problem in snakemake.stdout + snakemake.stderr
+
+
+def test_the_program_merges_the_files_as_snakemake_does(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("study: {test_size: 40}\n", encoding="utf-8")
+    (tmp_path / "a.yaml").write_text("evaluation: {max_samples: 50}\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("study: {test_size: 60}\n", encoding="utf-8")
+    assert check(tmp_path, "a.yaml", "b.yaml").returncode == 0
+    assert "max_samples = 50: must be at most study.test_size, which is 40" in check(tmp_path, "a.yaml").stderr
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_what_is_shipped_is_no_mistake(tmp_path, name):
+    done = check(tmp_path, ROOT / "config" / name)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_study_whose_own_configuration_cannot_be_read_says_so(tmp_path):

@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from medscale.base.config_values import form_of, hint, kinds, one_of
 from medscale.base.errors import UserError
 from medscale.base.files import nameable
 from medscale.base.judge_settings import judged_names
@@ -23,6 +24,8 @@ from medscale.base.study import runs_of, seed_sizes
 
 _DEEPEST = 50
 _SURROGATE = re.compile("[\ud800-\udfff]")
+HINTED = ("type", "enum", "pattern", "anyOf")
+"""Rules whose messages say what may have been meant."""
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
 
@@ -195,16 +198,16 @@ def _explain(error: ValidationError) -> Problem:
     shown = json.dumps(value, ensure_ascii=False)
     if key.endswith("endpoint"):
         shown = re.sub(r"[^\s/\"]*@", "***@", shown)
+    # What an address is near to is not told: it may hold a password.
+    meant = "" if key.endswith("endpoint") or rule not in HINTED else hint(value, error.schema)
     if rule == "additionalProperties":
         allowed = list(error.schema.get("properties", {}))
         unknown = [name for name in value if name not in allowed]
         prefix = f"{key}." if key else ""
         return Problem("C101", "; ".join(f"{prefix}{name}: unknown key{_similar(name, allowed)}" for name in unknown))
     wanted = {
-        "type": lambda: Problem("C102", "must be " + _listed(limit if isinstance(limit, list) else [limit])),
-        "enum": lambda: Problem(
-            "C103", "must be one of " + ", ".join(json.dumps(item, ensure_ascii=False) for item in limit)
-        ),
+        "type": lambda: Problem("C102", f"must be {kinds(limit)}{meant}"),
+        "enum": lambda: Problem("C103", f"must be one of {one_of(limit)}{meant}"),
         "minimum": lambda: Problem("C104", f"must be at least {limit}"),
         "exclusiveMinimum": lambda: Problem("C104", f"must be greater than {limit}"),
         "maximum": lambda: Problem("C104", f"must be at most {limit}"),
@@ -216,8 +219,8 @@ def _explain(error: ValidationError) -> Problem:
         "minProperties": lambda: Problem("C105", "must not be empty"),
         "required": lambda: Problem("C106", "needs each of " + ", ".join(limit)),
         "uniqueItems": lambda: Problem("C107", "has the same item twice; each may stand once"),
-        "pattern": lambda: Problem("C108", f"must look like {limit}"),
-        "anyOf": lambda: Problem("C109", f"is not allowed: {error.schema.get('description', 'see config/README.md')}"),
+        "pattern": lambda: Problem("C108", f"must be {error.schema.get('form', f'like {limit}')}{meant}"),
+        "anyOf": lambda: Problem("C109", f"must be {form_of(error.schema)}{meant}"),
     }
     if "propertyNames" in error.absolute_schema_path:  # the value is a name itself
         told = error.schema.get("description", f"must look like {limit}")
@@ -228,12 +231,6 @@ def _explain(error: ValidationError) -> Problem:
 
 def _rule(error: ValidationError) -> tuple[str, Any]:
     return str(error.validator), error.validator_value
-
-
-def _listed(types: list[str]) -> str:
-    names = {"object": "a section (key: value)", "array": "a list", "integer": "a whole number", "number": "a number"}
-    names |= {"string": "a text", "boolean": "true or false", "null": "null"}
-    return " or ".join(names[name] for name in types)
 
 
 def _similar(name: str, allowed: list[str]) -> str:

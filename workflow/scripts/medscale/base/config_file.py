@@ -7,6 +7,7 @@ As a program, for a file of ``--configfile``, which Snakemake reads before anyth
 import codecs
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,6 +16,7 @@ from medscale.base.errors import UserError
 _MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"}
 _MARKS |= {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}  # which begin those of UTF-32
 _TAB = re.compile(r"^ *\t", re.MULTILINE)
+SHIPPED = Path(__file__).parents[4] / "config" / "config.yaml"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -39,6 +41,41 @@ def require_readable(path: str | Path) -> None:
         raise UserError(
             "C136", f"{path}: holds no keys with values but {type(found).__name__}; write it as config/config.yaml is"
         )
+
+
+def merged(files: list[Path], given: list[str], directory: Path) -> dict[str, Any]:
+    """Return the configuration as Snakemake merges it: the study's own or the shipped one, the files, ``--config``."""
+    own = directory / "config" / "config.yaml"
+    whole: dict[str, Any] = {}
+    for path in [own if own.is_file() else SHIPPED, *files]:
+        whole = _merge(whole, _read_yaml(path))
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError("B170", f"--config: {text} is not key=value, such as study='{{sizes: [100]}}'")
+        whole = _merge(whole, {key: _parse_yaml(value, f"--config {key}")})
+    return whole
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """Return ``old`` with the keys of ``new``: maps merge, all else is replaced."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | {key: _merge(old.get(key), value) for key, value in new.items()}
+    return new
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return _parse_yaml(path.read_text(encoding="utf-8"), str(path)) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("B171", f"--configfile: {path} cannot be read ({error}); name the study's file") from None
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError("B172", f"{where}: is no YAML ({' '.join(str(error).split())})") from None
 
 
 def _text(path: Path) -> str:

@@ -109,6 +109,29 @@ def windows_of(tokens: list[int], prefix: int, longest: int, first: int = 0) -> 
     return rows
 
 
+class Float32Head(torch.nn.Module):
+    """A language-model head of 16 bits that computes in float32: its logits are not rounded to 16 bits.
+
+    Rounded ones of neighbouring letters are often equal, and of equal ones the first letter would be chosen: near 20,
+    where letters' logits lie, bfloat16 has steps of an eighth.
+    """
+
+    def __init__(self, head: torch.nn.Linear) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(head.weight.detach().float(), requires_grad=False)
+        self.bias = None if head.bias is None else torch.nn.Parameter(head.bias.detach().float(), requires_grad=False)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(hidden.float(), self.weight, self.bias)
+
+
+def widen_head(model: torch.nn.Module) -> None:
+    """Let a model's head compute in float32 from now on; one that is more than a linear layer stays as it is."""
+    head = model.get_output_embeddings()
+    if type(head) is torch.nn.Linear and head.weight.dtype in (torch.bfloat16, torch.float16):
+        model.set_output_embeddings(Float32Head(head))
+
+
 def loglikelihoods(model: torch.nn.Module, rows: Sequence[Row], pad: int, kept: Shelf, label: str) -> list[dict]:
     """Put the log-likelihood of each wanted continuation on the shelf, in nats; return what happened on the way.
 

@@ -21,6 +21,7 @@ from medscale.evaluate.continuations import (
     longest_input,
     prefix_token,
     rows_of,
+    widen_head,
     windows_of,
 )
 from medscale.evaluate.exam_answers import Answered, write_answers, write_texts
@@ -58,6 +59,7 @@ class Examinee:
                 model = load_base(folder, args.method, self._settings["quantization"], self.precision).eval()
                 if args.adapter:
                     model = load_adapter(model, args.adapter, merge=args.method != "qlora")
+                widen_head(model)
             self._model = model
             self.memory.restart()
         return self._model
