@@ -6,9 +6,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
 
 from medscale.base.errors import UserError
-from medscale.evaluate.continuations import encode_pairs, loglikelihoods, longest_input, rows_of, windows_of
+from medscale.evaluate.continuations import (
+    encode_pairs,
+    loglikelihoods,
+    longest_input,
+    rows_of,
+    widen_head,
+    windows_of,
+)
 from medscale.evaluate.kept_answers import Shelf
 from medscale.evaluate.kept_results import KeptResults, forget_others, kept_file
 from medscale.model.loading import load_base
@@ -53,6 +61,48 @@ def test_letters_behind_one_context_take_one_row(tokenizer):
     assert len({len(continuation) for _, continuation in pairs}) == 1
     (row,) = rows_of(pairs, 512)
     assert sorted(row.wanted) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("method", ["base", "qlora"])
+@pytest.mark.parametrize("adapted", [False, True])
+def test_letters_of_a_model_in_16_bits_are_not_rounded_to_equal_ones(wild_model, tokenizer, method, adapted):
+    """Logits near 20, as letters' are: rounded to bfloat16 they have steps of an eighth."""
+    model = load_base(wild_model, method, {"quant_type": "nf4", "double_quant": True}, "bf16").eval()
+    head = model.get_output_embeddings()
+    with torch.no_grad():
+        wide = head.weight.clone()
+        wide[30:60] = wide[30] * (20 / wide[30].norm() ** 2) + 1e-3 * torch.randn(30, wide.shape[1])
+    head.weight = torch.nn.Parameter(wide, requires_grad=False)  # no longer tied to the embedding
+    if adapted:
+        model = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"])).eval()
+    rows = rows_of([([token, 7], [letter]) for token in range(5, 25) for letter in range(30, 60)], 512)
+
+    def found():
+        shelf = Shelf()
+        loglikelihoods(model, rows, tokenizer.pad_token_id, shelf, "test")
+        return [tuple(shelf.found[first + place][0] for place in range(30)) for first in range(0, 600, 30)]
+
+    rounded = found()
+    widen_head(model)
+    exact = found()
+    assert max(len(set(values)) for values in rounded) < 20
+    assert min(len(set(values)) for values in exact) >= 28
+    with torch.inference_mode():
+        decoder = model.get_base_model().model if adapted else model.model
+        hidden = decoder(input_ids=torch.tensor([[5, 7]])).last_hidden_state[0, -1].float()
+    assert exact[0] == pytest.approx((wide.float() @ hidden).log_softmax(-1)[30:60].tolist(), abs=1e-5)
+
+
+def test_a_head_that_is_more_than_a_linear_layer_stays(wild_model):
+    model = load_base(wild_model, "base", {}, "bf16")
+    tuned = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj", "lm_head"]))
+    before = tuned.get_output_embeddings()
+    widen_head(tuned)
+    assert tuned.get_output_embeddings() is before
+    whole = load_base(wild_model, "base", {}, "fp32")
+    before = whole.get_output_embeddings()
+    widen_head(whole)
+    assert whole.get_output_embeddings() is before
 
 
 def test_too_long_a_context_is_cut_at_its_left():
