@@ -9,10 +9,12 @@ import pytest
 from medscale.compare.knowledge import Exam, Statistics, knowledge_tables
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
-from medscale.report.plots.knowledge import plot_knowledge
+from medscale.report.plots.knowledge import COLUMNS, plot_knowledge
+from medscale.report.plots.style import DPI, LOOK
 from medscale.report.summary import write_table
 from report_files import Study, make_report
 
+LETTERS = LOOK["xtick.labelsize"]
 SUBJECTS = ("内科", "a$b_{$c", "<b>外科</b>", "2023")
 
 
@@ -73,3 +75,20 @@ def test_what_was_lost_is_marked_as_worse(text):
     part = section(text)
     assert "+0.200 *" in part
     assert "Base model is better" in part.replace("\u00a0", " ")
+
+
+@pytest.mark.browser
+def test_the_picture_shows_a_whole_panel_on_a_phone_in_letters_that_can_be_read(browser, text, tmp_path):
+    (tmp_path / "report.html").write_text(text, encoding="utf-8")
+    for width, mobile in ((360, True), (1280, False)):
+        context = browser.new_context(viewport={"width": width, "height": 800}, is_mobile=mobile, has_touch=mobile)
+        tab = context.new_page()
+        tab.goto((tmp_path / "report.html").as_uri())
+        shown, drawn, box, page = tab.locator("#knowledge figure img").evaluate(
+            "(img) => [img.offsetWidth, img.naturalWidth, img.parentElement.clientWidth, "
+            "document.documentElement.scrollWidth]"
+        )
+        context.close()
+        assert page <= width, "the picture scrolls in its own box"
+        assert shown / COLUMNS <= box, "a panel is seen whole"
+        assert 10 <= LETTERS * shown / (drawn / DPI) / 72 <= 16, "pixels of the smallest letters"

@@ -133,6 +133,14 @@ def test_a_running_pilot_shows_the_rate_that_it_tries_and_runs_wait_for_it(folde
     assert (waiting.state, waiting.waits_for) == ("waiting", ("pilot_lora",))
     folder.put("pilot/lora.json")
     assert folder.step("pilot_lora").state == "done"
+    size = {"chosen": 3e-4, "fixed": None, "at_edge": "upper", "rates": [{"rate": 3e-4, "nll": 2.4}]}
+    write_json(folder.path / "results" / "pilot" / "lora.json", {"sizes": {"16": size}})
+    stream = io.StringIO()
+    show(folder.look(), "en", stream)
+    told = "best learning rate 0.0003 on 16 rows (the largest that was tried: a larger one may be better)"
+    assert [line.split("done")[1].strip() for line in stream.getvalue().splitlines() if "pilot_lora" in line] == [told]
+    steps = {step["step"]: step["best_learning_rates"] for step in as_json(folder.look())["steps"]}
+    assert (steps["pilot_lora"], steps["clean"]) == ({"16": 3e-4}, None)
 
 
 def test_while_it_validates_the_steps_are_shown(folder):

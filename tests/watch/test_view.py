@@ -63,9 +63,9 @@ def tell(one, event, msg=None, level=logging.INFO, **values):
     one.take(record)
 
 
-def job(one, number, rule, log=(), **wildcards):
-    log = [log] if log else []
-    tell(one, LogEvent.JOB_INFO, jobid=number, rule_name=rule, wildcards=wildcards, log=log, rule_msg="", reason="x")
+def job(one, number, rule, log=(), output=(), **wildcards):
+    values = {"wildcards": wildcards, "log": [log] if log else [], "output": output, "rule_msg": "", "reason": "x"}
+    tell(one, LogEvent.JOB_INFO, jobid=number, rule_name=rule, **values)
 
 
 def log_of(step, text):
@@ -96,6 +96,57 @@ def test_each_job_is_a_line_when_it_ends(make, capsys):
         "predict lora_16: begins",
         "✓ predict lora_16: done in 0 s",
     ]
+
+
+def pilot(path, **sizes):
+    """Write what pilot.py writes, as far as it is shown: by label rates with losses, the fixed one, the end."""
+    made = {}
+    for label, (rates, fixed, at_edge) in sizes.items():
+        chosen = min((rate for rate in rates if rates[rate] is not None), key=rates.get)
+        tried = [{"rate": rate, "nll": nll} for rate, nll in rates.items()]
+        made[label] = {"chosen": chosen, "fixed": fixed, "at_edge": at_edge, "rates": tried}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"method": "lora", "sizes": made}), encoding="utf-8")
+    return str(path)
+
+
+GRID = {1e-4: 2.5, 3e-4: 2.4, 1e-3: 2.45}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        (
+            {"16": (GRID, None, None), "32": (GRID, None, None)},
+            "pilot lora: best learning rate 0.0003 on 16 rows, 0.0003 on 32 rows",
+        ),
+        (
+            {"16": (GRID | {3e-3: 2.3}, None, "upper")},
+            "pilot lora: best learning rate 0.003 on 16 rows (the largest that was tried: a larger one may be better)",
+        ),
+        (
+            {"16": (GRID, 1e-4, None), "32": (GRID | {1.0: None}, 1.0, None)},
+            "pilot lora: best learning rate 0.0003 on 16 rows (the runs take 0.0001, which loses 0.100 nats a token), "
+            "0.0003 on 32 rows (the runs take 1, which diverged)",
+        ),
+        ({"16": (GRID, 3e-4, None)}, "pilot lora: best learning rate 0.0003 on 16 rows"),
+    ],
+)
+def test_what_a_pilot_found_is_told_when_it_has_ended(make, capsys, call, sizes, told):
+    one = make()
+    output = pilot(call / "results" / "pilot" / "lora.json", **sizes)
+    job(one, 1, "pilot", method="lora", output=[output])
+    tell(one, LogEvent.JOB_FINISHED, "Finished jobid: 1", job_id=1)
+    assert lines(capsys.readouterr().err)[1:] == ["✓ pilot lora: done in 0 s", told]
+
+
+def test_a_pilot_whose_file_cannot_be_read_has_ended_all_the_same(make, capsys, call):
+    one = make()
+    for number, content in enumerate(("", "{}", '{"sizes": {"16": {}}}', "[]"), 1):
+        (call / "lora.json").write_text(content, encoding="utf-8")
+        job(one, number, "pilot", method="lora", output=[str(call / "lora.json")])
+        tell(one, LogEvent.JOB_FINISHED, f"Finished jobid: {number}", job_id=number)
+    assert lines(capsys.readouterr().err)[1::2] == ["✓ pilot lora: done in 0 s"] * 4
 
 
 def test_what_snakemake_tells_at_every_call_is_left_to_its_log(make, capsys):

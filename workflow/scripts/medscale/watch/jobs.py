@@ -20,12 +20,14 @@ class Job:
     ----------
     name, rule : what it is, for people and for Snakemake.
     logs : its log, in a list as Snakemake has it.
+    outputs : the files that it makes.
     began, said, since : when it was handed over and last spoken of (monotonic), and the former in seconds since 1970.
     """
 
     name: str
     rule: str
     logs: list[Path]
+    outputs: list[Path] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     said: float = field(default_factory=time.monotonic)
     since: float = field(default_factory=time.time)

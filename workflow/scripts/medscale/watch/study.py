@@ -17,6 +17,7 @@ from medscale.base.processes import UNKNOWN, place, start_of
 from medscale.base.progress import SELDOM
 from medscale.base.study import floors_of, runs_of, sizes_of
 from medscale.watch.logs import Told, read_log
+from medscale.watch.pilots import read_pilot
 
 DONE, RUNNING, WAITING, FAILED, STOPPED, NOT_BEGUN = "done", "running", "waiting", "failed", "stopped", "not begun"
 GPU = ("pilot", "finetune", "predict", "examine")
@@ -38,6 +39,7 @@ class Step:
     told : what its log says.
     waits_for : names of steps; empty where it waits for its turn.
     resumes : step of a fine-tuning's newest whole checkpoint.
+    sizes : what a pilot that is done has found, by the labels of the sizes; None of other steps.
     """
 
     rule: str
@@ -48,6 +50,7 @@ class Step:
     told: Told = NOTHING
     waits_for: tuple[str, ...] = ()
     resumes: int | None = None
+    sizes: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -257,7 +260,8 @@ def judge(step: Step, told: Told | None, results: Path, holders: tuple[Holder, .
     """Return a step with its state, but for what waits."""
     resumes = newest_step(results / step.subject) if step.rule == "finetune" else None
     if all((results / output).exists() for output in step.outputs):
-        return replace(step, state=DONE, told=told or NOTHING)
+        sizes = read_pilot(results / step.outputs[0]) if step.rule == "pilot" else None
+        return replace(step, state=DONE, told=told or NOTHING, sizes=sizes)
     if told is None:
         return replace(step, resumes=resumes)
     step = replace(step, told=told, resumes=resumes)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from medscale.base.progress import duration
+from medscale.watch.pilots import found
 from medscale.watch.study import DONE, FAILED, GPU, NOT_BEGUN, RUNNING, STOPPED, WAITING, Row, Step, Study, logs_of
 from medscale.watch.words import word
 
@@ -97,7 +98,7 @@ def _grouped(steps: list[Step]) -> list[list[Step]]:
     groups: list[list[Step]] = []
     for step in steps:
         same = groups and groups[-1][0].rule == step.rule and groups[-1][0].state == step.state
-        if same and step.state in (DONE, NOT_BEGUN):
+        if same and step.state in (DONE, NOT_BEGUN) and step.sizes is None:
             groups[-1].append(step)
         else:
             groups.append([step])
@@ -109,7 +110,9 @@ def _runs(step: Step) -> bool:
 
 
 def how_far(step: Step, tongue: str) -> str:
-    """Return how far a step is, or what it waits for."""
+    """Return how far a step is, or what it waits for; of a pilot that is done, what it found."""
+    if step.sizes is not None:
+        return found(step.sizes, tongue)
     if step.state == FAILED:
         return word("below", tongue)
     if step.state == RUNNING:
@@ -189,6 +192,7 @@ def _step_json(study: Study, step: Step) -> dict[str, Any]:
         "seconds_since_sign_of_life": round(step.silent, 1) if step.state in (RUNNING, STOPPED) else None,
         "waits_for": list(step.waits_for),
         "resumes_from_step": step.resumes,
+        "best_learning_rates": {label: size["chosen"] for label, size in (step.sizes or {}).items()} or None,
         "error": step.told.error if step.state == FAILED else None,
         "log": f"{logs_of(study.results)}/{step.name}.log",
     }

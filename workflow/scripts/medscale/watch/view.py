@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medscale.watch import ending
+from medscale.watch import ending, pilots
 from medscale.watch.jobs import Job
 from medscale.watch.words import language, word
 
@@ -140,7 +140,8 @@ class View:
         subject = " ".join(str(value) for value in record.wildcards.values())
         name = f"{record.rule_name} {subject}".strip()
         self.names[record.jobid] = name
-        self.running[record.jobid] = job = Job(name, record.rule_name, [Path(log) for log in record.log or ()])
+        files = ([Path(path) for path in getattr(record, kind, None) or ()] for kind in ("log", "output"))
+        self.running[record.jobid] = job = Job(name, record.rule_name, *files)
         if self.screen is None and record.rule_name in LONG:
             self.say(word("begins", self.tongue, job.name))
         if self.thread is None and not self.quiet:
@@ -152,6 +153,9 @@ class View:
         if job is not None and job.rule != "all":
             self.failed.pop(job.name, None)  # it worked at another try
             self.say("✓ " + word("took", self.tongue, job.name, job.spent), "green")
+            if job.rule == "pilot" and (sizes := pilots.read_pilot(job.outputs[0])):
+                told = word("finding", self.tongue, job.name, pilots.found(sizes, self.tongue))
+                self.say(told, "yellow" if pilots.warns(sizes) else "")
 
     def _progress(self, record: logging.LogRecord) -> None:
         self.done, self.total = record.done, record.total

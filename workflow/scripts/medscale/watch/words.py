@@ -50,6 +50,15 @@ WORDS = {
         "{} 失败，依赖它的步骤没有做。排除原因后，再运行同一条命令即可。",
     ),
     "queued": ("it has not begun to write", "还没有开始写日志"),
+    "best rate": ("best learning rate {}", "最好的学习率：{}"),
+    "rate on": ("{} on {} rows", "{1} 条上为 {0}"),
+    "and": (", ", "，"),
+    "beside": (" ({})", "（{}）"),
+    "upper edge": ("the largest that was tried: a larger one may be better", "试过的最大值，更大的可能更好"),
+    "lower edge": ("the smallest that was tried: a smaller one may be better", "试过的最小值，更小的可能更好"),
+    "fixed loses": ("the runs take {}, which loses {} nats a token", "各次运行用 {}，多损失 {} 奈特/词元"),
+    "fixed diverged": ("the runs take {}, which diverged", "各次运行用 {}，试训中发散"),
+    "finding": ("{}: {}", "{}：{}"),
     "begins": ("{}: begins", "{}：开始"),
 }
 

@@ -15,7 +15,8 @@ from medscale.report.plots.words import word
 
 MOST_PARTS = 4
 """Parts of an exam that have a panel each; of more, the report's table tells."""
-PANEL, COLUMNS = (4.1, 3.5), 3
+PANEL, COLUMNS = (4.3, 3.3), 2
+"""Inches. On a phone the report shows a panel at a time, of this many, and letters that can be read."""
 
 
 def plot_knowledge(knowledge: pd.DataFrame, configurations: pd.DataFrame, path: str | os.PathLike) -> None:
@@ -30,10 +31,10 @@ def plot_knowledge(knowledge: pd.DataFrame, configurations: pd.DataFrame, path: 
     panels = [(key, part) for key, part in table.groupby(["metric", "scope", "subject"], sort=False, dropna=False)]
     shown = [(key, part) for key, part in panels if _is_shown(knowledge, *key[:2])]
     styles = method_styles(table.loc[table["kind"] == "tuned", "method"])
-    columns = 2 if len(shown) == 4 else min(COLUMNS, len(shown))
+    columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    with new_figure(path, (PANEL[0] * columns, PANEL[1] * rows + 0.9)) as figure:
-        figure.suptitle(word("knowledge_title"))
+    with new_figure(path, (PANEL[0] * COLUMNS, PANEL[1] * rows + 0.9)) as figure:
+        figure.suptitle(word("knowledge_title"), x=0.02, ha="left")  # where a narrow screen begins
         axes = figure.subplots(rows, columns, squeeze=False).flatten()
         for axis, ((metric, scope, subject), part) in zip(axes, shown, strict=False):
             here = knowledge[(knowledge["metric"] == metric) & (knowledge["scope"] == scope)]
