@@ -13,7 +13,7 @@ from medscale.report.plots.knowledge import plot_knowledge
 from medscale.report.summary import write_table
 from report_files import Study, make_report
 
-SUBJECTS = ("内科", "a$b_{$c", "<b>外科</b>", "2023")
+SUBJECTS = ("内科", "a$b_{$c", "<b>外科</b>", "2023", "anatomy")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,12 @@ def test_subjects_are_text_and_no_markup(text):
     assert "&lt;b&gt;外科&lt;/b&gt;" in part
     assert "a$b_{$c" in part
     assert "<b>外科" not in part
+
+
+def test_the_subjects_of_known_exams_go_by_their_names_in_either_language(text):
+    part = section(text)
+    assert "anatomy" in part
+    assert "解剖学" in part
 
 
 def test_what_was_lost_is_marked_as_worse(text):
