@@ -7,7 +7,7 @@ from typing import Any
 
 from medscale.data.exams.options import Lettered
 from medscale.data.exams.question import LETTERS, Dropped
-from medscale.data.values import NotText, is_null, structured, text_of
+from medscale.data.values import NotText, from_csv, is_null, structured, text_of
 
 _LEAD = re.compile(r"^(?:正确|标准|参考|故|应|本题)*(?:答案|选项|选)?(?:是|为)?[\s:]*")
 _TAIL = re.compile(r"(?<=[A-Za-z])(?:选项|项)$")
@@ -16,18 +16,27 @@ _LETTER_AND_TEXT = re.compile(r"[(\[【]?([A-Z])[)\]】]?[\s.、:：)]+(.+)", re
 _NUMBER = re.compile(r"[0-9]{1,2}")
 
 
-def parts_of(value: Any) -> list[str]:
+def parts_of(value: Any, options: Lettered) -> list[str]:
     """Return what an answer's cell holds as texts, of a list several; [] where it is empty.
+
+    A word for nothing, such as None, is an answer where an option is called so.
 
     Raises `Dropped` with ``unclear_answer`` for what is no text.
     """
     value = structured(value)
+    if is_word_for_nothing(value) and by_text([value], options) is None:
+        return []
     values = value if isinstance(value, list | tuple | set) else [value]
     try:
         texts = [text_of(part) for part in values if not is_null(part)]
     except NotText as error:
         raise Dropped("unclear_answer") from error
     return [text.strip() for text in texts if text and text.strip()]
+
+
+def is_word_for_nothing(value: Any) -> bool:
+    """Tell whether a text is what files have where nothing is: None, NaN, null, n/a."""
+    return isinstance(value, str) and from_csv(value) is None
 
 
 def by_letters(parts: Iterable[str], options: Lettered) -> str | None:
@@ -100,7 +109,7 @@ def letters_of(value: Any, options: Lettered, told: str) -> str:
 
     Raises `Dropped` with ``no_answer``, ``answer_not_an_option`` or ``unclear_answer``.
     """
-    parts = parts_of(value)
+    parts = parts_of(value, options)
     if not parts:
         raise Dropped("no_answer")
     if told.startswith("index"):
@@ -125,7 +134,7 @@ def way_of(answers: Iterable[tuple[Any, Lettered]]) -> str:
     counts = {"letters": 0, "text": 0, "index": 0}
     for value, options in answers:
         try:
-            parts = parts_of(value)
+            parts = parts_of(value, options)
         except Dropped:
             continue
         counts["letters"] += by_letters(parts, options) is not None
@@ -140,7 +149,7 @@ def indices_of(answers: Iterable[tuple[Any, Lettered]]) -> tuple[set[int], int]:
     most = 0
     for value, options in answers:
         try:
-            parts = parts_of(value)
+            parts = parts_of(value, options)
         except Dropped:
             continue
         if are_numbers(parts):
