@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from medscale.data.exams.answers import letters_of, way_of
+from medscale.data.exams.answers import indices_of, letters_of, way_of
 from medscale.data.exams.columns import one_each
 from medscale.data.exams.options import lettered, options_of
 from medscale.data.exams.question import LETTERS, Dropped
@@ -241,6 +241,45 @@ def test_a_text_that_looks_like_letters_is_read_by_what_the_file_does():
     assert letters_of("AB", blood, "text") == "C"
     assert way_of([("B", plain), ("AB", blood), ("C", plain)]) == "letters"
     assert letters_of("AB", blood, "letters") == "AB"
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        *((written, "B") for written in (1, 1.0, "1", "1.0", "１", " 1.00 ", "[1]")),
+        *(
+            (written, "AC")
+            for written in ([0, 2], [0.0, 2.0], "[0, 2]", "0,2", "0.0, 2.0", "0、2", "0;2", "2 0", "0|2")
+        ),
+    ],
+)
+def test_places_however_they_are_written(value, right):
+    found = lettered(options_of(["甲", "乙", "丙"]))
+    assert letters_of(value, found, "index_from_0") == right
+    assert way_of([(value, found)]) == "index"
+    assert indices_of([(value, found)]) == ({LETTERS.index(letter) for letter in right}, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("1.5", "unclear_answer"),
+        ("0,乙", "unclear_answer"),
+        ("0,7", "answer_not_an_option"),
+        ("7.0", "answer_not_an_option"),
+        ("0-2", "unclear_answer"),
+        ("120", "unclear_answer"),
+        (",", "unclear_answer"),
+    ],
+)
+def test_what_is_no_place_of_an_option_is_none(value, reason):
+    assert outcome(letters_of, value, lettered(options_of(["甲", "乙", "丙"])), "index_from_0") == (None, reason)
+
+
+def test_options_that_are_numbers_are_answered_by_their_texts():
+    found = lettered(options_of(["1,3", "2,4", "1,2"]))
+    assert way_of([("1,3", found), ("1,2", found)]) == "text"
+    assert letters_of("1,2", found, "text") == "C"
 
 
 def test_letter_and_text_must_agree():

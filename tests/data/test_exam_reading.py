@@ -239,6 +239,15 @@ def test_numbers_must_say_where_they_begin(read):
     assert error.value.code == "D155"
 
 
+def test_places_of_a_csv_file_that_pandas_wrote(read):
+    """A column of numbers with a gap is one of floats, and several places are a text."""
+    records = [OWN | {"question": f"第{n}题", "A": "甲", "B": "乙", "C": "丙", "answer": answer}
+               for n, answer in enumerate(["1.0", "3.0", "", "1,3"])]  # fmt: skip
+    exam, report = read({"a.csv": as_csv(records)}, answer_as="index_from_1")
+    assert [question.answer for question in exam.questions] == ["A", "C", "AC"]
+    assert report["dropped"] == {"no_answer": 1}
+
+
 @pytest.mark.parametrize(("said", "answers", "other"), [("index_from_0", (1, 2, 3), 1), ("index_from_1", (0, 1, 2), 0)])
 def test_numbers_that_cannot_begin_where_they_are_said_to_are_refused(read, said, answers, other):
     records = [OWN | {"question": f"第{n}题", "options": ["甲", "乙", "丙"], "answer": n} for n in answers]
