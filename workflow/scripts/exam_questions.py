@@ -12,7 +12,7 @@ from medscale.base.arguments import add_paths, add_source
 from medscale.base.errors import run_script
 from medscale.base.files import read_jsonl, write_json, write_jsonl
 from medscale.data.demo.exam import demo_exam
-from medscale.data.exams.account import report_of
+from medscale.data.exams.account import report_of, require_scorable
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.reading import read_exam
 
@@ -24,6 +24,7 @@ def main() -> None:
         exam = read_exam(args.manifest, reading, args.content)
     else:
         exam = demo_exam(args.manifest, reading, read_jsonl(args.train), args.content)
+    require_scorable(reading, exam.questions, args.scored_by)
     write_jsonl(args.output, (question._asdict() for question in exam.questions))
     report = report_of(exam, reading)
     write_json(args.report, report)
@@ -43,6 +44,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--exam", default="{}", metavar="JSON", help="how it is read: an entry of evaluation.exams")
     parser.add_argument(
         "--train", type=Path, help="training rows, the largest set (JSON lines): of the demo's exam, by what is seen"
+    )
+    parser.add_argument(
+        "--scored-by", choices=("letter", "text"), default="letter", help="what is compared of the choices"
     )
     add_paths(parser, output="JSON lines to write: the questions", report="JSON to write: what became of each row")
     return parser.parse_args()

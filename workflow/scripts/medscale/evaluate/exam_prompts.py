@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
+from medscale.data.exams.question import MOST_OPTIONS
 
 DELIMITER = " "  # between the context and a continuation, as for all tasks of the harness that name no other
 DESCRIPTIONS = {
@@ -21,7 +22,6 @@ DESCRIPTIONS = {
 OWN_DESCRIPTIONS = {"ceval": "以下是中国关于{subject}的单项选择题，请选出其中的正确答案。"}
 """By format: the first line of a known exam that the harness asks otherwise; that of its ``ceval-valid``."""
 ABOUT = "关于{subject}的"
-MOST_OPTIONS = 8  # of a question with several answers: 8 letters make 247 combinations
 
 
 class Asked(NamedTuple):
@@ -66,6 +66,7 @@ def asked(
 
     Raises:
         UserError: a question with several answers is to be scored by its text, or has more than `MOST_OPTIONS` options.
+            `account.require_scorable` has said so when the questions were read.
     """
     letters, texts, multiple = list(question["options"]), list(question["options"].values()), question["multiple"]
     chat = settings["prompt"] == "chat"

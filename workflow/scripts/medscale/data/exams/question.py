@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """By what options are called, from the first on and without a gap."""
+MOST_OPTIONS = 8
+"""Of a question with several answers: 8 letters make 247 combinations, each of which is computed."""
 
 
 class Question(NamedTuple):
