@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from medscale.base.files import read_jsonl
+from medscale.base.files import read_json, read_jsonl
 from medscale.fetch.manifest import write_manifest
 from places import SCRIPTS
 
@@ -61,3 +61,29 @@ def test_what_is_not_asked_need_not_be_scorable(read):
     files = {"a.jsonl": [{"subject": "内科"}, {"subject": "外科", "answer": "AB"}]}
     exam = json.dumps({"subjects": ["内科"]}, ensure_ascii=False)
     assert read(files, "--scored-by", "text", "--exam", exam).returncode == 0
+
+
+def test_several_parts_that_are_read_as_one_are_told(read, tmp_path):
+    files = {"train.jsonl": [{}, {}], "ours_dev.jsonl": [{}], "test/ours.jsonl": [{}]}
+    done = read(files)
+    assert done.returncode == 0
+    assert "warning: evaluation.exams.ours: several parts" in done.stderr
+    assert "evaluation.exams.ours.split" in done.stderr
+    report = read_json(tmp_path / "q.json")
+    listed = {file["path"]: (file["part"], file["rows"]) for file in report["files"]}
+    assert listed == {"train.jsonl": ("train", 2), "ours_dev.jsonl": ("dev", 1), "test/ours.jsonl": ("test", 1)}
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        ({"train.jsonl": [{}], "test.jsonl": [{}]}, ["--exam", '{"split": "test"}']),
+        ({"a.jsonl": [{}], "b.jsonl": [{}]}, []),
+        ({"test/a.jsonl": [{}], "test/b.jsonl": [{}]}, []),
+    ],
+)
+def test_one_part_is_no_warning(read, tmp_path, files, options):
+    done = read(files, *options)
+    assert (done.returncode, "several parts" in done.stderr) == (0, False), done.stderr
+    report = read_json(tmp_path / "q.json")
+    assert report["kept"] == len(report["files"])

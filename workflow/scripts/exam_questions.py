@@ -12,7 +12,7 @@ from medscale.base.arguments import add_paths, add_source
 from medscale.base.errors import run_script
 from medscale.base.files import read_jsonl, write_json, write_jsonl
 from medscale.data.demo.exam import demo_exam
-from medscale.data.exams.account import report_of, require_scorable
+from medscale.data.exams.account import parts_read, report_of, require_scorable
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.reading import read_exam
 
@@ -31,6 +31,14 @@ def main() -> None:
     print(f"{reading.name}: kept {report['kept']} of {report['read']} questions; dropped {report['dropped']}")
     for file in report["files"]:
         print(f"{file['path']}: {file['exam_format']}" + (f", {file['because']}" if "because" in file else ""))
+    parts = parts_read(exam)
+    if len(parts) > 1:
+        named = "; ".join(f"{part}: {', '.join(paths[:3])}{' …' * (len(paths) > 3)}" for part, paths in parts.items())
+        print(
+            f"warning: {reading.where}: several parts of a divided set are read as one ({named}); name the one that is "
+            f"meant with {reading.where}.split, or its files",
+            file=sys.stderr,
+        )
     if report["licence"] is None and exam.source != "demo":
         print(
             f"warning: {reading.where}: no licence is stated where the exam comes from; see its page", file=sys.stderr

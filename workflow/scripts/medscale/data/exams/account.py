@@ -25,7 +25,8 @@ class Exam:
     ----------
     questions : in the order of the files.
     dropped : rows by the reason for which they are no questions.
-    files : one dict a file: path, format, encoding, compression, dialect, notes, rows, exam_format, because, answer_as.
+    files : one dict a file: path, part, format, encoding, compression, dialect, notes, rows, exam_format, because,
+        answer_as.
     skipped : files that were not read, each with the reason in brackets.
     licence, source, id, revision : of the manifest.
     """
@@ -88,6 +89,15 @@ def require_scorable(reading: Reading, questions: Iterable[Question], scored_by:
             f"{reading.where}: {len(many)} questions with several answers have more than {MOST_OPTIONS} options "
             f"({shown}{', …' if len(many) > 10 else ''}); leave them out of the exam's file",
         )
+
+
+def parts_read(exam: Exam) -> dict[str, list[str]]:
+    """Return the files with questions by the part that they are called after: test, val, dev or train."""
+    parts: dict[str, list[str]] = {}
+    for file in exam.files:
+        if file.get("part") and "because" in file:
+            parts.setdefault(file["part"], []).append(file["path"])
+    return parts
 
 
 def report_of(exam: Exam, reading: Reading) -> dict[str, Any]:

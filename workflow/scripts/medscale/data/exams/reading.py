@@ -232,7 +232,12 @@ def _require_beginning(rows: Sequence[Row], file: _File, reading: Reading) -> No
 
 def _entry(file: _File, rows: int) -> dict[str, Any]:
     table = file.table
-    entry = {"path": file.path.as_posix(), "format": table.format, "encoding": table.encoding}
+    entry = {
+        "path": file.path.as_posix(),
+        "part": split_of(file.path),
+        "format": table.format,
+        "encoding": table.encoding,
+    }
     entry |= {"compression": table.compression, "dialect": table.dialect, "notes": table.notes, "rows": rows}
     if file.fields is None:
         return entry
