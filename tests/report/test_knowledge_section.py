@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medscale.compare.knowledge import Exam, Statistics, knowledge_tables
+from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tables
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
-from medscale.report.plots.knowledge import plot_knowledge
+from medscale.report.plots.knowledge import _title, plot_knowledge
+from medscale.report.plots.words import DRAWN, Drawn
 from medscale.report.summary import write_table
 from report_files import Study, make_report
 
@@ -73,6 +74,15 @@ def test_the_subjects_of_known_exams_go_by_their_names_in_either_language(text):
     part = section(text)
     assert "anatomy" in part
     assert "解剖学" in part
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "cmmlu: anatomy"), ("zh", "cmmlu：解剖学")])
+def test_a_panel_calls_a_known_subject_by_its_name_in_the_language(language, title):
+    token = DRAWN.set(Drawn(language))
+    try:
+        assert _title("cmmlu", SUBJECT, "anatomy", {"anatomy"}) == title
+    finally:
+        DRAWN.reset(token)
 
 
 def test_what_was_lost_is_marked_as_worse(text):
