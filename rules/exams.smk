@@ -22,6 +22,8 @@ rule exam_questions:
         code=code("exam_questions.py"),
         script=script("exam_questions.py"),
         reading=lambda wildcards: as_json(settings.exam_settings(CONFIG, wildcards.exam)),
+        # Which questions can be scored is told here, and not by the first model that is to answer them.
+        scored_by=lambda wildcards: CONFIG["evaluation"]["exams"][wildcards.exam]["scored_by"],
         # Subjects may be told by the files' names, which are no part of their content.
         names=lambda wildcards: SETS[f"exam_{wildcards.exam}"].own_names(),
         manifest=lambda wildcards, input: SETS[f"exam_{wildcards.exam}"].manifest,
@@ -31,7 +33,7 @@ rule exam_questions:
         "Reading the questions of {wildcards.exam}"
     shell:
         "python {params.script:q} --name {wildcards.exam:q} --manifest {params.manifest:q} --content {params.content}"
-        " --exam {params.reading:q}{params.train}"
+        " --exam {params.reading:q} --scored-by {params.scored_by}{params.train}"
         " --output {output.questions:q} --report {output.report:q} > {log:q} 2>&1"
 
 

@@ -4,10 +4,10 @@ import json
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from medscale.data.exams.answers import letters_of, way_of
+from medscale.data.exams.answers import indices_of, letters_of, way_of
 from medscale.data.exams.columns import one_each
 from medscale.data.exams.options import lettered, options_of
 from medscale.data.exams.question import LETTERS, Dropped
@@ -15,7 +15,10 @@ from medscale.data.exams.question import LETTERS, Dropped
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12).filter(
     lambda text: text.strip(".。;；")
 )
-CHINESE = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=1, max_size=8)
+KINDS = "型类族组级期带区链波超群式"
+CHINESE = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=1, max_size=8).filter(
+    lambda text: text[0] not in KINDS
+)
 OPTIONS = st.lists(TEXTS, min_size=2, max_size=8, unique_by=lambda text: text.casefold().rstrip(".。;；"))
 CHINESE_OPTIONS = st.lists(CHINESE, min_size=2, max_size=8, unique=True)
 
@@ -106,6 +109,120 @@ def test_a_line_without_the_next_letter_goes_on():
     assert read("A 维生素\n和矿物质\nB 族链球菌\nC A、B都是", "C")[0] == ["维生素\n和矿物质", "族链球菌", "A、B都是"]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["A型血", "B型血", "AB型血", "O型血"],
+        ["A 型", "B 型", "AB 型", "O 型"],
+        ["A型行为", "B型行为", "C型行为"],
+        ["A型肝炎病毒", "B型流感病毒"],
+        ["A细胞", "B细胞", "D细胞", "PP细胞"],
+        ["T 细胞", "B 细胞", "NK 细胞"],
+        ["A带", "I带", "H带", "Z线"],
+        ["B超", "CT", "MRI", "X线检查"],
+        ["A族链球菌", "肺炎球菌", "葡萄球菌"],
+        ["A-受体", "B-受体"],
+        ["维生素A", "维生素B", "维生素C"],
+        ["A", "B", "AB", "O"],
+        ["I. 急性", "II. 亚急性", "III. 慢性", "IV. 静止期"],
+        ["I型", "II型", "III型", "IV型"],
+        ["Ⅰ 型", "Ⅱ 型", "Ⅲ 型"],
+    ],
+)
+def test_letters_that_are_part_of_the_words_stay_in_them(options):
+    for right, letter in enumerate(LETTERS[: len(options)]):
+        assert read("\n".join(options), letter) == (options, LETTERS[right])
+        assert read(options, letter) == (options, LETTERS[right])
+
+
+NAMES_OF_KINDS = st.sampled_from(
+    [
+        *(("A B AB O C M N", form) for form in ("{}型血", "{} 型血", "{}型")),
+        *(("A B D PP T NK", form) for form in ("{}细胞", "{} 细胞", "{}-细胞")),
+        *(("A I H M", "{}带"), ("A B C F", "{}族链球菌"), ("A B1 B2 C D E K", "维生素{}"), ("A B M C", "{}超")),
+        *(("I II III IV V", form) for form in ("{}型", "{} 型", "{}. 型", "{}度")),
+    ]
+)
+
+
+@given(NAMES_OF_KINDS, st.data())
+def test_lines_of_names_are_read_whole_or_dropped(kind, data):
+    names, form = kind
+    drawn = data.draw(st.lists(st.sampled_from(names.split()), min_size=2, max_size=5, unique=True))
+    options = [form.format(name) for name in drawn]
+    found, reason = outcome(lambda: list(lettered(options_of("\n".join(options))).texts.values()))
+    assert found == options or reason == "unreadable_options"
+
+
+FURTHER = st.sampled_from(["和矿物质", "C 片", "B族", "A. 甲", "B、丙", "D-葡萄糖", "E. coli 感染", "b) 其二", "AB型"])
+
+
+@given(
+    st.lists(st.tuples(CHINESE, st.lists(FURTHER, max_size=2)), min_size=3, max_size=5, unique_by=lambda each: each[0]),
+    st.sampled_from([" ", ". ", "、", ".", ") "]),
+)
+def test_options_of_several_lines_are_read_whole_or_dropped(parts, mark):
+    following = LETTERS[len(parts)]
+    assume(not any(line.startswith(following) for line in parts[-1][1]))  # nothing tells it from one more option
+    options = ["\n".join([first, *more]) for first, more in parts]
+    text = "\n".join(f"{letter}{mark}{option}" for letter, option in zip(LETTERS, options, strict=False))
+    found, reason = outcome(lambda: list(lettered(options_of(text)).texts.values()))
+    told = found and [option.split() for option in found]
+    assert told == [option.split() for option in options] or reason == "unreadable_options"
+    if not any(more for _, more in parts):
+        assert reason is None
+
+
+@given(CHINESE_OPTIONS.filter(lambda options: len(options) > 3), st.sampled_from([" ", ". ", "、", "", "-"]), st.data())
+def test_a_letter_that_is_missing_or_out_of_order_drops_the_row(options, mark, data):
+    lines = [f"{letter}{mark}{option}" for letter, option in zip(LETTERS, options, strict=False)]
+    place = data.draw(st.integers(0, len(lines) - 2))
+    between = data.draw(st.sampled_from(["\n", "\n\n", " "] if mark in (". ", "、") else ["\n"]))
+    missing = between.join([*lines[:place], *lines[place + 1 :]])
+    turned = between.join([*lines[:place], lines[place + 1], lines[place], *lines[place + 2 :]])
+    for text in (missing, turned):
+        found, reason = outcome(lambda given: lettered(options_of(given)), text)
+        assert found is None, found
+        assert reason in ("unreadable_options", "no_options")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("A. 甲型\nA型流感\nB. 乙\nC. 丙", ["甲型\nA型流感", "乙", "丙"]),
+        ("A. 甲 B. 乙\nC. 丙 D. 丁\nE. 戊", ["甲", "乙", "丙", "丁", "戊"]),
+        ("A. 包括：\na. 其一\nb. 其二\nB. 其他", ["包括：\na. 其一\nb. 其二", "其他"]),
+        ("A.维生素 B、C B.乙 C.丙", ["维生素 B、C", "乙", "丙"]),
+        ("A.甲 B、乙 C.丙", ["甲", "乙", "丙"]),
+        ("A.甲 B.乙 C.丙 D.见 S. aureus", ["甲", "乙", "丙", "见 S. aureus"]),
+        ("A\nB 乙\nC 丙", ["乙", "丙"]),
+        ("A. A型\nB. B型\nC. AB型\nD. O型", ["A型", "B型", "AB型", "O型"]),
+    ],
+)
+def test_lines_and_marks_that_are_clear_are_read(text, options):
+    assert read(text, "C" if len(options) > 2 else "B")[0] == options
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A 维生素\nC 片\nB 乙\nC 丙\nD 丁",
+        "A. 甲\nB. 乙\nC 丙\nD 丁",
+        "A. 甲\nB. 乙 C. 丙",
+        "A.甲 B.乙C.丙D.丁",
+        "A.甲 B.乙 C、丙",
+        "选项：\nA. 甲\nB. 乙",
+        "选项：\nA. 甲 B. 乙 C. 丙",
+        "A 细胞\nB 淋巴细胞\n巨噬细胞\n肥大细胞",
+        "A类风湿\nB类圆线虫\nC类癌",
+        "A维生素\n和矿物质\nB乙\nC丙",
+    ],
+)
+def test_lines_that_could_be_read_in_two_ways_are_dropped(text):
+    with pytest.raises(Dropped, match="unreadable_options"):
+        read(text, "B")
+
+
 def test_letters_inside_an_option_are_its_text():
     assert read("A.维生素A缺乏 B.维生素B缺乏 C.A、B都是", "B")[0] == ["维生素A缺乏", "维生素B缺乏", "A、B都是"]
 
@@ -124,6 +241,45 @@ def test_a_text_that_looks_like_letters_is_read_by_what_the_file_does():
     assert letters_of("AB", blood, "text") == "C"
     assert way_of([("B", plain), ("AB", blood), ("C", plain)]) == "letters"
     assert letters_of("AB", blood, "letters") == "AB"
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        *((written, "B") for written in (1, 1.0, "1", "1.0", "１", " 1.00 ", "[1]")),
+        *(
+            (written, "AC")
+            for written in ([0, 2], [0.0, 2.0], "[0, 2]", "0,2", "0.0, 2.0", "0、2", "0;2", "2 0", "0|2")
+        ),
+    ],
+)
+def test_places_however_they_are_written(value, right):
+    found = lettered(options_of(["甲", "乙", "丙"]))
+    assert letters_of(value, found, "index_from_0") == right
+    assert way_of([(value, found)]) == "index"
+    assert indices_of([(value, found)]) == ({LETTERS.index(letter) for letter in right}, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("1.5", "unclear_answer"),
+        ("0,乙", "unclear_answer"),
+        ("0,7", "answer_not_an_option"),
+        ("7.0", "answer_not_an_option"),
+        ("0-2", "unclear_answer"),
+        ("120", "unclear_answer"),
+        (",", "unclear_answer"),
+    ],
+)
+def test_what_is_no_place_of_an_option_is_none(value, reason):
+    assert outcome(letters_of, value, lettered(options_of(["甲", "乙", "丙"])), "index_from_0") == (None, reason)
+
+
+def test_options_that_are_numbers_are_answered_by_their_texts():
+    found = lettered(options_of(["1,3", "2,4", "1,2"]))
+    assert way_of([("1,3", found), ("1,2", found)]) == "text"
+    assert letters_of("1,2", found, "text") == "C"
 
 
 def test_letter_and_text_must_agree():

@@ -1,5 +1,7 @@
 """Exams from the files that people have: which format they are, every row accounted for, and what is told otherwise."""
 
+import csv
+import io
 import json
 import zipfile
 from collections import Counter
@@ -195,10 +197,55 @@ def test_any_file_with_a_question_options_and_an_answer(read, record, keys):
     assert report["formats"] == {"columns": 1}
 
 
+ENGLISH = [
+    {"question": "Which drug?", "A": "Aspirin", "B": "Heparin", "C": "NA", "D": "None", "answer": "D"},
+    {"question": "Which other one?", "A": "Iron", "B": "Zinc", "C": "n/a", "D": "Both", "answer": "A"},
+    {"question": "And which here?", "A": "Iron", "B": "Zinc", "C": "", "D": "Both", "answer": "D"},
+]
+
+
+def as_csv(records: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, records[0])
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def test_none_is_an_option_in_whatever_file_it_stands(read):
+    by_letter = [read({"a.csv": as_csv(ENGLISH)}), read({"a.jsonl": rows(*ENGLISH)})]
+    by_text = [record | {"answer": record[record["answer"]]} for record in ENGLISH]
+    told = [read({"a.csv": as_csv(by_text)}), read({"a.jsonl": rows(*by_text)}, answer_as="text")]
+    for exam, report in (*by_letter, *told):
+        assert report["dropped"] == {}
+        first, second, third = exam.questions
+        assert first.options == {"A": "Aspirin", "B": "Heparin", "C": "NA", "D": "None"}
+        assert (first.answer, second.options["C"], second.answer) == ("D", "n/a", "A")
+        assert (third.options, third.answer) == ({"A": "Iron", "B": "Zinc", "C": "Both"}, "C")
+
+
+@pytest.mark.parametrize("nothing", ["", "None", "nan", "N/A", "null"])
+def test_a_word_for_nothing_is_no_answer_where_no_option_is_called_so(read, nothing):
+    records = [OWN | {"question": f"第{n}题", "A": "甲", "B": "乙", "answer": "B"} for n in range(3)]
+    _exam, report = read({"a.csv": as_csv([*records, records[0] | {"question": "末", "answer": nothing}])})
+    assert (report["kept"], report["dropped"]) == (3, {"no_answer": 1})
+    with pytest.raises(UserError, match="D158"):
+        read({"a.csv": as_csv([record | {"answer": nothing} for record in records])})
+
+
 def test_numbers_must_say_where_they_begin(read):
     with pytest.raises(UserError, match=r"numbers, such as 2; .*evaluation\.exams\.mine\.answer_as") as error:
         read({"a.jsonl": rows(OWN | {"options": ["甲", "乙", "丙"], "answer": 2})})
     assert error.value.code == "D155"
+
+
+def test_places_of_a_csv_file_that_pandas_wrote(read):
+    """A column of numbers with a gap is one of floats, and several places are a text."""
+    records = [OWN | {"question": f"第{n}题", "A": "甲", "B": "乙", "C": "丙", "answer": answer}
+               for n, answer in enumerate(["1.0", "3.0", "", "1,3"])]  # fmt: skip
+    exam, report = read({"a.csv": as_csv(records)}, answer_as="index_from_1")
+    assert [question.answer for question in exam.questions] == ["A", "C", "AC"]
+    assert report["dropped"] == {"no_answer": 1}
 
 
 @pytest.mark.parametrize(("said", "answers", "other"), [("index_from_0", (1, 2, 3), 1), ("index_from_1", (0, 1, 2), 0)])

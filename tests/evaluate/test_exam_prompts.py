@@ -1,10 +1,14 @@
 """Exam prompts: what stands before the answer, which continuations are compared, and what permutations permute."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medscale.base.errors import UserError
+from medscale.data.exams.subjects import NAMES, chinese_name
 from medscale.evaluate.exam_prompts import asked, combined, least_letters
 
 SETTINGS = {"prompt": "plain", "scored_by": "letter", "normalise": None, "permutations": 1, "description": None}
@@ -29,6 +33,34 @@ def test_a_single_choice_question_is_asked_as_cmmlu_asks():
 def test_without_a_chinese_name_the_subject_is_left_out(subject):
     (form,) = asked(QUESTION | {"subject": subject}, SETTINGS)
     assert form.context.startswith("以下是单项选择题，请直接给出正确答案的选项。\n\n哪个")
+
+
+@pytest.mark.parametrize(
+    ("known", "subject", "opening"),
+    [
+        ("cmmlu", "high_school_physics", "以下是关于高中物理学的单项选择题，请直接给出正确答案的选项。"),
+        ("ceval", "high_school_physics", "以下是中国关于高中物理的单项选择题，请选出其中的正确答案。"),
+        ("cmexam", "药剂科", "以下是关于药剂科的单项选择题，请直接给出正确答案的选项。"),
+        ("columns", "physician", "以下是单项选择题，请直接给出正确答案的选项。"),
+    ],
+)
+def test_a_known_exams_subject_goes_by_its_chinese_name(known, subject, opening):
+    told = {"subject": subject, "subject_name": chinese_name(known, subject), "format": known}
+    assert asked(QUESTION | told, SETTINGS)[0].context.partition("\n")[0] == opening
+    named = asked(QUESTION | told, SETTINGS | {"description": "考{subject}。"})[0].context.partition("\n")[0]
+    assert named == f"考{(chinese_name(known, subject) or subject) if known != 'columns' else ''}。"
+
+
+def test_the_names_of_all_subjects_are_the_harnesss():
+    tasks = pytest.importorskip("lm_eval.tasks", reason="lm_eval, of the extra dev, is not installed")
+    for known, first in (("cmmlu", "cmmlu_"), ("ceval", "ceval-valid_")):
+        folder = Path(tasks.__file__).parent / known
+        told = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.glob(f"{first}*.yaml")]
+        lines = {task["dataset_name"]: task["description"].strip() for task in told}
+        assert lines.keys() == NAMES[known].keys()
+        for subject, line in lines.items():
+            question = QUESTION | {"subject": subject, "subject_name": NAMES[known][subject], "format": known}
+            assert asked(question, SETTINGS)[0].context.startswith(f"{line}\n\n哪个")
 
 
 def test_a_description_of_ones_own_or_none():

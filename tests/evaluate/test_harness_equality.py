@@ -4,12 +4,15 @@ import argparse
 import csv
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from medscale.data.exams.fields import Reading
+from medscale.data.exams.reading import read_exam
 from medscale.evaluate.exam_answers import chosen, read_table
 from medscale.evaluate.exam_prompts import asked
 from medscale.fetch.manifest import write_manifest
@@ -56,12 +59,14 @@ EXAMS = {
     "chat_letters": (questions(4, "ABCD"), "letter", "chat"),
     "chat_texts": (questions(4, "ABCD"), "text", "chat"),
 }
+PUBLISHED = {"cmmlu_anatomy": "test/anatomy.csv", "ceval-valid_physician": "val/physician_val.csv"}
+"""Tasks of the harness itself, and the file of each set that they ask, as it is called and written there."""
 TEXT = {name for name, (_, kind, _) in EXAMS.items() if kind == "text"}
 CHAT = {"system_prompt": "你是医生。", "template": "model"}
 
 
 def settings_of(name: str) -> dict:
-    _, kind, prompt = EXAMS[name]
+    _, kind, prompt = EXAMS.get(name, (None, "letter", "plain"))
     return {"scored_by": kind, "prompt": prompt, "normalise": None, "permutations": 1, "description": None}
 
 
@@ -96,10 +101,26 @@ def study(request, tmp_path_factory):
     manifest = write_manifest(folder / "model", kind="model", source="tiny")
     for name, (rows, _, _) in EXAMS.items():
         write_lines(folder / f"{name}.jsonl", rows)
+    for name, path in PUBLISHED.items():
+        write_lines(folder / f"{name}.jsonl", read_published(folder / name, path))
     texts = ["".join(TEXTS[:5]) * repeated + TEXTS[0][: 3 * repeated] for repeated in (0, 1, 3, 12)]
     write_lines(folder / "general.jsonl", [{"id": f"t{i}", "text": text or "好"} for i, text in enumerate(texts)])
     examine(folder, manifest)
     return folder, request.param
+
+
+def read_published(folder: Path, path: str) -> list[dict]:
+    """Write a file as CMMLU or C-Eval has it, and return its questions as exam_questions.py reads them."""
+    columns = ["Question", *"ABCD", "Answer"] if path.startswith("test") else ["question", *"ABCD", "answer"]
+    (folder / path).parent.mkdir(parents=True)
+    with open(folder / path, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["" if path.startswith("test") else "id", *columns])
+        for number, row in enumerate(questions(5, "ABCD")):
+            writer.writerow([number, f"{number}、{row['question']}", *row["options"].values(), row["answer"]])
+    exam = read_exam(write_manifest(folder, kind="data", source="file", files=[path]), Reading("published"))
+    assert len(exam.questions) == exam.read == 5
+    return [question._asdict() for question in exam.questions]
 
 
 def write_lines(path: Path, rows: list[dict]) -> None:
@@ -110,7 +131,7 @@ def examine(folder: Path, manifest: Path) -> None:
     from medscale.evaluate.examination import run
 
     settings = {
-        "exams": {name: settings_of(name) for name in EXAMS},
+        "exams": {name: settings_of(name) for name in (*EXAMS, *PUBLISHED)},
         "retention": {"window": 512},
         **{"quantization": {}, "precision": "fp32", "chat": CHAT},
     }
@@ -118,7 +139,10 @@ def examine(folder: Path, manifest: Path) -> None:
         argparse.Namespace(
             **{"run": "base", "method": "base", "settings": json.dumps(settings), "fingerprint": "0" * 16},
             **{"threads": 1, "model": manifest, "content": None, "adapter": None, "training": None},
-            **{"exams": [folder / f"{name}.jsonl" for name in EXAMS], "retention": folder / "general.jsonl"},
+            **{
+                "exams": [folder / f"{name}.jsonl" for name in (*EXAMS, *PUBLISHED)],
+                "retention": folder / "general.jsonl",
+            },
             **{"answers": folder / "exams.parquet", "texts": folder / "retention.parquet"},
             examination=folder / "examination.json",
         )
@@ -152,6 +176,15 @@ def task_of(folder: Path, name: str) -> dict:
     }
 
 
+def published_task(folder: Path, name: str) -> dict:
+    """Return the harness's own task, but for where its file lies."""
+    import lm_eval.tasks
+
+    own = Path(lm_eval.tasks.__file__).parent / re.split("[_-]", name)[0] / f"{name}.yaml"
+    files = dict.fromkeys(("dev", PUBLISHED[name].partition("/")[0]), str(folder / name / PUBLISHED[name]))
+    return {"include": str(own), "dataset_path": "csv", "dataset_kwargs": {"data_files": files}}
+
+
 @pytest.fixture(scope="module")
 def harness(study, tmp_path_factory):
     """What the harness makes of the same model and files: its results, and its model."""
@@ -168,13 +201,16 @@ def harness(study, tmp_path_factory):
     for name in EXAMS:
         text = yaml.safe_dump(task_of(folder, name), allow_unicode=True, sort_keys=False)
         (tasks / f"{name}.yaml").write_text(text, encoding="utf-8")
+    for name in PUBLISHED:
+        (tasks / f"{name}.yaml").write_text(yaml.safe_dump(published_task(folder, name)), encoding="utf-8")
     model = HFLM(pretrained=str(folder / "model"), dtype="float32", device="cpu", batch_size=4)
     samples, results = {}, {}
     for wanted in ("plain", "chat"):
         told = {"apply_chat_template": True, "system_instruction": CHAT["system_prompt"]} if wanted == "chat" else {}
         found = simple_evaluate(
             model,
-            tasks=[f"made_{name}" for name, (_, _, prompt) in EXAMS.items() if prompt == wanted],
+            tasks=[f"made_{name}" for name, (_, _, prompt) in EXAMS.items() if prompt == wanted]
+            + [name for name in PUBLISHED if wanted == "plain"],
             task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
             bootstrap_iters=0,
             **told,
@@ -203,6 +239,22 @@ def test_each_choice_of_each_item_is_as_likely_as_in_the_harness(study, harness,
         length = chosen(row["loglikelihoods"], row["characters"], normalised=True)
         assert (row["choices"][length] == row["answer"]) == bool(sample["acc_norm"])
         assert row["correct"] == bool(sample["acc_norm" if name in TEXT else "acc"])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_files_are_asked_to_the_letter_as_the_harness_asks_them(study, harness, name):
+    folder, _ = study
+    found, _ = harness
+    rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["subject"] for row in rows} == {name.split("_")[1]}, "accuracies are told by the file's own names"
+    ours = {row["id"]: row for row in read_table(folder / "exams.parquet")[0] if row["exam"] == name}
+    samples = sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
+    assert len(samples) == len(rows) == 5
+    for row, sample in zip(rows, samples, strict=True):
+        (form,) = asked(row, settings_of(name))
+        assert [(form.context, choice) for choice in form.continuations] == list(map(tuple, sample["arguments"]))
+        theirs = [response[0][0] for response in sample["resps"]]
+        assert ours[row["id"]]["loglikelihoods"] == pytest.approx(theirs, abs=1e-4)
 
 
 def test_the_model_makes_different_choices_some_of_them_right(study):

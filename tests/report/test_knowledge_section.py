@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medscale.compare.knowledge import Exam, Statistics, knowledge_tables
+from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tables
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
-from medscale.report.plots.knowledge import COLUMNS, plot_knowledge
+from medscale.report.plots.knowledge import COLUMNS, _title, plot_knowledge
 from medscale.report.plots.style import DPI, LOOK
+from medscale.report.plots.words import DRAWN, Drawn
 from medscale.report.summary import write_table
 from report_files import Study, make_report
 
 LETTERS = LOOK["xtick.labelsize"]
-SUBJECTS = ("内科", "a$b_{$c", "<b>外科</b>", "2023")
+SUBJECTS = ("内科", "a$b_{$c", "<b>外科</b>", "2023", "anatomy")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,21 @@ def test_subjects_are_text_and_no_markup(text):
     assert "&lt;b&gt;外科&lt;/b&gt;" in part
     assert "a$b_{$c" in part
     assert "<b>外科" not in part
+
+
+def test_the_subjects_of_known_exams_go_by_their_names_in_either_language(text):
+    part = section(text)
+    assert "anatomy" in part
+    assert "解剖学" in part
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "cmmlu: anatomy"), ("zh", "cmmlu：解剖学")])
+def test_a_panel_calls_a_known_subject_by_its_name_in_the_language(language, title):
+    token = DRAWN.set(Drawn(language))
+    try:
+        assert _title("cmmlu", SUBJECT, "anatomy", {"anatomy"}) == title
+    finally:
+        DRAWN.reset(token)
 
 
 def test_what_was_lost_is_marked_as_worse(text):

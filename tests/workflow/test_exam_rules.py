@@ -39,6 +39,12 @@ def test_exams_are_made_again_by_their_bytes_their_names_and_their_settings(tmp_
     study.run(*targets, "--cores", "2")
     assert {row["measures"] for row in read_jsonl(data / "exams" / "subjects.jsonl")} == {"medicine"}
 
+    # How questions are asked remakes none of them; whether their texts can answer them is looked at again.
+    configure(moved, prompt="chat", description="答题。", permutations="all")
+    assert study.plan(*targets) == {}
+    configure(moved, scored_by="text")
+    assert study.plan(*targets)["exam_questions"] == 1
+
     configure(moved, max_questions=1)
     planned = study.plan(*targets)
     assert planned["exam_questions"] == 1

@@ -13,7 +13,7 @@ from medscale.base.errors import run_script
 from medscale.base.files import read_jsonl, write_json, write_jsonl
 from medscale.base.plurals import how_many
 from medscale.data.demo.exam import demo_exam
-from medscale.data.exams.account import report_of
+from medscale.data.exams.account import parts_read, report_of, require_scorable
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.reading import read_exam
 
@@ -25,6 +25,7 @@ def main() -> None:
         exam = read_exam(args.manifest, reading, args.content)
     else:
         exam = demo_exam(args.manifest, reading, read_jsonl(args.train), args.content)
+    require_scorable(reading, exam.questions, args.scored_by)
     write_jsonl(args.output, (question._asdict() for question in exam.questions))
     report = report_of(exam, reading)
     write_json(args.report, report)
@@ -33,6 +34,14 @@ def main() -> None:
     )
     for file in report["files"]:
         print(f"{file['path']}: {file['exam_format']}" + (f", {file['because']}" if "because" in file else ""))
+    parts = parts_read(exam)
+    if len(parts) > 1:
+        named = "; ".join(f"{part}: {', '.join(paths[:3])}{' …' * (len(paths) > 3)}" for part, paths in parts.items())
+        print(
+            f"warning: {reading.where}: several parts of a divided set are read as one ({named}); name the one that is "
+            f"meant with {reading.where}.split, or its files",
+            file=sys.stderr,
+        )
     if report["licence"] is None and exam.source != "demo":
         print(
             f"warning: {reading.where}: no licence is stated where the exam comes from; see its page", file=sys.stderr
@@ -46,6 +55,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--exam", default="{}", metavar="JSON", help="how it is read: an entry of evaluation.exams")
     parser.add_argument(
         "--train", type=Path, help="training rows, the largest set (JSON lines): of the demo's exam, by what is seen"
+    )
+    parser.add_argument(
+        "--scored-by", choices=("letter", "text"), default="letter", help="what is compared of the choices"
     )
     add_paths(parser, output="JSON lines to write: the questions", report="JSON to write: what became of each row")
     return parser.parse_args()

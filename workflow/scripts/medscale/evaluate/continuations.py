@@ -4,6 +4,7 @@ Tokens are cut as EleutherAI's lm-evaluation-harness cuts them (0.4.13, `Templat
 `HFLM._loglikelihood_tokens`), so that the same model gives the same log-likelihoods there.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -92,6 +93,14 @@ def rows_of(pairs: Sequence[tuple[list[int], list[int]]], longest: int, first: i
         seen = (context + continuation)[-(longest + 1) : -1]
         shared.setdefault(tuple(seen), Row(seen, {})).wanted[place] = continuation
     return list(shared.values())
+
+
+def rows_digest(rows: Sequence[Row]) -> str:
+    """Return a digest of what a model is given and what is read from it: all that decides the results but the model."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.ids}{row.wanted}\n".encode())
+    return digest.hexdigest()
 
 
 def windows_of(tokens: list[int], prefix: int, longest: int, first: int = 0) -> list[Row]:

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
+from medscale.data.exams.question import MOST_OPTIONS
 
 DELIMITER = " "  # between the context and a continuation, as for all tasks of the harness that name no other
 DESCRIPTIONS = {
@@ -18,8 +19,9 @@ DESCRIPTIONS = {
     ("text", False): "以下是关于{subject}的问题，请直接给出正确答案。",
 }
 """The line before the question; the first is that of the harness's ``cmmlu``."""
+OWN_DESCRIPTIONS = {"ceval": "以下是中国关于{subject}的单项选择题，请选出其中的正确答案。"}
+"""By format: the first line of a known exam that the harness asks otherwise; that of its ``ceval-valid``."""
 ABOUT = "关于{subject}的"
-MOST_OPTIONS = 8  # of a question with several answers: 8 letters make 247 combinations
 
 
 class Asked(NamedTuple):
@@ -55,15 +57,16 @@ def asked(
     at each letter. What is scored by its text has no letters to permute and is asked once.
 
     Args:
-        question: a line of an exam's file: question, options, answer, multiple, subject.
-        settings: ``scored_by`` (letter, text), ``permutations`` (1, all), ``description`` (None: that of
-            `DESCRIPTIONS`; {subject} stands for the subject), ``prompt`` (plain, chat).
+        question: a line of an exam's file: question, options, answer, multiple, subject, subject_name, format.
+        settings: ``scored_by`` (letter, text), ``permutations`` (1, all), ``description`` (None: see `description`;
+            {subject} stands for the subject), ``prompt`` (plain, chat).
         least: letters of the smallest combination of a question with several answers; see `least_letters`.
         render: makes the prompt where ``prompt`` is chat: of the question with its options, and the description, which
             is then part of the system's text. The answer begins the model's own turn, so nothing is between.
 
     Raises:
         UserError: a question with several answers is to be scored by its text, or has more than `MOST_OPTIONS` options.
+            `account.require_scorable` has said so when the questions were read.
     """
     letters, texts, multiple = list(question["options"]), list(question["options"].values()), question["multiple"]
     chat = settings["prompt"] == "chat"
@@ -133,12 +136,14 @@ def least_letters(questions: list[dict[str, Any]]) -> int:
 def description(question: dict[str, Any], settings: dict[str, Any]) -> str:
     """Return the line before the question.
 
-    A subject without a Chinese character has no Chinese name and is left out of the sentence.
+    It is that of the settings, or that of the harness's task for the exam. The subject is called by its Chinese name;
+    one that has none, and no Chinese character, is left out of the sentence.
     """
-    text = settings.get("description")
+    text, kind = settings.get("description"), (settings["scored_by"], question["multiple"])
     if text is None:
-        text = DESCRIPTIONS[settings["scored_by"], question["multiple"]]
-    subject = question.get("subject") or ""
+        own = OWN_DESCRIPTIONS.get(question.get("format")) if kind == ("letter", False) else None
+        text = own or DESCRIPTIONS[kind]
+    subject = question.get("subject_name") or question.get("subject") or ""
     if not any("\u4e00" <= character <= "\u9fff" for character in subject):
         text, subject = text.replace(ABOUT, ""), ""
     return text.replace("{subject}", subject)

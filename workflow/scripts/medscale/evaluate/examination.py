@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from medscale.evaluate.continuations import (
     loglikelihoods,
     longest_input,
     prefix_token,
+    rows_digest,
     rows_of,
     widen_head,
     windows_of,
@@ -103,29 +104,24 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     examinee = Examinee(args, settings)
     made_from, folder = provenance(args, settings), Path(args.answers).parent
+    # Beside the tokens that the model is given: not how the study was planned, which changes no answer.
     decides = [
-        *(made_from["fingerprint"], made_from["model_manifest_sha256"], args.adapter and folder_digest(args.adapter)),
-        *(args.method, settings["quantization"], examinee.precision, code_digest("examine.py")),
+        *(made_from["model_manifest_sha256"], args.adapter and folder_digest(args.adapter), args.method),
+        *(settings["quantization"] if args.method == "qlora" else None, examinee.precision, code_digest("examine.py")),
     ]
+    sittings: list[Sitting] = []
 
-    def sitting(name: str, path: Path, facts: Any) -> Sitting:
-        digest = sha256_file(path)
-        file = kept_file(folder, name, sha256_json([decides, digest, facts]))
-        return Sitting(name, KeptResults(file, examinee.memory.allocated), file, digest)
+    def judged(name: str, path: Path, rows: list[Row]) -> KeptResults:
+        file = kept_file(folder, name, sha256_json([decides, rows_digest(rows)]))
+        kept = KeptResults(file, examinee.memory.allocated)
+        sittings.append(Sitting(name, kept, file, sha256_file(path)))
+        examinee.judge(rows, kept, "general texts" if name == RETENTION else f"exam {path.stem}")
+        return kept
 
-    sittings, answered = [], []
+    answered = []
     for path in args.exams:
-        name = path.stem
-        asked_as = {key: value for key, value in settings["exams"][name].items() if key != "normalise"}
-        chat = settings["chat"] if asked_as["prompt"] == "chat" else None
-        sat = sitting(f"exam_{name}", path, [asked_as, chat])
-        answered += examined(examinee, name, list(read_jsonl(path)), settings["exams"][name], sat.kept)
-        sittings.append(sat)
-    texts = []
-    if args.retention:
-        sat = sitting(RETENTION, args.retention, settings["retention"])
-        texts = list(read_texts(examinee, args.retention, settings["retention"], sat.kept))
-        sittings.append(sat)
+        answered += examined(examinee, path, settings["exams"][path.stem], judged)
+    texts = list(read_texts(examinee, args.retention, settings["retention"], judged)) if args.retention else []
 
     write_answers(args.answers, answered, settings["exams"])
     write_texts(args.texts, texts)
@@ -156,14 +152,17 @@ def run(args: argparse.Namespace) -> None:
     forget_others(folder, [sat.file for sat in sittings])
 
 
-def examined(
-    examinee: Examinee, name: str, questions: list[dict[str, Any]], settings: dict[str, Any], kept: KeptResults
-) -> list[Answered]:
+Judged = Callable[[str, Path, list[Row]], KeptResults]
+"""Returns what the model makes of the rows of a set, by its name and its file."""
+
+
+def examined(examinee: Examinee, path: Path, settings: dict[str, Any], judged: Judged) -> list[Answered]:
     """Return the log-likelihoods of an exam's choices: one a question and permutation, in the order of the file.
 
     Raises:
         UserError: the exam has no questions.
     """
+    name, questions = path.stem, list(read_jsonl(path))
     if not questions:
         raise UserError("E135", f"exam {name}: has no questions; see evaluation.exams.{name} and the exam's file")
     least = least_letters(questions)
@@ -176,7 +175,7 @@ def examined(
             rows += rows_of(pairs, examinee.longest, first)
             forms.append((question, permutation, form, first))
             first += len(form.choices)
-    examinee.judge(rows, kept, f"exam {name}")
+    kept = judged(f"exam_{name}", path, rows)
     return [
         Answered(
             name,
@@ -190,7 +189,7 @@ def examined(
 
 
 def read_texts(
-    examinee: Examinee, path: Path, settings: dict[str, Any], kept: KeptResults
+    examinee: Examinee, path: Path, settings: dict[str, Any], judged: Judged
 ) -> Iterator[tuple[str, float, int]]:
     """Yield id, negative log-likelihood in nats and tokens of each general text.
 
@@ -209,7 +208,7 @@ def read_texts(
         rows += new
     if not rows:
         raise UserError("E136", f"{path}: has no texts; see evaluation.retention")
-    examinee.judge(rows, kept, "general texts")
+    kept = judged(RETENTION, path, rows)
     for name, places in found:
         yield name, -sum(kept.found[place][0] for place in places), sum(kept.found[place][1] for place in places)
 

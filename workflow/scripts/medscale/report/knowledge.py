@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from medscale.data.exams.subjects import chinese_name
 from medscale.report.answers import kind_of
 from medscale.report.inputs import Inputs
 from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure
@@ -116,7 +117,7 @@ def _parts(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
             row = by_place[part, name]
             mark = "" if row["base_significant"] is not True else " ↑" if row["base_difference"] > 0 else " ↓"
             cells.append(Cell(both(number(row["value"], 1) + mark), interval(row["lo"], row["hi"], 1), row["value"]))
-        title = say(f"knowledge.part_{part}") if known_parts else both(part)
+        title = say(f"knowledge.part_{part}") if known_parts else Text(part, chinese_name(None, part) or part)
         found.append({"title": title, "cells": cells})
     return {"columns": columns, "rows": found}
 

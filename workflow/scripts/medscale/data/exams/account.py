@@ -9,7 +9,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.base.plurals import how_many
 from medscale.data.exams.fields import Reading
-from medscale.data.exams.question import Question
+from medscale.data.exams.question import MOST_OPTIONS, Question
 from medscale.data.exams.rows import equal_options
 
 MOST_UNUSABLE = 0.5
@@ -26,7 +26,8 @@ class Exam:
     ----------
     questions : in the order of the files.
     dropped : rows by the reason for which they are no questions.
-    files : one dict a file: path, format, encoding, compression, dialect, notes, rows, exam_format, because, answer_as.
+    files : one dict a file: path, part, format, encoding, compression, dialect, notes, rows, exam_format, because,
+        answer_as.
     skipped : files that were not read, each with the reason in brackets.
     licence, source, id, revision : of the manifest.
     """
@@ -64,6 +65,40 @@ def require_usable(reading: Reading, exam: Exam) -> None:
         f"{reading.where}: {unusable} of the {how_many(exam.read, 'row')} of {paths} cannot be asked as a question "
         f"({bad}); see whether {reading.where}.format, columns and answer_as fit the file",
     )
+
+
+def require_scorable(reading: Reading, questions: Iterable[Question], scored_by: str) -> None:
+    """Raise `UserError` for questions that cannot be scored, long before a model is to answer them.
+
+    Parameters
+    ----------
+    reading : for the message.
+    questions : those that are asked.
+    scored_by : as the configuration has it, ``letter`` or ``text``.
+    """
+    several = [question for question in questions if question.multiple]
+    if several and scored_by == "text":
+        raise UserError(
+            "E133",
+            f"{reading.where}.scored_by: text compares single options, and {len(several)} questions have or may have "
+            f"several right ones, such as {several[0].id}; set scored_by: letter",
+        )
+    if many := [question for question in several if len(question.options) > MOST_OPTIONS]:
+        shown = ", ".join(f"{question.id} with {len(question.options)}" for question in many[:10])
+        raise UserError(
+            "E134",
+            f"{reading.where}: {len(many)} questions with several answers have more than {MOST_OPTIONS} options "
+            f"({shown}{', …' if len(many) > 10 else ''}); leave them out of the exam's file",
+        )
+
+
+def parts_read(exam: Exam) -> dict[str, list[str]]:
+    """Return the files with questions by the part that they are called after: test, val, dev or train."""
+    parts: dict[str, list[str]] = {}
+    for file in exam.files:
+        if file.get("part") and "because" in file:
+            parts.setdefault(file["part"], []).append(file["path"])
+    return parts
 
 
 def report_of(exam: Exam, reading: Reading) -> dict[str, Any]:

@@ -7,27 +7,37 @@ from typing import Any
 
 from medscale.data.exams.options import Lettered
 from medscale.data.exams.question import LETTERS, Dropped
-from medscale.data.values import NotText, is_null, structured, text_of
+from medscale.data.values import NotText, from_csv, is_null, structured, text_of
 
 _LEAD = re.compile(r"^(?:正确|标准|参考|故|应|本题)*(?:答案|选项|选)?(?:是|为)?[\s:]*")
 _TAIL = re.compile(r"(?<=[A-Za-z])(?:选项|项)$")
 _GAPS = re.compile(r"[\s,，、;；/|+&.。:：()（）\[\]【】\"'“”‘’和及与]+")
 _LETTER_AND_TEXT = re.compile(r"[(\[【]?([A-Z])[)\]】]?[\s.、:：)]+(.+)", re.DOTALL)
-_NUMBER = re.compile(r"[0-9]{1,2}")
+_NUMBER = re.compile(r"([0-9]{1,2})(?:\.0+)?")
+_BETWEEN_NUMBERS = re.compile(r"[\s,、;|和及与]+")
 
 
-def parts_of(value: Any) -> list[str]:
+def parts_of(value: Any, options: Lettered) -> list[str]:
     """Return what an answer's cell holds as texts, of a list several; [] where it is empty.
+
+    A word for nothing, such as None, is an answer where an option is called so.
 
     Raises `Dropped` with ``unclear_answer`` for what is no text.
     """
     value = structured(value)
+    if is_word_for_nothing(value) and by_text([value], options) is None:
+        return []
     values = value if isinstance(value, list | tuple | set) else [value]
     try:
         texts = [text_of(part) for part in values if not is_null(part)]
     except NotText as error:
         raise Dropped("unclear_answer") from error
     return [text.strip() for text in texts if text and text.strip()]
+
+
+def is_word_for_nothing(value: Any) -> bool:
+    """Tell whether a text is what files have where nothing is: None, NaN, null, n/a."""
+    return isinstance(value, str) and from_csv(value) is None
 
 
 def by_letters(parts: Iterable[str], options: Lettered) -> str | None:
@@ -59,10 +69,7 @@ def by_letters(parts: Iterable[str], options: Lettered) -> str | None:
 
 def by_index(parts: Iterable[str], options: Lettered, start: int) -> str | None:
     """Return the letters of the places that an answer names, counted from ``start``; None where it names no such."""
-    found: set[str | None] = set()
-    for part in parts:
-        number = unicodedata.normalize("NFKC", part)
-        found.add(options.places.get(int(number) - start) if _NUMBER.fullmatch(number) else None)
+    found = {options.places.get(number - start) for number in numbers_of(parts)}
     return None if not found or None in found else "".join(sorted(found))
 
 
@@ -77,10 +84,15 @@ def by_text(parts: Iterable[str], options: Lettered) -> str | None:
     return "".join(sorted(found)) or None
 
 
-def are_numbers(parts: Iterable[str]) -> bool:
-    """Tell whether an answer is a number, or several."""
-    parts = list(parts)
-    return bool(parts) and all(_NUMBER.fullmatch(unicodedata.normalize("NFKC", part)) for part in parts)
+def numbers_of(parts: Iterable[str]) -> list[int]:
+    """Return the numbers that an answer is: one, or several with marks between them; [] where it is something else.
+
+    >>> numbers_of(["3"]), numbers_of(["1.0"]), numbers_of(["1,3"]), numbers_of(["0", "2"]), numbers_of(["1.5"])
+    ([3], [1], [1, 3], [0, 2], [])
+    """
+    written = (_BETWEEN_NUMBERS.split(unicodedata.normalize("NFKC", part).strip(" ,、;|[]()")) for part in parts)
+    numbers = [_NUMBER.fullmatch(number) for several in written for number in several]
+    return [] if None in numbers else [int(number[1]) for number in numbers]
 
 
 def comparable(text: str) -> str:
@@ -100,7 +112,7 @@ def letters_of(value: Any, options: Lettered, told: str) -> str:
 
     Raises `Dropped` with ``no_answer``, ``answer_not_an_option`` or ``unclear_answer``.
     """
-    parts = parts_of(value)
+    parts = parts_of(value, options)
     if not parts:
         raise Dropped("no_answer")
     if told.startswith("index"):
@@ -110,7 +122,7 @@ def letters_of(value: Any, options: Lettered, told: str) -> str:
         found = read[told] or read["text" if told == "letters" else "letters"]
     if found is None:
         plain = _GAPS.sub("", unicodedata.normalize("NFKC", "".join(parts)).upper())
-        is_told = are_numbers(parts) or bool(plain and set(plain) <= set(LETTERS)) or told == "text"
+        is_told = bool(numbers_of(parts)) or bool(plain and set(plain) <= set(LETTERS)) or told == "text"
         raise Dropped("answer_not_an_option" if is_told else "unclear_answer")
     return found
 
@@ -125,12 +137,12 @@ def way_of(answers: Iterable[tuple[Any, Lettered]]) -> str:
     counts = {"letters": 0, "text": 0, "index": 0}
     for value, options in answers:
         try:
-            parts = parts_of(value)
+            parts = parts_of(value, options)
         except Dropped:
             continue
         counts["letters"] += by_letters(parts, options) is not None
         counts["text"] += by_text(parts, options) is not None
-        counts["index"] += are_numbers(parts)
+        counts["index"] += bool(numbers_of(parts))
     return max(counts, key=counts.get)
 
 
@@ -140,10 +152,10 @@ def indices_of(answers: Iterable[tuple[Any, Lettered]]) -> tuple[set[int], int]:
     most = 0
     for value, options in answers:
         try:
-            parts = parts_of(value)
+            parts = parts_of(value, options)
         except Dropped:
             continue
-        if are_numbers(parts):
-            numbers |= {int(unicodedata.normalize("NFKC", part)) for part in parts}
+        if told := numbers_of(parts):
+            numbers.update(told)
             most = max(most, 1 + max(options.places, default=-1))
     return numbers, most

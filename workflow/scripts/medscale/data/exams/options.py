@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from medscale.data.exams.question import LETTERS, Dropped, Option
@@ -16,10 +16,12 @@ _DASHED = re.compile(r"([A-ZＡ-Ｚ])\s*[-–—]\s*")
 _SPACED = re.compile(r"([A-ZＡ-Ｚ])[ \t\u3000]+")
 _BARE = re.compile(r"([A-ZＡ-Ｚ])(?=[\u3400-\u9fff])")
 _STYLES = (_OPENED, _MARKED, _DASHED, _SPACED, _BARE)
+"""How an option begins: (A) …, A. … or A、…, A-…, A …, A…; the one that begins most lines is that of all."""
+_CLEAR = (_OPENED, _MARKED)
+"""Styles in which hardly another text begins. The others may begin a word: A型血, B 细胞, E-选择素."""
 _EMPTY = re.compile(r"([A-ZＡ-Ｚ])\s*[.．、:：)）]?")
-"""How an option begins: (A) …, A. … or A、…, A-…, A …, A…; the one that gives most options is that of all lines."""
-_GAP = 2
-"""How far the letter of a line may be from the one before: one option may be missing, the rest is another text."""
+_KINDS = frozenset("型类族组级期带区链波超群式")
+"""What follows a letter that names a kind of something: A型, B族, C级."""
 _BETWEEN = " \t\u3000;；|/"
 """What stands between options in one line, where anything does."""
 
@@ -101,6 +103,10 @@ def _without_letters(found: list[Option]) -> list[Option]:
     for style in _STYLES[:4]:
         begun = [style.match(option.text) for option in found]
         if all(begun) and [letter_of(match[1]) for match in begun] == list(LETTERS[: len(found)]):
+            if style not in _CLEAR and _are_words(
+                [option.text for option in found], dict.fromkeys(range(len(found))), style
+            ):
+                return found
             texts = [option.text[match.end() :].strip() for option, match in zip(found, begun, strict=True)]
             return [Option(letter, text) for letter, text in zip(LETTERS, texts, strict=False)]
     return found
@@ -114,52 +120,158 @@ def letter_of(text: str) -> str:
 def of_text(text: str) -> list[Option]:
     """Return the options of a text: a line each, behind their letters or without any, or all in one line.
 
-    A line without the next letter belongs to the option before it. In one line options need a mark after their letters.
+    Letters count where each line that begins with one begins with the next, from A on; a line without one belongs to
+    the option before it. In one line options need a mark after their letters.
+
+    Raises `Dropped` with ``unreadable_options`` where the lines could be read in two ways: a letter is left out, stands
+    twice or out of order, or may be a part of the option's own words.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if not lines:
-        return []
-    styles = [style for style in _STYLES if style.match(lines[0])]
-    if not styles:
-        return [Option(None, line) for line in lines] if len(lines) > 1 else []
-    found = max((_of_lines(lines, style) for style in styles), key=len)
-    return found if len(found) > 1 else _of_line(" ".join(lines), styles[0])
+    begun = [(style, letters) for style in _STYLES if 0 in (letters := _letters_of(lines, style))]
+    if not begun:
+        return _of_plain_lines(lines)
+    style, letters = max(begun, key=lambda each: len(each[1]))
+    found = list(letters.values())
+    if style not in _CLEAR and _are_words(lines, letters, style):
+        return _of_plain_lines(lines)
+    if len(found) > 1 and found == list(LETTERS[: len(found)]):
+        if _is_unclear(lines, letters, style):
+            raise Dropped("unreadable_options")
+        return _of_lines(lines, letters, style)
+    options = _of_line(" ".join(lines), style) if style in _CLEAR else []
+    if len(options) > 1 or len(lines) == 1:
+        return options
+    likely = {*found} & {*LETTERS[: len(lines) + 1]}
+    if len(likely) > 1 or (style in _CLEAR and likely):
+        raise Dropped("unreadable_options")
+    return _of_plain_lines(lines)  # E. coli and S. aureus, T 细胞 and B 细胞
 
 
-def _of_lines(lines: Iterable[str], style: re.Pattern) -> list[Option]:
-    """Return the options of lines, of which the first begins with a letter in this style."""
+def _letters_of(lines: Sequence[str], style: re.Pattern) -> dict[int, str]:
+    """Return the letters that lines begin with in a style, by the places of the lines.
+
+    They are capitals or small letters throughout, as the first. A letter by itself begins an empty option, where any
+    other line has the style.
+    """
+    matches = [style.match(line) for line in lines]
+    if not any(matches):
+        return {}
+    matches = [match or _EMPTY.fullmatch(line) for match, line in zip(matches, lines, strict=True)]
+    capital = next(match[1].isupper() for match in matches if match)
+    return {
+        place: letter_of(match[1]) for place, match in enumerate(matches) if match and match[1].isupper() == capital
+    }
+
+
+def _rest(line: str, style: re.Pattern) -> str:
+    match = style.match(line) or _EMPTY.fullmatch(line)
+    return line[match.end() :].strip()
+
+
+def _of_lines(lines: Sequence[str], letters: Mapping[int, str], style: re.Pattern) -> list[Option]:
+    """Return the options of lines, of which the first begins with a letter."""
     found: list[Option] = []
-    for line in lines:
-        match = style.match(line) or _EMPTY.fullmatch(line)
-        letter = letter_of(match[1]) if match else ""
-        if letter and (not found or 0 < ord(letter) - ord(found[-1].key) <= _GAP):
-            found.append(Option(letter, line[match.end() :].strip()))
+    for place, line in enumerate(lines):
+        if place in letters:
+            found.append(Option(letters[place], _rest(line, style)))
         else:
             found[-1] = Option(found[-1].key, f"{found[-1].text}\n{line}".strip())
     return found
 
 
+def _of_plain_lines(lines: Sequence[str]) -> list[Option]:
+    """Return lines without letters, an option each; fewer than two are none.
+
+    Raises `Dropped` with ``unreadable_options`` where letters begin behind a first line that is none of the options.
+    """
+    for place in range(1, len(lines)):
+        below = lines[place:]
+        for style in (*_CLEAR, _DASHED, _SPACED):
+            letters = _letters_of(below, style)
+            if letters.get(0) != "A":
+                continue
+            told = "B" in letters.values() and (style in _CLEAR or not _are_words(below, letters, style))
+            if told or (style in _CLEAR and len(_begun(" ".join(below), style, True)) > 1):
+                raise Dropped("unreadable_options")
+    return [Option(None, line) for line in lines] if len(lines) > 1 else []
+
+
+def _are_words(lines: Sequence[str], letters: Mapping[int, str], style: re.Pattern) -> bool:
+    """Tell whether the letters that lines begin with are part of their words.
+
+    Of A型血, B型血, AB型血, O型血 nothing else tells the options apart; and 型 begins no word, as in A型肝炎, B型流感.
+    """
+    rests = [_rest(lines[place], style) for place in letters]
+    return len(rests) > 1 and (len({*rests}) == 1 or all(rest.startswith("型") for rest in rests))
+
+
+def _is_unclear(lines: Sequence[str], letters: Mapping[int, str], style: re.Pattern) -> bool:
+    """Tell whether lines that begin with A, B … could be something else all the same."""
+    rests = [_rest(lines[place], style) for place in letters]
+    every = len(letters) == len(lines)
+    if style is _BARE and not (every and len({*rests}) == len(rests)):
+        return True
+    if style not in _CLEAR and (all(rest[:1] in _KINDS for rest in rests) or not (every or len(letters) > 2)):
+        return True
+    following = LETTERS[len(letters) : len(letters) + 1]
+    behind = lines[1 + max(letters) :]
+    if any(following in _letters_of([line], each).values() for line in behind for each in _STYLES):
+        return True
+    return style in _CLEAR and len(_begun(" ".join(lines), style, True)) > len(letters)
+
+
 def _of_line(line: str, style: re.Pattern) -> list[Option]:
-    """Return the options of one line: each begins with the letter after the one before it, and with the same mark."""
-    if style not in (_OPENED, _MARKED):
+    """Return the options of one line: each begins with the letter after the one before it, the first with A.
+
+    Raises `Dropped` with ``unreadable_options`` where other letters with a mark could be those of the options too.
+    """
+    apart = len(_begun(line, style, True)) > 1
+    places = _begun(line, style, apart)
+    if places[0][0] != "A":
         return []
-    apart = _begun(line, style, True)
-    places = apart if len(apart) > 1 else _begun(line, style, False)
+    mark = _mark(line, places[0])
+    if len(alike := _begun(line, style, apart, mark)) > 1:
+        longest = max(len(places), len(_begun(line, style, False, mark)))
+        places = alike
+    else:
+        longest, mark = len(places), None
+    likely = LETTERS[: len(places) + 2]
+    others = {place for place in _marks(line, style, apart, mark) if place[0] in likely} - {*places}
+    if len(places) > 1 and (longest > len(places) or others):
+        raise Dropped("unreadable_options")
     ends = [start for _, start, _ in places[1:]] + [len(line)]
     return [Option(key, line[end:until].strip(_BETWEEN)) for (key, _, end), until in zip(places, ends, strict=True)]
 
 
-def _begun(line: str, style: re.Pattern, apart: bool) -> list[tuple[str, int, int]]:
-    """Return letter, start and end of what options begin with; ``apart`` wants something between them."""
+def _begun(line: str, style: re.Pattern, apart: bool, mark: str | None = None) -> list[tuple[str, int, int]]:
+    """Return letter, start and end of what options begin with, one letter after the other; see `_marks`."""
     places: list[tuple[str, int, int]] = []
+    for place in _marks(line, style, apart, mark):
+        if not places or place[0] == chr(ord(places[-1][0]) + 1):
+            places.append(place)
+    return places
+
+
+def _marks(line: str, style: re.Pattern, apart: bool, mark: str | None) -> Iterator[tuple[str, int, int]]:
+    """Yield letter, start and end of all letters with a mark, capitals or small ones as the first.
+
+    ``apart`` wants something between them and what is before, and ``mark`` the same mark after each letter.
+    """
+    capital = None
     for match in style.finditer(line):
         before = line[match.start() - 1 : match.start()]
-        wanted = chr(ord(places[-1][0]) + 1) if places else letter_of(match[1])
         free = not before or before in _BETWEEN if apart else not (before.isascii() and before.isalnum())
-        if free and letter_of(match[1]) == wanted:
-            places.append((wanted, match.start(), match.end()))
-    return places
+        capital = match[1].isupper() if capital is None else capital
+        place = letter_of(match[1]), match.start(), match.end()
+        if free and match[1].isupper() == capital and mark in (None, _mark(line, place)):
+            yield place
+
+
+def _mark(line: str, place: tuple[str, int, int]) -> str:
+    """Return the marks around a letter, without it."""
+    written = unicodedata.normalize("NFKC", "".join(line[place[1] : place[2]].split()))
+    return written.upper().replace(place[0], "", 1)
 
 
 class Lettered(NamedTuple):

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """By what options are called, from the first on and without a gap."""
+MOST_OPTIONS = 8
+"""Of a question with several answers: 8 letters make 247 combinations, each of which is computed."""
 
 
 class Question(NamedTuple):
@@ -17,9 +19,11 @@ class Question(NamedTuple):
     options : the texts by their letters, at least two, from A on without a gap.
     answer : the letters of the right ones, in order.
     multiple : whether several letters may be right.
-    subject : what it is about; None where the file does not tell.
+    subject : what it is about, as the file calls it; None where the file does not tell.
     measures : ``medicine`` or ``general``.
     seen : whether a training row holds what it asks for; None where nobody looked.
+    format : which format its file has; a known exam is asked as the harness asks it.
+    subject_name : the subject's Chinese name, where a known exam's files call it otherwise.
     """
 
     id: str
@@ -30,6 +34,8 @@ class Question(NamedTuple):
     subject: str | None = None
     measures: str = "medicine"
     seen: bool | None = None
+    format: str | None = None
+    subject_name: str | None = None
 
 
 class Option(NamedTuple):

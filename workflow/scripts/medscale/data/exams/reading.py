@@ -8,7 +8,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.data.exams import columns
 from medscale.data.exams.account import Exam, require_usable
-from medscale.data.exams.answers import indices_of, way_of
+from medscale.data.exams.answers import indices_of, is_word_for_nothing, way_of
 from medscale.data.exams.choice import SPLIT_OF, choose, is_answer_file
 from medscale.data.exams.fields import Fields, Reading
 from medscale.data.exams.options import Lettered, lettered, options_of
@@ -22,7 +22,8 @@ from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
 _NAMED = ("question", "Question")
-_EMPTY = {"", "nan", "NaN", "None", "null", "NULL", "<NA>"}
+_EMPTY = {"", "nan", "NaN", "<NA>", "null", "NULL"}
+"""What a CSV file has where a question or an option is missing. None is an option that English questions have."""
 
 
 @dataclass
@@ -163,7 +164,8 @@ def _rows(file: _File, number: int, answers: dict[str, Any]) -> Iterator[Row]:
             yield Row(number, broken=record.reason)
             continue
         if file.table.format == "csv":
-            texts = {*fields.question, *fields.options}
+            # The answer may be the text of an option.
+            texts = {*fields.question, *fields.options, fields.answer}
             record = {name: _cell(value) if name in texts else from_csv(value) for name, value in record.items()}
         question = tuple(record.get(name) for name in fields.question)
         several = len(fields.options) > 1
@@ -172,7 +174,7 @@ def _rows(file: _File, number: int, answers: dict[str, Any]) -> Iterator[Row]:
             None if name is None else record.get(name)
             for name in (fields.answer, fields.kind, fields.key, fields.subject)
         )
-        if answers and (is_null(answer) or answer == ""):
+        if answers and (is_null(answer) or answer == "" or is_word_for_nothing(answer)):
             answer = answers.get(plain(key))
         yield Row(number, question, options, answer, kind, key, by_file or subject)
 
@@ -223,7 +225,12 @@ def _require_beginning(rows: Sequence[Row], file: _File, reading: Reading) -> No
 
 def _entry(file: _File, rows: int) -> dict[str, Any]:
     table = file.table
-    entry = {"path": file.path.as_posix(), "format": table.format, "encoding": table.encoding}
+    entry = {
+        "path": file.path.as_posix(),
+        "part": split_of(file.path),
+        "format": table.format,
+        "encoding": table.encoding,
+    }
     entry |= {"compression": table.compression, "dialect": table.dialect, "notes": table.notes, "rows": rows}
     if file.fields is None:
         return entry

@@ -8,7 +8,7 @@ from medscale.data.exams.answers import comparable, letters_of
 from medscale.data.exams.fields import Fields
 from medscale.data.exams.options import lettered, options_of
 from medscale.data.exams.question import Dropped, Question, Row
-from medscale.data.exams.subjects import measured
+from medscale.data.exams.subjects import chinese_name, measured
 from medscale.data.values import NotText, text_of
 
 _NO_SUBJECT = {"", "nan", "无", "不符合", "n/a", "none", "null"}
@@ -38,7 +38,11 @@ def question_of(row: Row, fields: Fields, told_by: str, measures: str = "auto") 
         raise Dropped("right_and_wrong_option_equal")
     subject = _subject(row.subject)
     measures = measured(fields.format, subject) if measures == "auto" else measures
-    return Question(row.id, text, options, answer, multiple, subject, measures)
+    return Question(
+        *(row.id, text, options, answer, multiple, subject, measures),
+        format=fields.format,
+        subject_name=chinese_name(fields.format, subject),
+    )
 
 
 def equal_options(options: Mapping[str, str]) -> list[set[str]]:

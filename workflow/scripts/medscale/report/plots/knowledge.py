@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 
 from medscale.base.study import size_label
 from medscale.compare.knowledge import ALL, MEASURES, RETENTION, SUBJECT
+from medscale.data.exams.subjects import chinese_name
 from medscale.report.evaluations import BASE
 from medscale.report.plots.style import GREY, Style, legend_below, method_styles, new_figure, shifts
-from medscale.report.plots.words import word
+from medscale.report.plots.words import DRAWN, word
 
 MOST_PARTS = 4
 """Parts of an exam that have a panel each; of more, the report's table tells."""
@@ -60,7 +61,11 @@ def _title(metric: str, scope: str, subject: str | None, parts: set[str]) -> str
     if scope == ALL:
         return metric
     known = scope == MEASURES or parts == {"seen", "unseen"}  # the demo's, and else words of the exam's own
-    return word("exam_part", exam=metric, part=word(f"part_{subject}") if known else subject)
+    return word("exam_part", exam=metric, part=word(f"part_{subject}") if known else _own_word(subject))
+
+
+def _own_word(subject: str) -> str:
+    return (DRAWN.get().language == "zh" and chinese_name(None, subject)) or subject
 
 
 def _panel(axis: Axes, part: pd.DataFrame, styles: dict[str, Style]) -> None:
