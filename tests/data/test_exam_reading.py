@@ -363,6 +363,20 @@ def test_messages_about_files_name_the_keys_of_the_exam(read):
         read({"a.csv": "question|a,options|b,answer|c\n一|甲,二|乙,三|丙\n四|丁,五|戊,六|己\n"})
 
 
+def test_white_space_at_the_ends_of_options_stays_where_the_harness_keeps_it(read):
+    text = CMMLU.replace(",一,", ", 一　,")
+    exam, _ = read({"test/anatomy.csv": text})
+    assert exam.questions[0].options == {"A": " 一　", "B": "二", "C": "三", "D": "四"}
+    exam, _ = read({"a.csv": text}, format="columns")
+    assert exam.questions[0].options["A"] == "一"
+    exam, report = read({"test/anatomy.csv": text.replace(",二,", ", ,").replace(",B\n", ",C\n")})
+    assert exam.questions[0].options == {"A": " 一　", "B": "三", "C": "四"}
+    assert (exam.questions[0].answer, report["dropped"]) == ("B", {})
+    lines = {"Question": "问", "A": "", "B": "", "C": "", "D": "", "all": "A. 甲\nB. 乙", "Answer": "B"}
+    exam, _ = read({"test/anatomy.jsonl": rows(lines)}, format="cmmlu", columns={"options": "all"})
+    assert exam.questions[0].options == {"A": "甲", "B": "乙"}
+
+
 def test_gb18030_with_a_title_and_windows_line_ends(read):
     text = CMMLU.replace("\n", "\r\n").encode("gb18030")
     exam, report = read({"test/nutrition.csv": text})

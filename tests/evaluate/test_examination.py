@@ -20,6 +20,7 @@ QUESTION = {
     **{"id": "q1", "question": "哪个科室看胃？", "options": {"A": "消化科", "B": "骨科", "C": "眼科"}, "answer": "A"},
     **{"multiple": False, "subject": "分诊", "measures": "medicine", "seen": None},
 }
+GENERAL = "".join(TEXTS[:5])
 SETS = {"exam_plain", "exam_chat", "retention"}
 
 
@@ -35,7 +36,7 @@ def examine(tiny_model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(examination, "loglikelihoods", noted)
 
-    def run(settings=None, question=None, text="".join(TEXTS[:5]), fingerprint="0" * 16) -> set[str]:
+    def run(settings=None, question=None, text=GENERAL, fingerprint="0" * 16) -> set[str]:
         computed.clear()
         paths = [tmp_path / f"{name}.jsonl" for name in ("plain", "chat")]
         for path in paths:

@@ -117,7 +117,11 @@ def read_published(folder: Path, path: str) -> list[dict]:
         writer = csv.writer(handle)
         writer.writerow(["" if path.startswith("test") else "id", *columns])
         for number, row in enumerate(questions(5, "ABCD")):
-            writer.writerow([number, f"{number}、{row['question']}", *row["options"].values(), row["answer"]])
+            options = [
+                text + "　" * (number == 1) for text in row["options"].values()
+            ]  # as in the test part of anatomy
+            options[number % 4] = f" {options[number % 4]}"
+            writer.writerow([number, f"{number}、{row['question']}", *options, row["answer"]])
     exam = read_exam(write_manifest(folder, kind="data", source="file", files=[path]), Reading("published"))
     assert len(exam.questions) == exam.read == 5
     return [question._asdict() for question in exam.questions]

@@ -93,6 +93,7 @@ def asked(
         return f"{opening}\n\n{body}" if opening else body
 
     if kind == "text":
+        texts = [text.strip() for text in texts]
         context = context_of(question["question"].strip() + ("" if chat else "\n答案："))
         continuations = [delimiter + text for text in texts]
         return [Asked(context, continuations, letters, question["answer"], list(map(len, texts)), letters)]

@@ -13,7 +13,7 @@ def _find(found: Collection[str], subject: str, why: str) -> Fields | None:
         return None
     answer = "answer" if "answer" in found else None
     why = f"{why}'question', 'A' to 'D'" + (f", and the file is of the subject {subject}" if why else "")
-    return Fields("ceval", why, ("question",), ("A", "B", "C", "D"), answer, by_file=True)
+    return Fields("ceval", why, ("question",), ("A", "B", "C", "D"), answer, by_file=True, as_written=True)
 
 
 CEVAL = Format("ceval", "'question', 'A', 'B', 'C', 'D' and 'answer'", _find, split="val")

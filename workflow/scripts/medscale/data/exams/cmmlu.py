@@ -13,7 +13,7 @@ def _find(found: Collection[str], subject: str, why: str) -> Fields | None:
         return None
     answer = "Answer" if "Answer" in found else None
     why = f"{why}'Question', 'A' to 'D'" + (f", and the file is of the subject {subject}" if why else "")
-    return Fields("cmmlu", why, ("Question",), ("A", "B", "C", "D"), answer, by_file=True)
+    return Fields("cmmlu", why, ("Question",), ("A", "B", "C", "D"), answer, by_file=True, as_written=True)
 
 
 CMMLU = Format("cmmlu", "'Question', 'A', 'B', 'C', 'D' and 'Answer'", _find, split="test")

@@ -26,6 +26,7 @@ class Fields(NamedTuple):
     by_file : whether the file's name is the subject.
     kind : says whether several options may be right (单项选择题, 多项选择题).
     key : by which answers in another file are found.
+    as_written : whether options keep the white space at their ends, because the harness, too, asks them so.
     """
 
     format: str
@@ -37,6 +38,7 @@ class Fields(NamedTuple):
     by_file: bool = False
     kind: str | None = None
     key: str | None = None
+    as_written: bool = False
 
     @property
     def names(self) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from medscale.data.exams.answers import comparable, letters_of
 from medscale.data.exams.fields import Fields
-from medscale.data.exams.options import lettered, options_of
+from medscale.data.exams.options import Lettered, lettered, options_of
 from medscale.data.exams.question import Dropped, Question, Row
 from medscale.data.exams.subjects import chinese_name, measured
 from medscale.data.values import NotText, text_of
@@ -32,7 +32,8 @@ def question_of(row: Row, fields: Fields, told_by: str, measures: str = "auto") 
     if not text:
         raise Dropped("empty_question")
     found = lettered(options_of(row.options))
-    answer, options = letters_of(row.answer, found, told_by), found.texts
+    answer = letters_of(row.answer, found, told_by)
+    options = _as_written(row.options, found) if fields.as_written and isinstance(row.options, Mapping) else found.texts
     multiple = _may_be_several(row.kind, answer)
     if any(letters & set(answer) and not letters <= set(answer) for letters in equal_options(options)):
         raise Dropped("right_and_wrong_option_equal")
@@ -51,6 +52,12 @@ def equal_options(options: Mapping[str, str]) -> list[set[str]]:
     for letter, option in options.items():
         by_text[comparable(option)].add(letter)
     return [letters for letters in by_text.values() if len(letters) > 1]
+
+
+def _as_written(columns: Mapping[str, Any], found: Lettered) -> dict[str, str]:
+    """Return the options of columns by their letters, with the white space at their ends."""
+    values = list(columns.values())
+    return {letter: text_of(values[place]) or "" for place, letter in found.places.items()}
 
 
 def _text(value: Any) -> str:
