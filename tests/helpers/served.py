@@ -78,6 +78,11 @@ if not kind or "MEDSCALE_UNSERVED" in os.environ:
 import json, signal, socket, struct
 connection = socket.socket(socket.AF_UNIX)
 status = {refused}
+def pass_on(number, frame):
+    try:
+        connection.sendall(bytes([number]))
+    except OSError:
+        pass  # it has ended
 try:
     connection.connect({address!r})
     call = {{"kind": kind, "words": words, "folder": os.getcwd(), "environment": dict(os.environ)}}
@@ -86,9 +91,9 @@ try:
     connection.sendall(text)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: connection.sendall(bytes([number])))
+            signal.signal(number, pass_on)
     (status,) = struct.unpack("!i", connection.recv(4, socket.MSG_WAITALL))
-except FileNotFoundError:
+except (FileNotFoundError, ConnectionRefusedError):
     pass
 except struct.error:
     sys.exit("the process that served this one has ended")
@@ -140,7 +145,12 @@ def receive(connection: socket.socket, most: int) -> tuple[dict[str, Any], list[
     if len(head) < LENGTH.size:
         return None
     (length,) = LENGTH.unpack(head)
-    return json.loads(connection.recv(length, socket.MSG_WAITALL)), streams
+    text = connection.recv(length, socket.MSG_WAITALL)
+    if len(text) == length:
+        return json.loads(text), streams
+    for stream in streams:
+        os.close(stream)
+    return None
 
 
 def serve(address: str, path: str) -> None:
