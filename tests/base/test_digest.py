@@ -4,7 +4,7 @@ import pytest
 
 from medscale.base import digest
 
-CACHES = (digest.code_digest, digest.local_imports, digest._normal_form)
+CACHES = (digest.code_digest, digest.local_imports, digest._files, digest._read)
 
 
 @pytest.fixture

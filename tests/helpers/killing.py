@@ -194,8 +194,9 @@ def stage_seconds(copy: Copy) -> dict[str, float]:
 
 
 def new_study(folder: Path) -> Copy:
-    """Return a copy of the repository with the study that is killed."""
+    """Return a copy of the repository with the study that is killed, whose jobs take as long as any."""
     copy = Copy(folder)
+    copy.served = False
     copy.configure(**STUDY)
     return copy
 

@@ -12,6 +12,7 @@ import yaml
 
 from noted_imports import noting
 from places import ROOT
+from served import program
 
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "resources/demo")
 
@@ -29,7 +30,12 @@ SMALL = {
 
 
 class Study:
-    """The small study in a folder of its own, run by a checkout that lies elsewhere; jobs note imports, if asked to."""
+    """The small study in a folder of its own, run by a checkout that lies elsewhere; jobs note imports, if asked to.
+
+    What `run` calls is served, see `served`, unless ``served`` is set to False or jobs note their imports.
+    """
+
+    served = True
 
     def __init__(self, checkout: Path, folder: Path, imports: Path | None = None):
         self.checkout, self.folder, self.imports = checkout, folder, imports
@@ -50,17 +56,18 @@ class Study:
     def called_from(self) -> Path:
         return self.folder.parent
 
-    def environment(self) -> dict[str, str]:
-        """Return an environment with a lock folder of the study's own."""
-        base = noting(self.imports) if self.imports else os.environ
+    def environment(self, notes: bool = True) -> dict[str, str]:
+        """Return an environment with a lock folder of the study's own, in which jobs note imports, if they are to."""
+        base = noting(self.imports) if self.imports and notes else os.environ
         return {**base, "MEDSCALE_LOCK_DIR": str(self.folder.parent / "locks")}
 
     def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake and return what it printed, on one stream."""
+        python, *words = self.command(*(arguments or ("--cores", "2", "--resources", "gpu=1")))
         done = subprocess.run(
-            self.command(*(arguments or ("--cores", "2", "--resources", "gpu=1"))),
+            [program() if self.served else python, *words],
             cwd=self.called_from,
-            env=self.environment() | environment,
+            env=self.environment(notes="-n" not in arguments) | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

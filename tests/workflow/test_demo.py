@@ -18,6 +18,7 @@ THREADS = ("finetune=1", "predict=1", "score=1", "examine=1")
 def evaluations(tmp_path_factory):
     """The smallest and the largest LoRA run of the demo and its floors, as `make demo` makes them."""
     study = Study(ROOT, tmp_path_factory.mktemp("demo") / "study")
+    study.served = False
     shutil.copy(ROOT / "config" / "demo.yaml", study.folder / "small.yaml")
     runs = (SMALLEST, LARGEST, *FLOORS)
     targets = [f"results/demo/{run}/eval.json" for run in runs]

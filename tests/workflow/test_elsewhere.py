@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
 import yaml
 
 from places import ROOT
+from served import program
 from workflow_runner import SMALL, Study, job_counts
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -18,7 +18,7 @@ NO_FLOORS = {**SMALL["evaluation"], "floors": []}
 def snakemake(folder, *arguments, check=True, **environment):
     """Run Snakemake in a folder and return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *map(str, arguments)],
+        [program(), "-m", "snakemake", *map(str, arguments)],
         cwd=folder,
         env={**os.environ, "MEDSCALE_LOCK_DIR": str(folder / "locks"), **environment},
         stdout=subprocess.PIPE,

@@ -17,6 +17,7 @@ HEAVY = ("finetune", "predict")
 def study(tmp_path_factory):
     """A study that has run, and the command of each stage; of those with several runs, the last one's."""
     copy = new_study(tmp_path_factory.mktemp("killed") / "repo")
+    copy.served = True
     copy.run(*TARGETS)
     printed = copy.run("-n", "-p", "--forceall", *TARGETS).stdout
     copy.commands = {Path(command[0]).stem: command for command in commands_of(printed)}

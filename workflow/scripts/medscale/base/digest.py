@@ -2,8 +2,10 @@
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 SCRIPTS = Path(__file__).parents[2]
 PACKAGE = "medscale"
@@ -61,21 +63,54 @@ def with_imports(script: Path) -> set[Path]:
     return found
 
 
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+class _Read(NamedTuple):
+    """What is kept of a file's syntax tree: the modules that its imports name, and the code in its normal form."""
+
+    names: frozenset[str]
+    form: str
 
 
 @cache
-def local_imports(path: Path) -> frozenset[Path]:
-    """Return the files of ours that Python runs for the imports of ``path``, packages' ``__init__`` files included."""
+def _read(path: Path) -> _Read:
+    """Parse a file once, for every call of Snakemake parses all of them: its imports, and its normal form.
+
+    The normal form is the code without docstrings and comments, printed from the syntax tree; not ``ast.dump``, because
+    that differs between versions of Python.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(path, node)
             names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    return frozenset(file for name in names if name.split(".")[0] == PACKAGE for file in _files(name))
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return _Read(frozenset(names), ast.unparse(tree))
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield a module, its statements and those within them, but no expressions, which are most of a tree."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting.extend(getattr(node, field, ()))
+
+
+@cache
+def local_imports(path: Path) -> frozenset[Path]:
+    """Return the files of ours that Python runs for the imports of ``path``, packages' ``__init__`` files included."""
+    ours = (name for name in _read(path).names if name.split(".")[0] == PACKAGE)
+    return frozenset(file for name in ours for file in _files(name))
 
 
 def _absolute(path: Path, node: ast.ImportFrom) -> str:
@@ -87,28 +122,14 @@ def _absolute(path: Path, node: ast.ImportFrom) -> str:
     return ".".join([*above, node.module] if node.module else above)
 
 
-def _files(name: str) -> set[Path]:
+@cache
+def _files(name: str) -> frozenset[Path]:
     """Return the files that importing ``name`` runs: the module and the ``__init__`` of each package above it."""
     parts = name.split(".")
     candidates = [SCRIPTS.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     candidates.append(SCRIPTS.joinpath(*parts).with_suffix(".py"))
-    return {candidate for candidate in candidates if candidate.is_file()}
+    return frozenset(candidate for candidate in candidates if candidate.is_file())
 
 
-@cache
 def _normal_form(path: Path) -> str:
-    """Return the code without docstrings and comments, printed from the syntax tree.
-
-    The printed form, not ``ast.dump``, because the latter differs between versions of Python.
-    """
-    tree = _tree(path)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return _read(path).form
