@@ -21,8 +21,8 @@ MEASURED = {"nll_sum": None, "n_answer_tokens": None, "n_output_tokens": None}
 def judged(tmp_path):
     """Return the function that lets judges judge and returns verdicts.json."""
 
-    def judge(*judges, items=40, **options):
-        shown, key = shown_and_key(predictions(60), items=items, **options)
+    def judge(*judges, items=40, answers=None, **options):
+        shown, key = shown_and_key(answers or predictions(60), items=items, **options)
         for number, says in enumerate(judges):
             (tmp_path / f"{number}.jsonl").write_text("\n".join(judge_all(shown, f"J{number}", says)), encoding="utf-8")
         read = read_verdicts(sorted(tmp_path.glob("*.jsonl")), key["pairs"])
@@ -51,6 +51,26 @@ def test_a_judge_of_places_gives_no_configuration_an_advantage(judged):
         assert entry["rate"] == 0.5
         assert entry["p"] == 1
     assert result["judges"][0]["position"]["share"] == 1
+
+
+def test_a_verdict_of_several_configurations_was_said_once(judged):
+    """Three configurations gave the same answers: a judge saw them once, and each of their win rates counts it."""
+    same = predictions(20, ("base", "l1"))
+    answers = {"base": same["base"], **dict.fromkeys(("l1", "l2", "l3"), same["l1"])}
+    pairs = [("base", name) for name in ("l1", "l2", "l3")]
+    result = judged(prefers("base", 0.9), prefers("base", 0.8, 1), answers=answers, pairs=pairs, items=20)
+    once = judged(prefers("base"), prefers("base"), answers=same, pairs=pairs[:1], items=20)
+    shown = result["pairs"]
+    assert result["verdicts"] == 2 * shown
+    assert sum(entry["questions"] for entry in result["criteria"]["overall"]["comparisons"]) == 60
+    for found in result["criteria"].values():
+        assert found["agreement"]["units"] == shown
+        assert found["position"]["decided"] <= 2 * shown
+    for judge in result["judges"]:
+        assert judge["position"]["decided"] <= judge["verdicts"] == shown
+        assert 2 * judge["shown_twice"] <= shown
+        assert judge["same"] + judge["place"] + judge["other"] == judge["shown_twice"]
+    assert once["judges"][0]["shown_twice"] == 2
 
 
 def test_half_filled_verdicts_count_where_something_was_said(tmp_path):

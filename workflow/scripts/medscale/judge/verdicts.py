@@ -81,7 +81,8 @@ def opinions_of(verdicts: Iterable[Verdict], pairs: Mapping[str, Any], criterion
         for role in pairs[verdict.pair]:
             first = role["first"] == role["a"]
             score = TIE if said == EQUAL else WIN if (said == FIRST) == first else LOSS
-            yield Opinion(role["a"], role["b"], role["item"], verdict.judge, score, first, role["repeated"])
+            about = (role["a"], role["b"], role["item"])
+            yield Opinion(*about, verdict.judge, score, first, role["repeated"], verdict.pair)
 
 
 def comparisons(
