@@ -1,6 +1,7 @@
 """From judges' files to verdicts.json, and the two scripts."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ import judge_export
 import judge_import
 from judged_pairs import PAIRS, judge_all, line, predictions, prefers, shown_and_key
 from medscale.base.errors import UserError
-from medscale.base.files import read_json, write_jsonl
+from medscale.base.files import read_json, write_json, write_jsonl
 from medscale.judge.pairs import ASKED
 from medscale.judge.verdict_files import read_verdicts
 from medscale.judge.verdicts import told, verdicts_of
@@ -92,6 +93,30 @@ def test_comments_are_kept_with_what_they_are_of(tmp_path):
     role = shown[0].roles[0]
     assert result["comments"][0]["answer_1"] == role.first
     assert result["comments"][0]["comment"] == "剂量错了"
+
+
+def test_half_a_character_of_a_stranger_does_not_stop_the_import(tmp_path):
+    """JSON can hold half of a character, and the name of a file bytes that are none; UTF-8 can hold neither."""
+    shown, key = shown_and_key(predictions(20), items=4)
+    half = "坏\ud83d"
+    rows = [
+        {"pair": shown[0].id, "judge": "LW", "overall": "1", "comment": half},
+        {"pair": shown[1].id, "judge": "LW", "overall": "1", half: "1", "safe": half},
+        {"pair": shown[2].id, "judge": half, "overall": "1"},
+        {"pair": half, "judge": "LW", "overall": "1"},
+    ]
+    path = tmp_path / os.fsdecode("坏".encode() + b"\xff.jsonl")
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    result = verdicts_of(read_verdicts([path], key["pairs"]), key, resamples=1000, seed=0, alpha=0.05)
+    write_json(tmp_path / "verdicts.json", result)
+    again = read_json(tmp_path / "verdicts.json")
+    assert again["comments"][0]["comment"] == "坏\ufffd"
+    assert {(entry["file"], entry["reason"]) for entry in again["rejected"]} == {
+        ("坏\ufffd.jsonl", "no_judge"),
+        ("坏\ufffd.jsonl", "unknown_pair"),
+    }
+    assert (again["unknown_keys"], again["unknown_values"]) == ({"坏\ufffd": 1}, {"坏\ufffd": 1})
+    "\n".join(told(result)).encode()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from medscale.judge.win_rates import (
     win_rate_draws,
     win_rate_interval,
 )
+from medscale.report.embedding import writable
 
 SCHEMA_VERSION = 1
 BASE = "base"
@@ -61,7 +62,7 @@ def verdicts_of(read: Read, key: Mapping[str, Any], resamples: int, seed: int, a
         "lines": read.lines,
         "verdicts": len(read.verdicts),
         "dropped": read.dropped,
-        "rejected": read.rejected,
+        "rejected": [entry | {"file": writable(entry["file"])} for entry in read.rejected],
         "incomplete": read.incomplete,
         "unknown_keys": read.unknown_keys,
         "unknown_values": read.unknown_values,
@@ -151,7 +152,8 @@ def comments(verdicts: Iterable[Verdict], pairs: Mapping[str, Any]) -> list[dict
             role = pairs[verdict.pair][0]
             other = role["b"] if role["first"] == role["a"] else role["a"]
             shown = {"item": role["item"], "answer_1": role["first"], "answer_2": other}
-            found.append({"judge": verdict.judge, "pair": verdict.pair, **shown, "comment": verdict.comment})
+            said = {"comment": writable(verdict.comment)}  # a half character of it must not stop the import
+            found.append({"judge": verdict.judge, "pair": verdict.pair, **shown, **said})
     return found
 
 
