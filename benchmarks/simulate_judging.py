@@ -168,7 +168,9 @@ def opinions_of(verdicts: np.ndarray, generator: np.random.Generator) -> list[Op
     """Name the judges and the questions, and draw which configuration was shown first."""
     firsts = generator.random(verdicts.shape[2]) < 0.5
     return [
-        Opinion("c1", "c0", str(item), f"J{judge}", float(verdicts[judge, 0, item]), bool(firsts[item]), False)
+        Opinion(
+            "c1", "c0", str(item), f"J{judge}", float(verdicts[judge, 0, item]), bool(firsts[item]), False, str(item)
+        )
         for judge in range(len(verdicts))
         for item in range(verdicts.shape[2])
     ]

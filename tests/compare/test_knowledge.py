@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from medscale.base.errors import UserError
+from medscale.compare.holm import holm
 from medscale.compare.knowledge import (
     COLUMNS,
     Exam,
@@ -189,12 +190,60 @@ def test_a_true_difference_is_shown_however_many_subjects_are_corrected_for():
     assert len(parts) == 60
 
 
+def of_base(compared, name="lora_100"):
+    (row,) = compared[(compared["a"] == name) & (compared["b"] == "base")].to_dict("records")
+    return row
+
+
+def answered_apart(won, lost, items):
+    """Return an exam of which ``won`` questions are right by lora_100 alone and ``lost`` by the base model alone."""
+    exam = answered(won, 0, 0, 0, items=items)
+    exam.correct["base"][won : won + lost] = 1
+    return exam
+
+
 def test_items_that_all_differ_alike_have_the_p_of_the_exact_test_and_an_interval_with_width():
-    _, compared = tables(answered(6, 0, 0, 0, items=6))
-    row = compared[(compared["a"] == "lora_100") & (compared["b"] == "base")].to_dict("records")[0]
+    row = of_base(tables(answered(6, 0, 0, 0, items=6))[1])
     assert row["p"] == pytest.approx(2 * 0.5**6 - 0.5**6)
-    assert row["lo"] == pytest.approx(100 * (2 * 0.025 ** (1 / 6) - 1))
+    assert 0 < row["lo"] < 50
     assert row["hi"] == 100
+    assert row["smallest_detectable"] > 30, "one question in six may be otherwise"
+
+
+@pytest.mark.parametrize("items", [4, 5, 20, 400])
+def test_no_difference_is_called_one_whose_interval_holds_0(items):
+    """The interval holds 0 where p is above alpha, and there alone; it has two ends between -100 and 100."""
+    for won in range(min(items, 9) + 1):
+        for lost in range(min(items - won, 4) + 1):
+            row = of_base(tables(answered_apart(won, lost, items))[1])
+            assert -100 <= row["lo"] <= row["difference"] <= row["hi"] <= 100, row
+            assert (row["p"] <= 0.05) == (row["lo"] > 0 or row["hi"] < 0), row
+            assert not row["significant"] or row["lo"] > 0, row
+
+
+@pytest.mark.parametrize("seeds", [(), (2,), (2, 3)])
+def test_three_of_four_questions_are_no_difference_however_many_seeds_say_so(seeds):
+    row = of_base(tables(answered(3, 0, 0, 0, items=4, seeds=seeds), seeds=seeds)[1])
+    assert row["p"] == pytest.approx(0.125), "McNemar's mid-p"
+    assert row["lo"] < 0
+    assert row["significant"] is False
+
+
+@pytest.mark.parametrize(("seeds", "questions"), [((2,), 10), ((2, 3), 10)])
+def test_subjects_of_few_questions_rarely_raise_a_false_alarm_where_seeds_nearly_agree(seeds, questions):
+    """Each seed turns one answer in ten of its configuration, and all guess: nothing differs from the base in truth."""
+    generator, alarms = np.random.default_rng(7), 0
+    subjects = tuple(f"科目{number}" for number in range(52))
+    for _ in range(5):
+        exam = made_up(52 * questions, subjects=subjects, seeds=seeds)
+        first = {each.name: generator.random(52 * questions) < 0.5 for each in configurations()}
+        for run in exam.correct:
+            turned = (generator.random(52 * questions) < 0.1) & (run != "base")
+            exam.correct[run] = (first[run.split("_seed")[0]] ^ turned).astype(float)
+        values, _ = tables(exam, seeds=seeds)
+        tuned = values[(values["scope"] == "subject") & values["base_p"].notna()].groupby("name")
+        alarms += sum((holm(parts["base_p"].to_numpy(dtype=float)) <= 0.05).any() for _, parts in tuned)
+    assert alarms <= 1, "of 15 families"
 
 
 def test_an_exam_that_all_answer_alike_is_not_called_able_to_tell_everything():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from medscale.evaluate.exam_scores import summarise_exam
+from medscale.evaluate.exam_scores import FEWEST_CALIBRATED, summarise_exam, summarise_exams
 from medscale.evaluate.wilson import wilson_interval
 
 LETTER = {"scored_by": "letter", "normalise": None, "permutations": 1, "description": None}
@@ -66,7 +66,7 @@ def test_leaked_items_are_counted_and_left_out():
 
 def test_calibration_takes_out_what_a_letter_always_gets():
     """The model knows each answer, and says A whatever it is asked: its knowledge is what is left."""
-    answers = "ABCDABCD"
+    answers = "ABCD" * 8
     bias = {"A": 0.9, "B": 0.04, "C": 0.03, "D": 0.03}
     rows = []
     for number, answer in enumerate(answers):
@@ -78,6 +78,48 @@ def test_calibration_takes_out_what_a_letter_always_gets():
     assert summary["letter_prior"]["A"]["right"] == 25
     assert summary["letter_prior"]["A"]["probability"] > 85
     assert summary["accuracy_calibrated"]["accuracy"] == 100
+
+
+def knowing(count, letters="ABCD", first=0):
+    """Return questions that a model without a bias answers right, all of one set of letters."""
+    rows = []
+    for number in range(first, first + count):
+        answer = letters[number % len(letters)]
+        scores = [0.7 if letter == answer else 0.3 / (len(letters) - 1) for letter in letters]
+        rows.append(item(number, answer, scores, choices=list(letters)))
+    return rows
+
+
+def test_questions_of_too_few_to_know_the_letters_stay_as_they_are():
+    """One question's probabilities divided by themselves are 1 for each letter, and the first letter would win."""
+    many, few = knowing(FEWEST_CALIBRATED), knowing(2, "ABCDE", first=FEWEST_CALIBRATED + 1)
+    summary = summarise_exam(many + few[:1], LETTER, None)
+    assert summary["accuracy"] == 100
+    assert summary["accuracy_calibrated"]["accuracy"] == 100
+    assert summary["accuracy_calibrated"]["n"] == FEWEST_CALIBRATED + 1
+
+
+@pytest.mark.parametrize("count", [1, FEWEST_CALIBRATED - 1])
+def test_an_exam_of_few_questions_has_no_calibrated_accuracy(count):
+    summary = summarise_exam(knowing(count, first=1), LETTER, None)
+    assert summary["accuracy"] == 100
+    assert summary["accuracy_calibrated"] is None
+    assert summary["letter_prior"]["B"]["right"] > 0
+
+
+def test_a_letter_that_never_has_a_probability_is_never_chosen():
+    rows = knowing(2 * FEWEST_CALIBRATED)
+    for row in rows:
+        row["loglikelihoods"][2] = -1e5
+        row["correct"] = row["answer"] != "C"
+    summary = summarise_exam(rows, LETTER, None)
+    assert summary["letter_prior"]["C"]["probability"] == 0
+    assert summary["accuracy_calibrated"]["accuracy"] == pytest.approx(75)
+
+
+def test_an_exam_of_which_nothing_was_answered_is_left_out():
+    assert summarise_exams([], {"e": LETTER}, {}) == {}
+    assert list(summarise_exams(knowing(4), {"none": LETTER, "e": LETTER}, {})) == ["e"]
 
 
 def test_the_mean_over_permutations_takes_it_out_too():

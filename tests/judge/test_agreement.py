@@ -11,7 +11,7 @@ WEIGHTS = question_weights(ITEMS, 500, 0)
 
 
 def said(item, judge, score, first=True, repeated=False):
-    return Opinion("x", "y", item, judge, score, first, repeated)
+    return Opinion("x", "y", item, judge, score, first, repeated, f"{item} {first}")
 
 
 def drawn(seed, judges=3, missing=0.2, shared=0.6):

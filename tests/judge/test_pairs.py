@@ -104,6 +104,19 @@ def test_turns_before_the_question_and_the_system_are_shown():
     assert shown[0].texts["system"] == "你是医生"
 
 
+def test_half_a_character_can_be_shown_wherever_it_stands():
+    half = "坏\ud83d"
+    answers = {
+        name: [
+            dict(row, prompt=half, predict=name + half, history=[[half, "答"]], system=half) for row in ANSWERS[name]
+        ]
+        for name in ANSWERS
+    }
+    shown, _ = shown_and_key(answers, items=4)
+    assert "坏\ufffd" in json.dumps(lines_of(shown), ensure_ascii=False).encode().decode()
+    assert shown[0].texts["history"] == [["坏\ufffd", "答"]]
+
+
 def test_other_answers_are_another_set():
     one, _ = shown_and_key(ANSWERS)
     other, _ = shown_and_key(

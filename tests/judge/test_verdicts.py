@@ -1,6 +1,7 @@
 """From judges' files to verdicts.json, and the two scripts."""
 
 import json
+import os
 import re
 import sys
 
@@ -10,7 +11,7 @@ import judge_export
 import judge_import
 from judged_pairs import PAIRS, judge_all, line, predictions, prefers, shown_and_key
 from medscale.base.errors import UserError
-from medscale.base.files import read_json, write_jsonl
+from medscale.base.files import read_json, write_json, write_jsonl
 from medscale.judge.pairs import ASKED
 from medscale.judge.verdict_files import read_verdicts
 from medscale.judge.verdicts import told, verdicts_of
@@ -22,8 +23,8 @@ MEASURED = {"nll_sum": None, "n_answer_tokens": None, "n_output_tokens": None}
 def judged(tmp_path):
     """Return the function that lets judges judge and returns verdicts.json."""
 
-    def judge(*judges, items=40, **options):
-        shown, key = shown_and_key(predictions(60), items=items, **options)
+    def judge(*judges, items=40, answers=None, **options):
+        shown, key = shown_and_key(answers or predictions(60), items=items, **options)
         for number, says in enumerate(judges):
             (tmp_path / f"{number}.jsonl").write_text("\n".join(judge_all(shown, f"J{number}", says)), encoding="utf-8")
         read = read_verdicts(sorted(tmp_path.glob("*.jsonl")), key["pairs"])
@@ -68,6 +69,26 @@ def test_a_judge_of_places_gives_no_configuration_an_advantage(judged):
     assert result["judges"][0]["position"]["share"] == 1
 
 
+def test_a_verdict_of_several_configurations_was_said_once(judged):
+    """Three configurations gave the same answers: a judge saw them once, and each of their win rates counts it."""
+    same = predictions(20, ("base", "l1"))
+    answers = {"base": same["base"], **dict.fromkeys(("l1", "l2", "l3"), same["l1"])}
+    pairs = [("base", name) for name in ("l1", "l2", "l3")]
+    result = judged(prefers("base", 0.9), prefers("base", 0.8, 1), answers=answers, pairs=pairs, items=20)
+    once = judged(prefers("base"), prefers("base"), answers=same, pairs=pairs[:1], items=20)
+    shown = result["pairs"]
+    assert result["verdicts"] == 2 * shown
+    assert sum(entry["questions"] for entry in result["criteria"]["overall"]["comparisons"]) == 60
+    for found in result["criteria"].values():
+        assert found["agreement"]["units"] == shown
+        assert found["position"]["decided"] <= 2 * shown
+    for judge in result["judges"]:
+        assert judge["position"]["decided"] <= judge["verdicts"] == shown
+        assert 2 * judge["shown_twice"] <= shown
+        assert judge["same"] + judge["place"] + judge["other"] == judge["shown_twice"]
+    assert once["judges"][0]["shown_twice"] == 2
+
+
 def test_half_filled_verdicts_count_where_something_was_said(tmp_path):
     shown, key = shown_and_key(predictions(20), items=10, repeated=0)
     path = tmp_path / "a.jsonl"
@@ -87,6 +108,30 @@ def test_comments_are_kept_with_what_they_are_of(tmp_path):
     role = shown[0].roles[0]
     assert result["comments"][0]["answer_1"] == role.first
     assert result["comments"][0]["comment"] == "剂量错了"
+
+
+def test_half_a_character_of_a_stranger_does_not_stop_the_import(tmp_path):
+    """JSON can hold half of a character, and the name of a file bytes that are none; UTF-8 can hold neither."""
+    shown, key = shown_and_key(predictions(20), items=4)
+    half = "坏\ud83d"
+    rows = [
+        {"pair": shown[0].id, "judge": "LW", "overall": "1", "comment": half},
+        {"pair": shown[1].id, "judge": "LW", "overall": "1", half: "1", "safe": half},
+        {"pair": shown[2].id, "judge": half, "overall": "1"},
+        {"pair": half, "judge": "LW", "overall": "1"},
+    ]
+    path = tmp_path / os.fsdecode("坏".encode() + b"\xff.jsonl")
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    result = verdicts_of(read_verdicts([path], key["pairs"]), key, resamples=1000, seed=0, alpha=0.05)
+    write_json(tmp_path / "verdicts.json", result)
+    again = read_json(tmp_path / "verdicts.json")
+    assert again["comments"][0]["comment"] == "坏\ufffd"
+    assert {(entry["file"], entry["reason"]) for entry in again["rejected"]} == {
+        ("坏\ufffd.jsonl", "no_judge"),
+        ("坏\ufffd.jsonl", "unknown_pair"),
+    }
+    assert (again["unknown_keys"], again["unknown_values"]) == ({"坏\ufffd": 1}, {"坏\ufffd": 1})
+    "\n".join(told(result)).encode()
 
 
 @pytest.fixture

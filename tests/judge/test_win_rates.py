@@ -21,7 +21,9 @@ COMPARED = [{"a": "x", "b": "y", "items": ITEMS, "identical": []}]
 
 
 def opinions(scores, judge="LW"):
-    return [Opinion("x", "y", item, judge, score, True, False) for item, score in zip(ITEMS, scores, strict=False)]
+    return [
+        Opinion("x", "y", item, judge, score, True, False, item) for item, score in zip(ITEMS, scores, strict=False)
+    ]
 
 
 def interval(outcomes, alpha=0.05, resamples=40_000):

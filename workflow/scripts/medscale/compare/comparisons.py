@@ -166,12 +166,14 @@ def compared_rows(
     differences: Differences,
     alpha: float,
     power: float,
-    p: np.ndarray | None = None,
+    tested: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> list[tuple]:
-    """Return a row of `COLUMNS` a pair, their p-values corrected together; ``p`` are others than the bootstrap's."""
+    """Return a row of `COLUMNS` a pair, their p-values corrected together.
+
+    ``tested`` are ends of intervals and p-values in place of the bootstrap's.
+    """
     points, configurations = resampled.points[metric], resampled.configurations
-    lo, hi = intervals(differences, alpha)
-    p = p_values(differences) if p is None else p
+    lo, hi, p = tested or (*intervals(differences, alpha), p_values(differences))
     adjusted = holm(p)
     smallest = detectable(differences.se, alpha, power)
     return [

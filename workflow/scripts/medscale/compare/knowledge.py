@@ -1,12 +1,10 @@
 """Exams and general texts: what each configuration knows, how it differs from the base model and from the others.
 
-An exam's accuracy is a mean over its questions, and the likelihood of general texts a ratio over them, as the metrics
-of the test set are. So the same machinery compares them: questions are resampled whole and the same ones for all
-configurations, seeds within a configuration, and differences are studentised. The p-value of a difference of accuracies
-is the mid-p of McNemar's exact test, which has no floor that a long list of subjects could not pass; with several seeds
-it is Student's. All are corrected by Holm, over all pairs of an exam. The accuracy of a subject is compared with the
-base model alone, and Holm's correction is over all subjects and configurations of the exam; so for its medical part and
-its rest.
+The likelihood of general texts is a ratio over them, compared as the metrics of the test set are. Of a difference of
+accuracies one test gives both p-value and interval (`accuracy_differences`): no bootstrap, whose p-values have a floor
+that a long list of subjects could not pass. The p-values are corrected by Holm, over all pairs of an exam. The accuracy
+of a subject is compared with the base model alone, and Holm's correction is over all subjects and configurations of the
+exam; so for its medical part and its rest.
 
 The interval of an accuracy by itself is Wilson's (1927) for one seed, which stays within 0 and 100 and holds for few
 questions too. For several seeds it is Wilson's of as many questions as would give the variance over questions and
@@ -27,10 +25,11 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from medscale.base.errors import UserError
+from medscale.compare.accuracy_differences import accuracy_differences
 from medscale.compare.comparisons import COLUMNS as COMPARED
 from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, detectable, holm
 from medscale.compare.configurations import intervals_over_seeds
-from medscale.compare.paired_differences import Differences, item_standard_errors, paired_differences
+from medscale.compare.paired_differences import item_standard_errors, paired_differences
 from medscale.compare.resampling import NLL, Configuration, Resampled, resample
 from medscale.evaluate.eval_file import Scores
 from medscale.evaluate.wilson import wilson_interval
@@ -180,7 +179,8 @@ class _Study(NamedTuple):
     statistics: Statistics
 
     def resample(self, scores: Mapping[str, Scores], metric: str) -> Resampled:
-        return resample(scores, self.configurations, [metric], self.statistics.resamples, self.statistics.seed)
+        resamples = 1 if metric == ACCURACY else self.statistics.resamples  # nothing of an accuracy is drawn
+        return resample(scores, self.configurations, [metric], resamples, self.statistics.seed)
 
     def compare(self, resampled: Resampled, metric: str) -> list[tuple]:
         """Return the rows of comparisons.csv: the usual pairs, and the ends of each method."""
@@ -193,15 +193,13 @@ class _Study(NamedTuple):
     def compare_pairs(self, resampled: Resampled, metric: str, pairs: list[Pair]) -> list[tuple]:
         if not pairs or resampled.n_items < 2:
             return []
-        found, alpha = (
-            paired_differences(resampled, {metric: [pair[1:] for pair in pairs]})[metric],
-            self.statistics.alpha,
-        )
+        places, alpha, power = [pair[1:] for pair in pairs], self.statistics.alpha, self.statistics.power
+        found = paired_differences(resampled, {metric: places})[metric]
         if metric != ACCURACY:
-            return compared_rows(resampled, metric, pairs, found, alpha, self.statistics.power)
-        p = np.array([_p_value(resampled, pair, found, place) for place, pair in enumerate(pairs)])
-        rows = compared_rows(resampled, metric, pairs, found, alpha, self.statistics.power, p)
-        return [_bounded(row, found, place, alpha) for place, row in enumerate(rows)]
+            return compared_rows(resampled, metric, pairs, found, alpha, power)
+        tested = accuracy_differences(resampled, metric, places, found.freedom, alpha)
+        found = found._replace(se=np.maximum(found.se, _least_error(resampled)))
+        return compared_rows(resampled, metric, pairs, found, alpha, power, tested)
 
     def rows(self, resampled: Resampled, metric: str, compared: Iterable[tuple]) -> list[dict[str, Any]]:
         """Return a row of knowledge.csv a configuration, with its difference to the base model."""
@@ -226,8 +224,8 @@ class _Study(NamedTuple):
         if not pairs or resampled.n_items < 2:
             return None
         error = float(np.median(item_standard_errors(resampled, metric, pairs)))
-        if metric == ACCURACY:  # where all answer alike, one question more or less is what cannot be told
-            error = max(error, 100 / (resampled.n_items + 2))
+        if metric == ACCURACY:
+            error = max(error, _least_error(resampled))
         return float(detectable(error, self.statistics.alpha, self.statistics.power))
 
     def told_of(self, name: str, exam: str) -> dict[str, Any]:
@@ -251,32 +249,9 @@ class _Study(NamedTuple):
         return [told[run] for each in self.configurations if each.name == name for run in each.runs]
 
 
-def _p_value(resampled: Resampled, pair: Pair, found: Differences, place: int) -> float:
-    """Return the p-value of no difference between two accuracies.
-
-    The mid-p of McNemar's exact test (Fagerland, Lydersen & Laake, BMC Medical Research Methodology 13, 2013) for one
-    seed each; with several, that of Student's t with the degrees of freedom of `paired_differences`.
-    """
-    a, b = (resampled.items[ACCURACY][:, column] for column in pair[1:])
-    several = any(len(resampled.configurations[column].runs) > 1 for column in pair[1:])
-    if several and found.se[place] > 0:
-        return float(2 * stats.t.sf(abs(found.value[place]) / found.se[place], found.freedom[place]))
-    more, less = int((a > b).sum()), int((a < b).sum())
-    if not more + less:
-        return 1.0
-    return float(stats.binomtest(more, more + less).pvalue - stats.binom.pmf(more, more + less, 0.5))
-
-
-def _bounded(row: tuple, found: Differences, place: int, alpha: float) -> tuple:
-    """Return a row with an interval where all items differ alike, which leaves the bootstrap no width.
-
-    The share of such items is at least (α/2)^(1/n) (Clopper & Pearson 1934), and the rest may differ the other way.
-    """
-    if found.se[place] > 0 or found.value[place] == 0:
-        return row
-    least = 100 * (2 * (alpha / 2) ** (1 / found.n_items) - 1)
-    ends = sorted((float(np.sign(found.value[place])) * least, float(found.value[place])))
-    return tuple((dict(zip(COMPARED, row, strict=True)) | dict(zip(("lo", "hi"), ends, strict=True))).values())
+def _least_error(resampled: Resampled) -> float:
+    """Return the least standard error of a difference: where all questions differ alike, one may be otherwise."""
+    return 100 / (resampled.n_items + 2)
 
 
 def _value(resampled: Resampled, metric: str, place: int, told: Mapping[str, Any] | None) -> tuple[float, float, float]:

@@ -9,12 +9,19 @@ from medscale.evaluate.exam_answers import chosen, normalised
 from medscale.evaluate.wilson import wilson_interval
 
 DIGITS = 6
+FEWEST_CALIBRATED = 30
+"""Questions of a set of letters that are enough to calibrate it.
+
+A question is part of the mean that its own probability is divided by. In sets of 5 that costs a model without a bias 6
+to 15 points of 100, in sets of 30 under 2, less than a bias of half a nat costs. docs/exams-scoring.md has the
+simulation.
+"""
 
 
 def summarise_exams(
     rows: list[dict[str, Any]], settings: dict[str, dict[str, Any]], leaks: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return the ``exams`` of eval.json.
+    """Return the ``exams`` of eval.json; one of which no question was answered is left out.
 
     Args:
         rows: of exams.parquet.
@@ -24,7 +31,7 @@ def summarise_exams(
     by_exam: dict[str, list[dict[str, Any]]] = {name: [] for name in settings}
     for row in rows:
         by_exam[row["exam"]].append(row)
-    return {name: summarise_exam(found, settings[name], leaks.get(name)) for name, found in by_exam.items()}
+    return {name: summarise_exam(found, settings[name], leaks.get(name)) for name, found in by_exam.items() if found}
 
 
 def summarise_exam(rows: list[dict[str, Any]], settings: dict[str, Any], leak: dict[str, Any] | None) -> dict[str, Any]:
@@ -56,11 +63,11 @@ def summarise_exam(rows: list[dict[str, Any]], settings: dict[str, Any], leak: d
     }
     single = [row for row in items if not row["multiple"]]
     if settings["scored_by"] == "letter" and single:
-        priors = letter_priors(single)
         summary["letter_prior"] = mean_prior(single)
-        summary["accuracy_calibrated"] = accuracy(
-            items, lambda row: row["correct"] if row["multiple"] else calibrated_right(row, priors)
-        )
+        if priors := letter_priors(single):
+            summary["accuracy_calibrated"] = accuracy(
+                items, lambda row: row["correct"] if row["multiple"] else calibrated_right(row, priors)
+            )
     if settings["permutations"] == "all" and settings["scored_by"] == "letter":
         summary["accuracy_permuted"] = accuracy(items, lambda row: permuted_right(orders[row["id"]]))
         summary["consistent"] = accuracy(items, lambda row: all(order["correct"] for order in orders[row["id"]]))
@@ -112,13 +119,14 @@ def probabilities(row: dict[str, Any]) -> list[float]:
 
 
 def letter_priors(items: Iterable[dict[str, Any]]) -> dict[tuple[str, ...], list[float]]:
-    """Return the mean probability of each letter over the items, for each set of letters that items have."""
+    """Return the mean probability of each letter over the items, for each set of letters that enough items have."""
     divided: dict[tuple[str, ...], list[list[float]]] = defaultdict(list)
     for row in items:
         divided[tuple(row["choices"])].append(probabilities(row))
     return {
         letters: [math.fsum(column) / len(found) for column in zip(*found, strict=True)]
         for letters, found in divided.items()
+        if len(found) >= FEWEST_CALIBRATED
     }
 
 
@@ -147,10 +155,14 @@ def calibrated_right(row: dict[str, Any], priors: dict[tuple[str, ...], list[flo
 
     This is batch calibration (Zhou et al. 2024, "Batch Calibration", ICLR, arXiv:2309.17249): what a model gives a
     letter whatever the question says of the letter and not of the answer. It supposes that the letters are right about
-    equally often, which ``right`` in ``letter_prior`` shows.
+    equally often, which ``right`` in ``letter_prior`` shows. An item of a set of letters without priors is right as it
+    is.
     """
-    prior = priors[tuple(row["choices"])]
-    scores = [found / usual for found, usual in zip(probabilities(row), prior, strict=True)]
+    prior = priors.get(tuple(row["choices"]))
+    if prior is None:
+        return row["correct"]
+    # a letter that never has any probability has none here
+    scores = [found / usual if usual else 0.0 for found, usual in zip(probabilities(row), prior, strict=True)]
     return row["choices"][max(range(len(scores)), key=scores.__getitem__)] == row["answer"]
 
 

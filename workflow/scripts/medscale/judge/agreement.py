@@ -7,11 +7,14 @@ them: they do not know the configurations, and chance is what they would agree b
 configuration, judges who rightly prefer the same one nearly always would seem not to agree at all. Judges who like a
 place agree in that, too, which is why the bias of the position stands beside it.
 
+Where several configurations gave the same answers, a judge saw them once and said once what counts for each of their
+win rates. All that is here is of what judges said, so it is counted once.
+
 (The package krippendorff gives the same figures, and a test compares them; its licence, GPL-3, is none that this
 project could pass on.)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +30,7 @@ def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], al
 
     Parameters
     ----------
-    opinions : of one criterion. A unit is what was shown: one question of one pair of configurations in one order.
+    opinions : of one criterion. A unit is what was shown: two answers to one question in one order.
     weights : by question, from `win_rates.question_weights`: the units of a question move together.
     alpha : 1 − level of the interval.
 
@@ -37,14 +40,14 @@ def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], al
         ``alpha`` and ``ci``, null where every verdict was the same, so that chance would agree as well; ``units`` and
         ``judges`` that it is of; ``equal``, the share of pairs of verdicts that are the same.
     """
-    units: dict[tuple, dict[str, float]] = {}
-    for each in opinions:
-        units.setdefault((each.item, each.a, each.b, each.first), {})[each.judge] = by_place(each)
-    paired = {unit: said for unit, said in units.items() if len(said) > 1}
+    units: dict[str, list[Opinion]] = {}
+    for each in as_said(opinions):
+        units.setdefault(each.pair, []).append(each)
+    paired = [said for said in units.values() if len(said) > 1]
     if not paired:
         return None
-    tables = np.array([_coincidences(list(said.values())) for said in paired.values()])
-    drawn = np.array([weights[item] for item, *_ in paired])
+    tables = np.array([_coincidences([by_place(each) for each in said]) for said in paired])
+    drawn = np.array([weights[said[0].item] for said in paired])
     value = float(ordinal_alpha(tables.sum(axis=0)[None])[0])
     draws = ordinal_alpha(np.einsum("ud,uij->dij", drawn, tables))
     draws = draws[np.isfinite(draws)]
@@ -53,9 +56,14 @@ def agreement(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], al
         "alpha": value if known else None,
         "ci": list(percentile_interval(draws, 1 - alpha)) if known and len(draws) else None,
         "units": len(paired),
-        "judges": len({judge for said in paired.values() for judge in said}),
+        "judges": len({each.judge for said in paired for each in said}),
         "equal": float(tables.sum(axis=0).trace() / tables.sum()),
     }
+
+
+def as_said(opinions: Iterable[Opinion]) -> list[Opinion]:
+    """Return one opinion a verdict, of whichever of the pairs of configurations that it is of."""
+    return list({(each.judge, each.pair): each for each in opinions}.values())
 
 
 def by_place(opinion: Opinion) -> float:
@@ -99,7 +107,7 @@ def position(opinions: Sequence[Opinion], weights: Mapping[str, np.ndarray], alp
     alpha : 1 − level of the interval.
     """
     counts: dict[str, list[int]] = {}
-    for each in opinions:
+    for each in as_said(opinions):
         if each.score != TIE:
             of_question = counts.setdefault(each.item, [0, 0])
             of_question[0] += by_place(each) == WIN
@@ -124,7 +132,8 @@ def consistency(opinions: Sequence[Opinion]) -> dict[str, int]:
     seen: dict[tuple, dict[bool, Opinion]] = {}
     for each in opinions:
         seen.setdefault((each.judge, each.a, each.b, each.item), {})[each.first] = each
-    both = [list(said.values()) for said in seen.values() if len(said) == 2]
+    twice = [list(said.values()) for said in seen.values() if len(said) == 2]
+    both = {(one.judge, frozenset({one.pair, other.pair})): (one, other) for one, other in twice}.values()
     same = sum(one.score == other.score for one, other in both)
     place = sum({one.score, other.score} == {WIN, LOSS} for one, other in both)
     return {"shown_twice": len(both), "same": same, "place": place, "other": len(both) - same - place}

@@ -126,9 +126,16 @@ def _answer(predictions: Mapping, name: str, place: int, first: Sequence[Mapping
 
 
 def _texts(row: Mapping[str, Any], one: str, other: str) -> dict[str, Any]:
-    context = {key: row[key] for key in ("system", "history") if row.get(key)}
+    context = {key: _writable(row[key]) for key in ("system", "history") if row.get(key)}
     texts = {"question": writable(row.get("prompt") or ""), **context}
     return {**texts, "answer_1": writable(one), "answer_2": writable(other)}
+
+
+def _writable(value: Any) -> Any:
+    """Return a text, or the turns before a question, without halves of characters."""
+    if isinstance(value, list):
+        return [_writable(each) for each in value]
+    return writable(value) if isinstance(value, str) else value
 
 
 def _number(*parts: Any) -> float:

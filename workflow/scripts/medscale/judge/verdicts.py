@@ -24,6 +24,7 @@ from medscale.judge.win_rates import (
     win_rate_draws,
     win_rate_interval,
 )
+from medscale.report.embedding import writable
 
 SCHEMA_VERSION = 1
 BASE = "base"
@@ -62,7 +63,7 @@ def verdicts_of(read: Read, key: Mapping[str, Any], resamples: int, seed: int, a
         "lines": read.lines,
         "verdicts": len(read.verdicts),
         "dropped": read.dropped,
-        "rejected": read.rejected,
+        "rejected": [entry | {"file": writable(entry["file"])} for entry in read.rejected],
         "incomplete": read.incomplete,
         "unknown_keys": read.unknown_keys,
         "unknown_values": read.unknown_values,
@@ -82,7 +83,8 @@ def opinions_of(verdicts: Iterable[Verdict], pairs: Mapping[str, Any], criterion
         for role in pairs[verdict.pair]:
             first = role["first"] == role["a"]
             score = TIE if said == EQUAL else WIN if (said == FIRST) == first else LOSS
-            yield Opinion(role["a"], role["b"], role["item"], verdict.judge, score, first, role["repeated"])
+            about = (role["a"], role["b"], role["item"])
+            yield Opinion(*about, verdict.judge, score, first, role["repeated"], verdict.pair)
 
 
 def comparisons(
@@ -151,7 +153,8 @@ def comments(verdicts: Iterable[Verdict], pairs: Mapping[str, Any]) -> list[dict
             role = pairs[verdict.pair][0]
             other = role["b"] if role["first"] == role["a"] else role["a"]
             shown = {"item": role["item"], "answer_1": role["first"], "answer_2": other}
-            found.append({"judge": verdict.judge, "pair": verdict.pair, **shown, "comment": verdict.comment})
+            said = {"comment": writable(verdict.comment)}  # a half character of it must not stop the import
+            found.append({"judge": verdict.judge, "pair": verdict.pair, **shown, **said})
     return found
 
 

@@ -27,7 +27,10 @@ PRIOR = 0.5
 
 
 class Opinion(NamedTuple):
-    """One verdict by one criterion: 1 where a's answer is better, 0 where b's is, ½ for neither."""
+    """What a verdict says of one pair of configurations: 1 where a's answer is better, 0 where b's is, ½ for neither.
+
+    ``pair`` is what was shown. A verdict on answers that several configurations gave is an opinion of each of them.
+    """
 
     a: str
     b: str
@@ -36,6 +39,7 @@ class Opinion(NamedTuple):
     score: float
     first: bool
     repeated: bool
+    pair: str
 
 
 class Outcomes(NamedTuple):
