@@ -8,7 +8,8 @@ where that one is killed, it is killed.
 
 Anything else is run by Python itself: other scripts, other words before them, and every call in whose environment
 anything differs that Python or a library may read at its start, such as a locale or a path of modules. With
-MEDSCALE_UNSERVED in the environment all is.
+MEDSCALE_UNSERVED in the environment all is; with MEDSCALE_SERVED_ONLY a call of the kinds above fails where it is not
+served.
 
 What a start does is not tested by such a run, nor what a job imports, what it does when many of it begin at once, or
 what a kill leaves: such tests call Python itself.
@@ -98,6 +99,8 @@ except (FileNotFoundError, ConnectionRefusedError):
 except struct.error:
     sys.exit("the process that served this one has ended")
 if status == {refused}:
+    if "MEDSCALE_SERVED_ONLY" in os.environ:
+        sys.exit("not served: the environment has what Python or a library may read at its start")
     os.execv({python!r}, [{python!r}, *words])
 if status < 0:
     signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None

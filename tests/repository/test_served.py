@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from medscale.base.environment import prepare_environment
+from places import ROOT
 from served import ALWAYS, JOBS, WORKFLOW_S, program, read_at_start
+from workflow_runner import Study
 
 JOB = WORKFLOW_S | os.environ | ALWAYS
 WHO = "import os, sys\nprint('torch' in sys.modules, os.getppid())\n"
@@ -178,3 +180,14 @@ os.kill(os.getpid(), 9)
     while any(map(psutil.pid_exists, numbers)):
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@pytest.mark.workflow
+def test_a_study_and_its_jobs_are_served(tmp_path):
+    """Where they were not, nothing would fail, and all would take as long as before."""
+    study = Study(ROOT, tmp_path / "study")
+    study.run("results/data/encoded/train_16.parquet", "--cores", "2", MEDSCALE_SERVED_ONLY="1")
+    assert (study.folder / "results" / "data" / "encoded" / "train_16.parquet").is_file()
+    refused = study.run("-n", check=False, MEDSCALE_SERVED_ONLY="1", LC_ALL="C")
+    assert refused.returncode == 1
+    assert "not served" in refused.stdout
