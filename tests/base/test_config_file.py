@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from medscale.base.config_file import require_readable
+from medscale.base.config_file import require_own_code, require_readable
 from medscale.base.errors import UserError
 from places import ROOT, SCRIPTS
 
@@ -89,6 +89,12 @@ def test_the_program_merges_the_files_as_snakemake_does(tmp_path):
     (tmp_path / "b.yaml").write_text("study: {test_size: 60}\n", encoding="utf-8")
     assert check(tmp_path, "a.yaml", "b.yaml").returncode == 0
     assert "max_samples = 50: must be at most study.test_size, which is 40" in check(tmp_path, "a.yaml").stderr
+
+
+def test_a_call_of_one_checkout_with_the_code_of_another_is_refused(tmp_path):
+    require_own_code(SCRIPTS)
+    with pytest.raises(UserError, match=r"--logger medscale is that of another checkout, .*\[B173\]"):
+        require_own_code(tmp_path / "workflow" / "scripts")
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])

@@ -143,6 +143,7 @@ def test_a_loss_goes_from_the_least_to_the_most(ends, english, chinese):
         (None, 3.0, "an unmeasured time", "未测量的时间"),
         (0.1, None, "0.1 h", "0.1 小时"),
         (0.0999, None, "6.0 min", "6.0 分钟"),
+        (8 / 3600, None, "8.0 s", "8.0 秒"),
         (2.0, 0.0, "2.0 h (0.00 CNY)", "2.0 小时 (0.00 CNY)"),
     ],
 )

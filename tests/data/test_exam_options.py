@@ -330,6 +330,9 @@ def test_what_could_be_anything_is_dropped(value, answer, reason):
 def test_letters_that_texts_repeat_are_no_part_of_them():
     assert read({"A": "A. 甲", "B": "B. 乙"}, "A")[0] == ["甲", "乙"]
     assert read({"A": "A. 甲", "B": "乙"}, "A")[0] == ["A. 甲", "乙"]
+    assert read({"选项A": "A. 甲", "选项B": "B. 乙", "选项C": ""}, "B")[0] == ["甲", "乙"]
+    assert read({"option_a": "(A) 甲", "option_b": "（B）乙"}, "A")[0] == ["甲", "乙"]
+    assert read({"选项A": "B. 甲", "选项B": "A. 乙"}, "A")[0] == ["B. 甲", "A. 乙"]
 
 
 @pytest.mark.parametrize(

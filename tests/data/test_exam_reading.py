@@ -239,6 +239,23 @@ def test_numbers_must_say_where_they_begin(read):
     assert error.value.code == "D155"
 
 
+def test_numbers_that_are_texts_of_options_and_may_be_places_must_say_which(read):
+    """How many cranial nerves, how many lobes: 2 may be the second option, or the one that says 2."""
+    records = [
+        OWN | {"question": f"第{n}题", "A": "3", "B": "4", "C": "2", "D": "1", "answer": str(n)} for n in (1, 2, 3, 4)
+    ]
+    with pytest.raises(UserError, match=r"such as 1, which are texts of options and may be their places; say which"):
+        read({"a.csv": as_csv(records)})
+    for told, right in (("text", "DCAB"), ("index_from_1", "ABCD")):
+        exam, _report = read({"a.csv": as_csv(records)}, answer_as=told)
+        assert "".join(question.answer for question in exam.questions) == right
+    # Counted or not, it is the same; and what is no place is a text.
+    same = [record | {"A": "1", "B": "2", "C": "3", "D": "4"} for record in records]
+    assert [question.answer for question in read({"a.csv": as_csv(same)})[0].questions] == list("ABCD")
+    beyond = [record | {"D": "12", "answer": "12"} if n == 3 else record for n, record in enumerate(records)]
+    assert "".join(question.answer for question in read({"a.csv": as_csv(beyond)})[0].questions)[:3] == "DCA"
+
+
 def test_places_of_a_csv_file_that_pandas_wrote(read):
     """A column of numbers with a gap is one of floats, and several places are a text."""
     records = [OWN | {"question": f"第{n}题", "A": "甲", "B": "乙", "C": "丙", "answer": answer}

@@ -182,7 +182,12 @@ def test_too_few_general_rows_are_told_with_the_reasons(tmp_path):
     assert done.returncode == 1
     assert "study.mix: the largest mix takes 6 general rows" in done.stderr
     assert "[D170]" in done.stderr
+    assert "evaluation.retention" not in done.stderr
     assert not (tmp_path / "mix.jsonl").exists()
+    rows = read_jsonl(tmp_path / "set.jsonl")
+    write_jsonl(tmp_path / "texts.jsonl", [{"id": str(n), "text": row["output"]} for n, row in enumerate(rows)])
+    done = files.mix(3, "--retention", "texts.jsonl")
+    assert "stand in the texts of evaluation.retention: name other texts there, or fewer" in done.stderr
     assert files.mix(3).returncode == 0
     assert "[D170]" in files.subset(6).stderr
     assert not (tmp_path / "mixed.jsonl").exists()

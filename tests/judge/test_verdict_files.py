@@ -63,6 +63,14 @@ NAMED = [
 ]
 
 
+def test_a_file_that_is_one_list_is_read_by_its_places(read):
+    rows = [json.loads(line(pair, **FULL)) for pair in ("aaa", "ccc", "bbb")]
+    found = read(json.dumps(rows, indent=2))
+    assert [verdict.pair for verdict in found.verdicts] == ["aaa", "bbb"]
+    assert (found.lines, found.dropped) == (3, {"unknown_pair": 1})
+    assert found.rejected[0]["line"] == 2
+
+
 def test_what_could_be_two_encodings_is_read_as_what_programs_write(read):
     (verdict,) = read(json.dumps({"pair": "aaa", "judge": "LW", **FULL, "comment": "θθ"}, ensure_ascii=False)).verdicts
     assert verdict.comment == "θθ"

@@ -174,6 +174,11 @@ def test_the_export_can_be_judged_and_imported(study, tmp_path, capsys):
     assert len(pairs) == 2 * (6 + 1)
     assert "lora" not in (tmp_path / "judge.html").read_text(encoding="utf-8")
     (tmp_path / "a.jsonl").write_text("\n".join(line(pair["pair"], overall="1") for pair in pairs), encoding="utf-8")
+    (tmp_path / "verdicts").mkdir()
+    for name in ("王.csv", "b.json"):
+        (tmp_path / "verdicts" / name).touch()
+    study(judge_import, "--verdicts", "a.jsonl")
+    assert "not read, for they are called neither .jsonl nor .jsonl.txt: b.json, 王.csv\n" in capsys.readouterr().out
     study(judge_import, "--verdicts", "a.jsonl")
     result = read_json(tmp_path / "verdicts.json")
     assert result["verdicts"] == len(pairs)

@@ -27,6 +27,10 @@ def main() -> None:
             f"{args.folder}: no line of its files can be used ({reasons}); verdicts are on the pairs of one "
             "pairs.jsonl, and with other answers, pairs or seed the pairs are others",
         )
+    others = sorted(path.name for path in args.folder.glob("*") if path.is_file() and path not in args.verdicts)
+    if others:
+        told_of = "warning: {}: not read, for they are called neither .jsonl nor .jsonl.txt: {}"
+        print(told_of.format(args.folder, ", ".join(others)))
     result = verdicts_of(read, key, **args.statistics)
     write_json(args.output, result)
     print("\n".join([*told(result), f"{args.output}: written; the next call of snakemake puts it into the report"]))

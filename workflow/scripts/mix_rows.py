@@ -71,11 +71,16 @@ def require_enough(found: General, needed: int, corpus: Corpus) -> None:
     if found.kept >= needed:
         return
     named = ", ".join(file["path"] for file in corpus.files[:3])
+    cure = f"name a larger set, a smaller {KEY}.share, or smaller sizes in {KEY}.runs"
+    if found.dropped["near_retention"]:
+        cure += (
+            f"; {found.dropped['near_retention']} of them stand in the texts of evaluation.retention: name other texts "
+            "there, or fewer with evaluation.retention.max_texts"
+        )
     raise UserError(
         "D170",
         f"{KEY}: the largest mix takes {how_many(needed, 'general row')}, and {named} has {found.kept} that can be "
-        f"used, of {found.read} read ({dict(found.dropped)}); name a larger set, a smaller {KEY}.share, or smaller "
-        f"sizes in {KEY}.runs",
+        f"used, of {found.read} read ({dict(found.dropped)}); {cure}",
     )
 
 

@@ -20,6 +20,17 @@ SHIPPED = Path(__file__).parents[4] / "config" / "config.yaml"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def require_own_code(scripts: str | Path) -> None:
+    """Raise `UserError` where this package is not that beside the called rules: jobs would run another one."""
+    own = Path(__file__).resolve().parents[2]
+    if own != Path(scripts).resolve():
+        raise UserError(
+            "B173",
+            f"--logger medscale is that of another checkout, {own.parents[1]}: leave it out, or run `make install` in "
+            f"{Path(scripts).resolve().parents[1]}",
+        )
+
+
 def require_readable(path: str | Path) -> None:
     """Raise `UserError` with the line where a file is no UTF-8, no YAML, or no map of keys to values.
 

@@ -82,8 +82,10 @@ class _Facts:
         hours = candidate["gpu_hours"]
         if hours >= 0.1:
             text = f"{hours:,.1f} h" if language == "en" else f"{hours:,.1f} 小时"
-        else:
+        elif hours >= 1 / 30:
             text = f"{60 * hours:.1f} min" if language == "en" else f"{60 * hours:.1f} 分钟"
+        else:
+            text = f"{3600 * hours:.1f} s" if language == "en" else f"{3600 * hours:.1f} 秒"
         return text if candidate["cost"] is None else f"{text} ({candidate['cost']:,.2f} {self.currency})"
 
 

@@ -13,7 +13,7 @@ Where neither settles it they contradict each other, and none of them counts: a 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,11 +89,9 @@ def read_verdicts(paths: Iterable[Path], pairs: Mapping[str, Any]) -> Read:
     found: dict[tuple[str, str], list[Verdict]] = {}
     lines = 0
     for path in paths:
-        for number, line in enumerate(_text(path).split("\n"), 1):
-            if not line.strip():
-                continue
+        for number, row in _rows(_text(path)):
             lines += 1
-            verdict = _verdict(line, path, pairs, keys, values)
+            verdict = _verdict(row, path, pairs, keys, values)
             if isinstance(verdict, str):
                 dropped[verdict] += 1
                 rejected.append({"file": path.name, "line": number, "reason": verdict})
@@ -122,12 +120,30 @@ def _text(path: Path) -> str:
     return path.read_bytes().decode(CODECS.get(encoding, encoding)).removeprefix("\ufeff")
 
 
-def _verdict(line: str, path: Path, pairs: Mapping[str, Any], keys: Counter, values: Counter) -> Verdict | str:
-    """Return what a line says, or the reason why it cannot be used."""
+def _rows(text: str) -> Iterator[tuple[int, Any]]:
+    """Yield what each line of a text holds with its number, or of a text that is one JSON list what each place holds.
+
+    What is no JSON is None.
+    """
+    if text.lstrip().startswith("["):
+        whole = _json(text)
+        if isinstance(whole, list):
+            yield from enumerate(whole, 1)
+            return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _json(line)
+
+
+def _json(text: str) -> Any:
     try:
-        row = json.loads(line)
+        return json.loads(text)
     except (ValueError, RecursionError):  # a number of thousands of digits is a plain ValueError
-        return "not_json"
+        return None
+
+
+def _verdict(row: Any, path: Path, pairs: Mapping[str, Any], keys: Counter, values: Counter) -> Verdict | str:
+    """Return what a line says, read from JSON, or the reason why it cannot be used."""
     if not isinstance(row, dict):
         return "not_json"
     pair, judge = row.get("pair"), row.get("judge", judge_of(path))

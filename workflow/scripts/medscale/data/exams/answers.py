@@ -146,6 +146,31 @@ def way_of(answers: Iterable[tuple[Any, Lettered]]) -> str:
     return max(counts, key=counts.get)
 
 
+def are_places_too(answers: Iterable[tuple[Any, Lettered]]) -> bool:
+    """Tell whether answers that are the texts of options could as well be places of others, in every row.
+
+    Parameters
+    ----------
+    answers : of the rows, each with the options of its question.
+    """
+    apart = {0: False, 1: False}
+    possible = {0, 1}
+    for value, options in answers:
+        try:
+            parts = parts_of(value, options)
+        except Dropped:
+            continue
+        if not parts:
+            continue
+        text = by_text(parts, options)
+        for start in list(possible):
+            place = by_index(parts, options, start)
+            if place is None:
+                possible.discard(start)
+            apart[start] |= place != text
+    return any(apart[start] for start in possible)
+
+
 def indices_of(answers: Iterable[tuple[Any, Lettered]]) -> tuple[set[int], int]:
     """Return the numbers that answers are, and how many options the questions have at most that are answered so."""
     numbers: set[int] = set()

@@ -77,17 +77,24 @@ def _of_element(element: Any) -> Option | None:
 
 
 def _once_called(found: list[Option]) -> list[Option]:
-    """Return the options without the letters that all of their texts begin with, though they are called so already."""
-    begun = [_MARKED.match(option.text) for option in found]
-    twice = all(
-        match and option.key and called(option.key) == letter_of(match[1])
-        for option, match in zip(found, begun, strict=True)
-    )
-    if not twice:
-        return found
-    return [
-        option._replace(text=option.text[match.end() :].strip()) for option, match in zip(found, begun, strict=True)
-    ]
+    """Return the options without the letters that all of their texts begin with, though they have them already.
+
+    An option is called by its letter, or so that its place tells it: the first of 选项A, 选项B is A.
+    """
+    for style in _CLEAR:
+        begun = [style.match(option.text) for option in found]
+        if found and all(
+            match and option.key and _letter_told(option) == letter_of(match[1])
+            for option, match in zip(found, begun, strict=True)
+        ):
+            texts = [option.text[match.end() :].strip() for option, match in zip(found, begun, strict=True)]
+            return [option._replace(text=text) for option, text in zip(found, texts, strict=True)]
+    return found
+
+
+def _letter_told(option: Option) -> str:
+    name = called(option.key)
+    return name if len(name) == 1 and name in LETTERS else LETTERS[option.place : option.place + 1]
 
 
 def _option(key: Any, text: Any) -> Option | None:

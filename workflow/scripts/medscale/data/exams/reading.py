@@ -8,7 +8,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.data.exams import columns
 from medscale.data.exams.account import Exam, require_usable
-from medscale.data.exams.answers import indices_of, is_word_for_nothing, way_of
+from medscale.data.exams.answers import are_places_too, indices_of, is_word_for_nothing, way_of
 from medscale.data.exams.choice import SPLIT_OF, choose, is_answer_file
 from medscale.data.exams.fields import Fields, Reading
 from medscale.data.exams.options import Lettered, lettered, options_of
@@ -200,8 +200,15 @@ def _answer_as(rows: Sequence[Row], file: _File, reading: Reading) -> str:
             _require_beginning(rows, file, reading)
         return reading.answer_as
     way = way_of(_readable(rows))
+    example = next((text for row in rows if (text := plain(row.answer))), None)
+    if way == "text" and are_places_too(_readable(rows)):
+        raise UserError(
+            "D155",
+            f"{reading.where}: the answers of {file.table.path} are numbers, such as {example}, which are texts of "
+            f"options and may be their places; say which with {reading.where}.answer_as: text, index_from_0 or "
+            "index_from_1",
+        )
     if way == "index":
-        example = next(text for row in rows if (text := plain(row.answer)))
         raise UserError(
             "D155",
             f"{reading.where}: the answers of {file.table.path} are numbers, such as {example}; say from where they "
