@@ -74,6 +74,8 @@ script = words[0] if words else ""
 kind = "snakemake" if words[:2] == ["-m", "snakemake"] else ""
 if script.endswith(".py") and os.path.basename(script)[:-3] in {jobs!r} and script.split("/")[-2:-1] == ["scripts"]:
     kind = "jobs"
+if kind == "jobs" and any('"source": "' + hub in word for word in words for hub in ("huggingface", "modelscope")):
+    kind = ""  # a hub's client reads its settings when it is imported
 if not kind or "MEDSCALE_UNSERVED" in os.environ:
     os.execv({python!r}, [{python!r}, *words])
 import json, signal, socket, struct
