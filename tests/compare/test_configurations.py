@@ -67,9 +67,9 @@ def test_several_seeds_have_the_mean_and_an_interval_around_it_that_grows_with_t
 
 def test_few_seeds_far_apart_have_the_interval_of_students_t():
     """Where the seeds' spread dwarfs the items' noise, the interval is that of a mean of so many values."""
-    resampled, _ = study(apart=500.0)
+    resampled, _ = study(apart=5.0)
     ((low, high),) = intervals_over_seeds(resampled, "rouge_l", [0], 0.05)
-    values = np.array([0.0, 500.0, 1000.0])
+    values = np.array([0.0, 5.0, 10.0])
     half = stats.t.isf(0.025, 2) * values.std(ddof=1) / np.sqrt(3)
     assert (high - low) / 2 == pytest.approx(half, rel=0.05)
 
@@ -102,3 +102,13 @@ def test_nothing_is_put_beside_the_configurations_and_changes_none():
         assert np.array_equal(widened.draws[metric][:, :-1], resampled.draws[metric])
         assert not widened.items[metric][:, -1].any()
         assert widened.seeds[metric].variance[-1] == 0
+
+
+def test_no_end_lies_where_a_metric_has_no_values():
+    """Two seeds far apart, and Student's t of one degree of freedom."""
+    resampled, _evaluations = study(seeds=(42, 7), apart=20.0)
+    ((low, high),) = intervals_over_seeds(resampled, "rouge_l", [0], 0.05)
+    assert (low, high) == (0.0, 100.0)
+    ((low, high),) = intervals_over_seeds(resampled, "nll", [0], 0.05)
+    assert low == 0.0
+    assert high > 10

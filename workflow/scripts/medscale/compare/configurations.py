@@ -18,6 +18,7 @@ from medscale.compare.resampling import Resampled
 
 DIGITS = 6
 ITEMS, ITEMS_AND_SEEDS = "items", "items and seeds"
+OVERLAPS = ("rouge", "bleu")  # whose values lie between 0 and 100
 ABOUT = ("configuration", "kind", "method", "train_size", "seeds", "runs", "interval")
 
 
@@ -93,11 +94,16 @@ def own_intervals(
 def intervals_over_seeds(
     resampled: Resampled, metric: str, columns: Sequence[int], alpha: float
 ) -> list[tuple[float, float]]:
-    """Return the interval over items and seeds of the value of each of ``columns``; NaN where nothing bounds it."""
+    """Return the interval over items and seeds of the value of each of ``columns``; NaN where nothing bounds it.
+
+    No end lies where the metric has no values: below 0, or above 100 points of overlap.
+    """
     if not columns:
         return []
     differences = paired_differences(resampled.with_nothing(), {metric: [(column, -1) for column in columns]})[metric]
-    return list(zip(*(ends.tolist() for ends in intervals(differences, alpha)), strict=True))
+    least, most = (0.0, 100.0) if metric.startswith(OVERLAPS) else (0.0 if metric == "nll" else -np.inf, np.inf)
+    ends = (np.clip(found, least, most).tolist() for found in intervals(differences, alpha))
+    return list(zip(*ends, strict=True))
 
 
 def _of_one_run(
