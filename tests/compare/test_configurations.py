@@ -67,9 +67,9 @@ def test_several_seeds_have_the_mean_and_an_interval_around_it_that_grows_with_t
 
 def test_few_seeds_far_apart_have_the_interval_of_students_t():
     """Where the seeds' spread dwarfs the items' noise, the interval is that of a mean of so many values."""
-    resampled, _ = study(apart=5.0)
+    resampled, _ = study(apart=11.0)
     ((low, high),) = intervals_over_seeds(resampled, "rouge_l", [0], 0.05)
-    values = np.array([0.0, 5.0, 10.0])
+    values = np.array([0.0, 11.0, 22.0])
     half = stats.t.isf(0.025, 2) * values.std(ddof=1) / np.sqrt(3)
     assert (high - low) / 2 == pytest.approx(half, rel=0.05)
 
