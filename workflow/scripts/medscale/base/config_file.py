@@ -26,8 +26,8 @@ def require_own_code(scripts: str | Path) -> None:
     if own != Path(scripts).resolve():
         raise UserError(
             "B173",
-            f"--logger medscale is that of another checkout, {own.parents[1]}: leave it out, or run `make install` in "
-            f"{Path(scripts).resolve().parents[1]}",
+            f"--logger medscale is that of another checkout, {own.parents[1]}: leave it out, or give "
+            f"{Path(scripts).resolve().parents[1]} an environment of its own with `python envs/install.py --venv .venv`",
         )
 
 
