@@ -27,7 +27,7 @@ def require_own_code(scripts: str | Path) -> None:
         raise UserError(
             "B173",
             f"--logger medscale is that of another checkout, {own.parents[1]}: leave it out, or give "
-            f"{Path(scripts).resolve().parents[1]} an environment of its own with `python envs/install.py --venv .venv`",
+            f"{Path(scripts).resolve().parents[1]} an environment of its own with `python3 envs/install.py`",
         )
 
 
