@@ -82,7 +82,7 @@ class _Facts:
         hours = candidate["gpu_hours"]
         if hours >= 0.1:
             text = f"{hours:,.1f} h" if language == "en" else f"{hours:,.1f} 小时"
-        elif hours >= 1 / 30:
+        elif hours >= 1 / 60:
             text = f"{60 * hours:.1f} min" if language == "en" else f"{60 * hours:.1f} 分钟"
         else:
             text = f"{3600 * hours:.1f} s" if language == "en" else f"{3600 * hours:.1f} 秒"
