@@ -1,7 +1,9 @@
 """A model that takes no time, a browser, long files first, and one thread where processes are many."""
 
 import os
+import random
 import shutil
+import sys
 import warnings
 
 import pytest
@@ -27,6 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("workflow")}
     places = {f"test_{name}.py": place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: (places.get(item.path.name, len(places)), item.path not in slow))
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """What a test draws is the same whichever tests came before it."""
+    random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

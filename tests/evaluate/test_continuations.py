@@ -85,8 +85,8 @@ def test_letters_of_a_model_in_16_bits_are_not_rounded_to_equal_ones(wild_model,
     rounded = found()
     widen_head(model)
     exact = found()
-    assert max(len(set(values)) for values in rounded) < 20
-    assert min(len(set(values)) for values in exact) >= 28
+    assert max(len(set(values)) for values in rounded) <= 12  # of 30
+    assert min(len(set(values)) for values in exact) >= 22  # float32 has a few equal ones, too
     with torch.inference_mode():
         decoder = model.get_base_model().model if adapted else model.model
         hidden = decoder(input_ids=torch.tensor([[5, 7]])).last_hidden_state[0, -1].float()
