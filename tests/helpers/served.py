@@ -2,14 +2,15 @@
 
 A job of the small study works for a second and imports for seven. `program` returns a program that tests call in place
 of Python: it hands what it can to `serve`, which starts a process with the libraries for each kind of call at the first
-one. That process forks one for the call, which gets the arguments, the folder, the environment and the streams of its
-caller, and runs the script as Python would. Its exit status and its signals are those of the program that was called;
-where that one is killed, it is killed.
+one, and another for each environment in which anything differs that Python or a library may read at its start, such as
+a locale or a path of modules. That process forks one for the call, which gets the arguments, the folder, the
+environment and the streams of its caller, and runs the script as Python would. Its exit status and its signals are
+those of the program that was called; where that one is killed, it is killed. Beside it lie `python3` and `snakemake`,
+which do the same: its folder may come first on a path.
 
-Anything else is run by Python itself: other scripts, other words before them, and every call in whose environment
-anything differs that Python or a library may read at its start, such as a locale or a path of modules. With
-MEDSCALE_UNSERVED in the environment all is; with MEDSCALE_SERVED_ONLY a call of the kinds above fails where it is not
-served.
+Anything else is run by Python itself: other scripts, other words before them. With MEDSCALE_UNSERVED in the environment
+all is, or, where its value is not 1, each call that has it in a word; with MEDSCALE_SERVED_ONLY a call of the kinds
+above fails where it is not served.
 
 What a start does is not tested by such a run, nor what a job imports, what it does when many of it begin at once, or
 what a kill leaves: such tests call Python itself.
@@ -57,27 +58,33 @@ JOBS = {
 
 TEMPORARY = ("TMPDIR", "TEMPDIR", "TEMP", "TMP")  # which Snakemake sets, and `become` has read anew
 # What is read when a job works, not when it starts, or by nothing; libraries set some where tests import them.
-UNREAD = ("MEDSCALE_", "PYTEST_", "TORCHINDUCTOR_", "HF_XET_")
+UNREAD = ("MEDSCALE_", "PYTEST_", "TORCHINDUCTOR_", "HF_XET_", "SLURM_")
 UNREAD_NAMES = {"PATH", "COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "_", "LLAMA_CPP", *TEMPORARY}
-WORKFLOW_S = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-"""What the workflow sets for its jobs, unless it is set already."""
-ALWAYS = {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
 LENGTH, STATUS = struct.Struct("!q"), struct.Struct("!i")
 REFUSED = 1000
+MOST = 3
+"""So many environments have a process with libraries, of each kind; at one more the least recent ends."""
 STREAMS, UNBUFFERED = (sys.stdin, sys.stdout, sys.stderr), "PYTHONUNBUFFERED" in os.environ
 
 PROGRAM = '''#!{python} -IS
 """Python, as tests call it: see tests/helpers/served.py."""
 import os, sys
-words = sys.argv[1:]
+words, named = sys.argv[1:], os.path.basename(sys.argv[0])
+bare = [{python!r}, *words]
+if named == "snakemake":
+    words, bare = ["-m", "snakemake", *words], [{python!r}, {snakemake!r}, *words]
 script = words[0] if words else ""
 kind = "snakemake" if words[:2] == ["-m", "snakemake"] else ""
 if script.endswith(".py") and os.path.basename(script)[:-3] in {jobs!r} and script.split("/")[-2:-1] == ["scripts"]:
     kind = "jobs"
-if kind == "jobs" and any('"source": "' + hub in word for word in words for hub in ("huggingface", "modelscope")):
-    kind = ""  # a hub's client reads its settings when it is imported
-if not kind or "MEDSCALE_UNSERVED" in os.environ:
-    os.execv({python!r}, [{python!r}, *words])
+unserved = os.environ.get("MEDSCALE_UNSERVED")
+# A hub's client reads its settings when it is imported.
+hubs = ['"source": "' + hub for hub in ("huggingface", "modelscope")] if kind == "jobs" else []
+by_itself = unserved == "1" or any(text in word for word in words for text in [*hubs, *filter(None, [unserved])])
+if kind and by_itself and "MEDSCALE_SERVED_ONLY" in os.environ:
+    sys.exit("not served")
+if not kind or by_itself:
+    os.execv({python!r}, bare)
 import json, signal, socket, struct
 connection = socket.socket(socket.AF_UNIX)
 status = {refused}
@@ -88,8 +95,9 @@ def pass_on(number, frame):
         pass  # it has ended
 try:
     connection.connect({address!r})
-    call = {{"kind": kind, "words": words, "folder": os.getcwd(), "environment": dict(os.environ)}}
-    text = json.dumps(call | {{"group": os.getpgrp()}}).encode()
+    first = os.path.dirname({snakemake!r}) if named == "snakemake" else os.getcwd()
+    call = {{"kind": kind, "words": words, "folder": os.getcwd(), "first": first, "group": os.getpgrp()}}
+    text = os.fsencode(json.dumps(call | {{"environment": dict(os.environ)}}, ensure_ascii=False))
     socket.send_fds(connection, [struct.pack("!q", len(text))], [0, 1, 2])
     connection.sendall(text)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
@@ -102,8 +110,8 @@ except struct.error:
     sys.exit("the process that served this one has ended")
 if status == {refused}:
     if "MEDSCALE_SERVED_ONLY" in os.environ:
-        sys.exit("not served: the environment has what Python or a library may read at its start")
-    os.execv({python!r}, [{python!r}, *words])
+        sys.exit("not served")
+    os.execv({python!r}, bare)
 if status < 0:
     signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
     os.kill(os.getpid(), -status)
@@ -114,13 +122,17 @@ os._exit(status)
 @cache
 def program() -> str:
     """Return the program that runs scripts as Python does, but sooner; its server ends with this process."""
-    if "MEDSCALE_UNSERVED" in os.environ or Path("/proc/driver/nvidia").exists():
+    if os.environ.get("MEDSCALE_UNSERVED") == "1" or Path("/proc/driver/nvidia").exists():
         return sys.executable  # a card is seen once for all by who imports torch
     place = tempfile.TemporaryDirectory(prefix="served-")
     address, path = f"{place.name}/socket", Path(place.name, "bin", "python")
     path.parent.mkdir()
-    path.write_text(PROGRAM.format(python=sys.executable, jobs=JOBS, address=address, refused=REFUSED))
+    snakemake = str(Path(sys.executable).with_name("snakemake"))
+    values = {"python": sys.executable, "snakemake": snakemake, "jobs": JOBS, "address": address, "refused": REFUSED}
+    path.write_text(PROGRAM.format(**values))
     path.chmod(0o755)
+    for name in ("python3", "snakemake"):
+        path.with_name(name).symlink_to(path.name)
     command = [sys.executable, __file__, "serve", address, str(path)]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert server.stdout.readline() == b"ready\n"
@@ -145,25 +157,33 @@ def read_at_start(environment: dict[str, str]) -> dict[str, str]:
 
 
 def receive(connection: socket.socket, most: int) -> tuple[dict[str, Any], list[int]] | None:
-    """Return a call and the streams that came with it; None where the other side has ended."""
+    """Return a call, empty where none will follow, and the streams that came with it; None if the other side ended."""
     head, streams, _, _ = socket.recv_fds(connection, LENGTH.size, most)
     if len(head) < LENGTH.size:
         return None
     (length,) = LENGTH.unpack(head)
     text = connection.recv(length, socket.MSG_WAITALL)
     if len(text) == length:
-        return json.loads(text), streams
+        return json.loads(os.fsdecode(text) or "{}"), streams
     for stream in streams:
         os.close(stream)
     return None
 
 
+def warmed(kind: str, start: dict[str, str], path: str) -> tuple[socket.socket, subprocess.Popen]:
+    """Start a process that has the libraries of a kind, in an environment; return how to reach it."""
+    here, there = socket.socketpair()
+    command = [sys.executable, __file__, "warm", kind, str(there.fileno()), path]
+    environment = start | {"PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1"}
+    with there:
+        return here, subprocess.Popen(command, env=environment, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
+
+
 def serve(address: str, path: str) -> None:
-    """Take calls until the standard input ends, and hand each to the process that has the libraries of its kind."""
+    """Take calls until the standard input ends, and hand each to the process that has its libraries and environment."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warm: dict[str, tuple[socket.socket, subprocess.Popen]] = {}
-    own = read_at_start(os.environ)
-    starts = {"snakemake": own, "jobs": WORKFLOW_S | own | ALWAYS}
+    warm: dict[tuple, tuple[socket.socket, subprocess.Popen]] = {}
+    ending: list[subprocess.Popen] = []
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen(64)
@@ -175,22 +195,19 @@ def serve(address: str, path: str) -> None:
             if received is None:
                 continue
             call, streams = received
-            kind, start = call["kind"], starts[call["kind"]]
-            accepted = read_at_start(call["environment"]) == start
-            if accepted and kind not in warm:
-                here, there = socket.socketpair()
-                command = [sys.executable, __file__, "warm", kind, str(there.fileno()), path]
-                environment = start | {"PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1"}
-                process = subprocess.Popen(
-                    command, env=environment, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL
-                )
-                there.close()
-                warm[kind] = here, process
-            text = json.dumps(call).encode()
+            kind, start = call["kind"], read_at_start(call["environment"])
+            key = (kind, *sorted(start.items()))
+            of_kind = [other for other in warm if other[0] == kind]
+            if key not in warm and len(of_kind) == MOST:
+                channel, process = warm.pop(of_kind[0])
+                with channel, suppress(BrokenPipeError):
+                    channel.sendall(LENGTH.pack(0))
+                ending.append(process)
+            ending = [process for process in ending if process.poll() is None]
+            # The most recent one is the last.
+            channel, process = warm[key] = warm.pop(key, None) or warmed(kind, start, path)
+            text = os.fsencode(json.dumps(call, ensure_ascii=False))
             try:
-                if not accepted:
-                    raise BrokenPipeError
-                channel, _ = warm[kind]
                 socket.send_fds(channel, [LENGTH.pack(len(text))], [*streams, connection.fileno()])
                 channel.sendall(text)
             except BrokenPipeError:
@@ -222,8 +239,9 @@ def warm_up(kind: str, number: int) -> dict[str, Any]:
     signal.set_wakeup_fd(waking.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, socket.socket] = {}
-    while True:
-        ready = select.select([channel, awake, *running.values()], [], [])[0]
+    calls_come = True
+    while calls_come or running:
+        ready = select.select([channel, awake, *running.values()][not calls_come :], [], [])[0]
         if awake in ready:
             awake.recv(1000)
             for pid in list(running):
@@ -248,6 +266,10 @@ def warm_up(kind: str, number: int) -> dict[str, Any]:
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
                 os._exit(0)
+            if not received[0]:
+                calls_come = False
+                channel.close()
+                continue
             call, (*streams, connection) = received
             pid = os.fork()
             if pid == 0:
@@ -264,6 +286,7 @@ def warm_up(kind: str, number: int) -> dict[str, Any]:
             running[pid] = socket.socket(fileno=connection)
             for stream in streams:
                 os.close(stream)
+    os._exit(0)
 
 
 def like(stream: io.TextIOWrapper, place: int) -> io.TextIOWrapper:
@@ -292,7 +315,7 @@ def become(call: dict[str, Any], path: str) -> Callable[[], Any]:
     if call["kind"] == "snakemake":
         sys.executable = path  # so that its jobs are served, too
         sys.argv, sys.orig_argv = words[1:], [path, *words]
-        sys.path.insert(0, call["folder"])
+        sys.path.insert(0, call["first"])
         return partial(runpy.run_module, "snakemake", run_name="__main__", alter_sys=True)
     sys.argv, sys.orig_argv = words, [sys.executable, *words]
     sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))

@@ -10,12 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from medscale.base.environment import prepare_environment
 from places import ROOT
-from served import ALWAYS, JOBS, WORKFLOW_S, program, read_at_start
+from served import JOBS, MOST, program, read_at_start
 from workflow_runner import Study
 
-JOB = WORKFLOW_S | os.environ | ALWAYS
 WHO = "import os, sys\nprint('torch' in sys.modules, os.getppid())\n"
 pytestmark = pytest.mark.skipif(program() == sys.executable, reason="nothing is served here")
 
@@ -35,8 +33,26 @@ def script(tmp_path):
 
 def call(*words, python=None, **options):
     command = [python or program(), *map(str, words)]
-    environment = JOB | options.pop("env", {})
+    environment = os.environ | options.pop("env", {})
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, **options)
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def running(text, path, words=(), environment=None):
+    """Start a script that writes down its number, and return the program and that number when it has."""
+    note = path.with_name("number")
+    text = f"import os, pathlib, signal, sys, time\n{text}\npathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
+    path.write_text(f"{text}time.sleep(60)\n", encoding="utf-8")
+    command = [program(), *map(str, words or [path])]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | (environment or {}))
+    wait_for(lambda: process.poll() is not None or (note.exists() and note.read_text()))
+    return process, int(note.read_text())
 
 
 def both(*words, **options):
@@ -51,22 +67,52 @@ def test_it_has_the_libraries_already_and_others_have_not(script):
     assert call("-c", WHO).stdout.startswith("False")
 
 
-@pytest.mark.parametrize("name", ["LC_ALL", "PYTHONPATH", "HF_HOME", "OMP_WAIT_POLICY", "UNKNOWN"])
+@pytest.mark.parametrize("name", ["LC_ALL", "UNKNOWN"])
 def test_what_may_be_read_at_the_start_is_read_by_a_start(script, name):
-    call(script(WHO))
-    assert call(script(WHO), env={name: "C"}).stdout.startswith("False")
+    """By that of another process with the libraries, which then has all calls in this environment."""
+    plain, other, again = (call(script(WHO), env=env).stdout for env in ({}, {name: "C"}, {name: "C"}))
+    assert plain.startswith("True")
+    assert other == again != plain
     assert name in read_at_start({name: "C"})
 
 
-def test_jobs_are_served_in_the_environment_that_the_workflow_makes(monkeypatch):
-    for name in (*ALWAYS, "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-    expected = WORKFLOW_S | os.environ | ALWAYS
-    for name in expected.keys() - os.environ.keys():
-        monkeypatch.setenv(name, "")  # so that it is taken away again
-        monkeypatch.delenv(name)
-    prepare_environment()
-    assert read_at_start(os.environ) == read_at_start(expected)
+def test_modules_of_a_path_and_the_locale_are_those_of_the_caller(script):
+    path = script("import locale, sys\nprint(sys.path[1:], locale.getpreferredencoding(), sys.flags.utf8_mode)\n")
+    python, served = both(path, env={"PYTHONPATH": str(path.parent / "旁"), "LC_ALL": "C", "PYTHONUTF8": "0"})
+    assert served == python
+
+
+def test_the_process_of_the_least_recent_environment_ends_after_its_last_call(script):
+    path = script("", "Snakefile")
+    process, snakemake_s = running("", path, ["-m", "snakemake", "-n", "-s", path], {"UNKNOWN": "first"})
+    serves = psutil.Process(snakemake_s).parent()
+    for number in range(MOST):
+        assert serves.status() != psutil.STATUS_ZOMBIE
+        assert call("-m", "snakemake", "--version", env={"UNKNOWN": str(number)}).returncode == 0
+    assert serves.is_running()
+    process.kill()
+    wait_for(lambda: not serves.is_running() or serves.status() == psutil.STATUS_ZOMBIE)
+    assert not psutil.pid_exists(snakemake_s)
+
+
+def test_its_folder_may_come_first_on_a_path(tmp_path):
+    """Snakemake is served, and its calls of Python are; the words are those that Snakemake sees."""
+    text = "rule all:\n    run:\n        import sys\n        print(sys.argv, sys.executable, 'torch' in sys.modules)\n"
+    (tmp_path / "Snakefile").write_text(text, encoding="utf-8")
+    path = os.pathsep.join([str(Path(program()).parent), os.environ["PATH"]])
+    for name in ("snakemake", "python3"):
+        words = [name, *(["-m", "snakemake"] if name == "python3" else []), "-c1", "-q", "all"]
+        env = os.environ | {"PATH": path, "MEDSCALE_SERVED_ONLY": "1"}
+        done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert program() in done.stdout
+
+
+def test_a_word_keeps_calls_from_being_served(script):
+    path = script("import os, sys\nprint('torch' in sys.modules)")
+    assert call(path, "finetune:", env={"MEDSCALE_UNSERVED": "finetune:"}).stdout == "False\n"
+    assert call(path, "predict:", env={"MEDSCALE_UNSERVED": "finetune:"}).stdout == "True\n"
+    assert call(path, env={"MEDSCALE_UNSERVED": "1"}).stdout == "False\n"
 
 
 def test_what_a_job_is_told_is_seen(script):
@@ -114,48 +160,31 @@ def test_threads_are_waited_for(script):
     assert call(script(text)).stdout == "done\n"
 
 
-def running(text, script):
-    """Start a script that writes down its number, and return the program and that number when it has."""
-    note = script("", "x").with_name("number")
-    text = f"import os, pathlib, signal, sys, time\n{text}\npathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
-    path = script(f"{text}time.sleep(60)\n")
-    process = subprocess.Popen([program(), path], stderr=subprocess.DEVNULL, env=JOB)
-    while not (note.exists() and note.read_text()):
-        assert process.poll() is None
-        time.sleep(0.01)
-    return process, int(note.read_text())
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_the_script_and_ends_both(script, number):
-    process, script_s = running("signal.signal(signal.SIGHUP, signal.SIG_DFL)", script)
+    process, script_s = running("signal.signal(signal.SIGHUP, signal.SIG_DFL)", script(""))
     process.send_signal(number)
     assert process.wait(30) == -number
     assert not psutil.pid_exists(script_s)
 
 
 def test_a_signal_that_the_script_takes_ends_it_as_it_says(script):
-    process, _ = running("signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))", script)
+    process, _ = running("signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))", script(""))
     process.terminate()
     assert process.wait(30) == 7
 
 
 @pytest.mark.parametrize("which", ["program", "script"])
 def test_a_kill_of_one_is_the_end_of_the_other(script, which):
-    process, script_s = running("", script)
+    process, script_s = running("", script(""))
     os.kill(process.pid if which == "program" else script_s, signal.SIGKILL)
     assert process.wait(30) == -signal.SIGKILL
-    end = time.monotonic() + 30
-    while psutil.pid_exists(script_s):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_for(lambda: not psutil.pid_exists(script_s))
 
 
 def test_scripts_that_run_at_once_have_their_own_streams(script):
     path = script("import sys, time\ntime.sleep(0.1)\nprint(sys.argv[1])\nsys.exit(int(sys.argv[1]))\n")
-    started = [
-        subprocess.Popen([program(), path, str(n)], stdout=subprocess.PIPE, text=True, env=JOB) for n in range(6)
-    ]
+    started = [subprocess.Popen([program(), path, str(n)], stdout=subprocess.PIPE, text=True) for n in range(6)]
     assert [process.communicate()[0] for process in started] == [f"{number}\n" for number in range(6)]
     assert [process.returncode for process in started] == list(range(6))
 
@@ -176,18 +205,17 @@ os.kill(os.getpid(), 9)
     done = call("-uc", text, python=sys.executable, env={"PYTHONPATH": helpers})
     numbers = [int(word) for word in done.stdout.splitlines()[1].split()]
     assert len(numbers) == 2
-    end = time.monotonic() + 30
-    while any(map(psutil.pid_exists, numbers)):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_for(lambda: not any(map(psutil.pid_exists, numbers)))
 
 
 @pytest.mark.workflow
 def test_a_study_and_its_jobs_are_served(tmp_path):
     """Where they were not, nothing would fail, and all would take as long as before."""
     study = Study(ROOT, tmp_path / "study")
-    study.run("results/data/encoded/train_16.parquet", "--cores", "2", MEDSCALE_SERVED_ONLY="1")
-    assert (study.folder / "results" / "data" / "encoded" / "train_16.parquet").is_file()
-    refused = study.run("-n", check=False, MEDSCALE_SERVED_ONLY="1", LC_ALL="C")
+    encoded = "results/data/encoded/train_16.parquet"
+    served = {"MEDSCALE_SERVED_ONLY": "1"}
+    refused = study.run(encoded, "--cores", "2", check=False, MEDSCALE_UNSERVED="scripts/fetch_model.py", **served)
     assert refused.returncode == 1
     assert "not served" in refused.stdout
+    study.run(encoded, "--cores", "2", **served)
+    assert (study.folder / encoded).is_file()
