@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from places import ROOT
+from served import program
 
 RUNNABLE = "runnable"
 MARKDOWN = MarkdownIt().enable("table")
@@ -76,12 +77,16 @@ class Checkout:
             if source.is_file() and not source.is_symlink():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
-        # For `make`, an environment that is installed already: of links, since the shared one is nobody's to change.
+        # For `make`, an environment that is installed already: of links, since the shared one is nobody's to change,
+        # and with programs that are served.
         own = folder / ".venv"
-        own.mkdir()
+        (own / "bin").mkdir(parents=True)
         for part in Path(sys.prefix).iterdir():
-            if not part.name.startswith(".installed"):
+            if part.name != "bin" and not part.name.startswith(".installed"):
                 (own / part.name).symlink_to(part)
+        for part in Path(sys.prefix, "bin").iterdir():
+            served = Path(program()).with_name(part.name)
+            (own / "bin" / part.name).symlink_to(served if served.exists() else part)
         (own / ".installed").touch()
         return cls(folder)
 

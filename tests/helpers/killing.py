@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -46,13 +47,13 @@ class Call:
 
 
 class Running:
-    """A study that runs in a session of its own; it is ended when the block is left."""
+    """A study that runs in a session of its own, by Python itself or served; it is ended when the block is left."""
 
-    def __init__(self, copy: Copy, arguments: Iterable[str] = TARGETS):
+    def __init__(self, copy: Copy, arguments: Iterable[str] = TARGETS, python: str = sys.executable):
         self.log = copy.folder.parent / f"{copy.folder.name}.call.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                copy.command(*arguments),
+                [python, *copy.command(*arguments)[1:]],
                 cwd=copy.folder,
                 env=copy.environment(),
                 stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ import yaml
 
 from killing import end_all
 from places import ROOT
+from served import program
 from workflow_runner import PARTS, SMALL, copy_parts
 
 # One training of 40 steps with a checkpoint at each tenth: long enough to be killed in its midst.
@@ -42,6 +43,8 @@ def repository(folder: Path) -> Path:
 
 class Session:
     """A session of a service: a home and a disk of its own, which end with it, and a folder that is kept.
+
+    What its cells call is served, see `served`, but not where everything is to be killed.
 
     Parameters
     ----------
@@ -96,6 +99,7 @@ class Session:
 
     def run(self) -> "Session":
         """Execute all cells; one that fails is an error that shows its output."""
+        self.cell("injected-parameters").source += f"\nimport sys\nsys.executable = {program()!r}"
         self.client().execute(env=self.environment)
         return self
 

@@ -58,8 +58,10 @@ JOBS = {
 
 TEMPORARY = ("TMPDIR", "TEMPDIR", "TEMP", "TMP")  # which Snakemake sets, and `become` has read anew
 # What is read when a job works, not when it starts, or by nothing; libraries set some where tests import them.
-UNREAD = ("MEDSCALE_", "PYTEST_", "TORCHINDUCTOR_", "HF_XET_", "SLURM_")
+UNREAD = ("MEDSCALE_", "PYTEST_", "TORCHINDUCTOR_", "HF_XET_", "SLURM", "SRUN_")
 UNREAD_NAMES = {"PATH", "COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "_", "LLAMA_CPP", *TEMPORARY}
+UNREAD_NAMES |= {"CUDA_VISIBLE_DEVICES", "ENVIRONMENT", "GPU_DEVICE_ORDINAL", "HOSTNAME", "JPY_PARENT_PID"}
+UNREAD_NAMES |= {"ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}
 LENGTH, STATUS = struct.Struct("!q"), struct.Struct("!i")
 REFUSED = 1000
 MOST = 3

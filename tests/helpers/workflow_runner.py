@@ -32,7 +32,7 @@ SMALL = {
 class Study:
     """The small study in a folder of its own, run by a checkout that lies elsewhere; jobs note imports, if asked to.
 
-    What `run` calls is served, see `served`, unless ``served`` is set to False or jobs note their imports.
+    Its command is served, see `served`, where it is a plan, or ``served`` is not set to False and no imports are noted.
     """
 
     served = True
@@ -50,7 +50,12 @@ class Study:
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of Snakemake on the small study; it is called from the folder above the study."""
         place = ["-s", str(self.checkout / "Snakefile"), "--directory", str(self.folder)]
-        return [sys.executable, "-m", "snakemake", *arguments, *place, "--configfile", str(self.folder / "small.yaml")]
+        configured = ["--configfile", str(self.folder / "small.yaml")]
+        return [self.python(arguments), "-m", "snakemake", *arguments, *place, *configured]
+
+    def python(self, arguments: Iterable[str]) -> str:
+        """Return the Python that runs Snakemake with these arguments."""
+        return program() if "-n" in arguments or (self.served and not self.imports) else sys.executable
 
     @property
     def called_from(self) -> Path:
@@ -63,9 +68,8 @@ class Study:
 
     def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake and return what it printed, on one stream."""
-        python, *words = self.command(*(arguments or ("--cores", "2", "--resources", "gpu=1")))
         done = subprocess.run(
-            [program() if self.served else python, *words],
+            self.command(*(arguments or ("--cores", "2", "--resources", "gpu=1"))),
             cwd=self.called_from,
             env=self.environment(notes="-n" not in arguments) | environment,
             stdout=subprocess.PIPE,
@@ -101,7 +105,7 @@ class Copy(Study):
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of Snakemake on the small study, as it is typed in the folder of the repository."""
-        return [sys.executable, "-m", "snakemake", *arguments, "--configfile", "small.yaml"]
+        return [self.python(arguments), "-m", "snakemake", *arguments, "--configfile", "small.yaml"]
 
     @property
     def called_from(self) -> Path:

@@ -218,7 +218,9 @@ def test_a_kill_while_another_model_is_fetched_loses_nothing(study):
         hub.stalls["model.safetensors"] = 1000
         study.configure({"source": "huggingface", "id": "org/other", "endpoint": hub.url})
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+        study.served = False
         process = subprocess.Popen(study.command(*RUN), cwd=study.called_from, env=study.environment(), **quiet)
+        study.served = True
         while not hub.stalled.wait(0.1):
             assert process.poll() is None, "the process ended before it downloaded"
         os.killpg(process.pid, signal.SIGKILL)

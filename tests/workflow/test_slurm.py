@@ -1,5 +1,6 @@
 """The study on a real Slurm by profiles/slurm: one card; a training killed by its limit and by scancel, and resumed."""
 
+import base64
 import itertools
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from killing import RESOURCES, Running
 from medscale.base.files import read_json
+from served import program
 from slurm_cluster import Cluster, cluster, missing
 from workflow_runner import Copy
 
@@ -91,8 +93,10 @@ def study(tmp_path_factory):
     """The study after a call of Snakemake on the cluster, with what Slurm noted of its jobs."""
     copy = Copy(tmp_path_factory.mktemp("slurm") / "repo")
     copy.configure(**STUDY)
-    with cluster(tmp_path_factory.mktemp("cluster") / "slurm") as slurm:
-        with Running(copy, [*TARGETS, *PROFILE]) as running:
+    with pytest.MonkeyPatch.context() as patch, cluster(tmp_path_factory.mktemp("cluster") / "slurm") as slurm:
+        # What is killed, with all that it started, is run by Python itself; Snakemake calls it so.
+        patch.setenv("MEDSCALE_UNSERVED", f"finetune:tuned={RUN}")
+        with Running(copy, [*TARGETS, *PROFILE], program()) as running:
             killer, end = Killer(copy, slurm), time.monotonic() + PATIENCE
             while running.process.poll() is None:
                 killer.look()

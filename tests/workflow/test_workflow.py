@@ -233,6 +233,7 @@ def test_a_failed_retrain_leaves_no_old_result_standing(tmp_path, finished):
 def test_a_killed_training_resumes_its_own_checkpoint(tmp_path):
     copy = Copy(tmp_path / "repo")
     copy.configure(study={"sizes": [64]}, training={"epochs": 12, "eval_interval": 0.05})
+    copy.served = False
     target = ["results/lora_64/training.json", "--cores", "2", "--resources", "gpu=1"]
     process = subprocess.Popen(
         copy.command(*target),
