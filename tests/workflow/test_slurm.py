@@ -1,6 +1,5 @@
 """The study on a real Slurm by profiles/slurm: one card; a training killed by its limit and by scancel, and resumed."""
 
-import base64
 import itertools
 import shutil
 import subprocess
