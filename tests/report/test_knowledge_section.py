@@ -65,6 +65,10 @@ def test_each_set_has_its_table_its_warning_and_its_parts(text):
     assert part.count("797") >= 3
 
 
+def test_values_and_differences_have_intervals_of_their_own_levels(text):
+    assert "Beneath each value its 95 % interval, beneath a difference its 95 % interval." in section(text)
+
+
 def test_subjects_are_text_and_no_markup(text):
     part = section(text)
     assert "&lt;b&gt;外科&lt;/b&gt;" in part

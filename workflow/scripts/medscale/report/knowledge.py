@@ -5,7 +5,7 @@ from typing import Any
 from medscale.data.exams.subjects import chinese_name
 from medscale.report.answers import kind_of
 from medscale.report.inputs import Inputs
-from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure
+from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure, level
 from medscale.report.texts import Metric, Text, both, interval, number, p_value, run_title, say
 
 RETENTION = "retention"
@@ -21,7 +21,7 @@ def knowledge(inputs: Inputs) -> dict[str, Any] | None:
     calibrated = any(row["value_calibrated"] is not None for row in rows)
     parts = any(row["scope"] != "all" for row in rows)
     notes = [
-        say("knowledge.note"),
+        say("knowledge.note", level=level(inputs)),
         *[say("knowledge.calibrated_note")] * calibrated,
         *[say("knowledge.parts_note")] * parts,
     ]
