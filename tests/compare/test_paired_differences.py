@@ -300,6 +300,21 @@ def test_of_one_long_text_among_short_ones_two_seeds_tell_a_bounded_interval_or_
             assert (p_values(found) <= alpha) == excluded
 
 
+@pytest.mark.parametrize("alpha", [0.01, 0.1, 0.4])
+@pytest.mark.parametrize("gain", [0.0, -0.2, 0.5])
+def test_p_and_interval_of_one_long_text_among_short_ones_never_contradict_each_other(gain, alpha):
+    generator = np.random.default_rng(2)
+    tokens = np.array([20_000, *generator.integers(20, 40, 21)], dtype=float)
+    apart = np.array([gain, *generator.normal(gain / 2, 0.001, 21)])
+    runs = [{"nll_sum": tokens * each, "n_answer_tokens": tokens} for each in (6.7 + apart, np.full(22, 6.7))]
+    scores = {name: Scores([str(i) for i in range(22)], each, {}) for name, each in zip("ab", runs, strict=True)}
+    study = resample(scores, [Configuration(name, "tuned", "lora", 1, (name,)) for name in "ab"], ["nll"], 2000, 0)
+    found = paired_differences(study, {"nll": [(0, 1)]})["nll"]
+    low, high = intervals(found, alpha)
+    assert np.isfinite([low, high]).all()
+    assert (p_values(found) <= alpha) == (np.sign(low) == np.sign(high))
+
+
 @pytest.mark.parametrize("alpha", [0.05, 0.1])
 def test_a_handful_of_differing_items_is_bounded_by_their_share(alpha):
     found = differences(differing=[3], largest=[7.0])

@@ -124,10 +124,10 @@ def half_widths(differences: Differences, critical: np.ndarray, alpha: float) ->
     alpha : float
         Error rate of a single pair with fewer than six differing items.
     """
-    beyond = np.isfinite(differences.freedom) & (critical > FARTHEST_CARRIED)
+    several = np.isfinite(differences.freedom)
     with np.errstate(invalid="ignore"):
-        carried = np.where(beyond, np.inf, stats.t.isf(stats.norm.sf(critical), differences.freedom))
-        half = carried * differences.se
+        carried = np.where(several, stats.t.isf(stats.norm.sf(critical), differences.freedom), critical)
+        half = np.where(several & (critical > FARTHEST_CARRIED), np.inf, carried) * differences.se
     half = np.where(differences.se == 0, 0.0, half)
     few = too_few(differences)
     share = stats.beta.isf(alpha / 2, differences.differing[few] + 1, differences.n_items - differences.differing[few])
@@ -141,9 +141,9 @@ def p_values(differences: Differences) -> np.ndarray:
         observed = np.abs(differences.value) / differences.se
     # 0/0: equal on every item, which is no evidence of a difference; NaN comes from a single item only
     observed[(differences.value == 0) & (differences.se == 0)] = 0.0
-    normal = stats.norm.isf(stats.t.sf(observed, differences.freedom))
-    # as no critical value beyond it is carried over, none is asked for
-    normal = np.where(np.isfinite(differences.freedom), np.minimum(normal, FARTHEST_CARRIED), normal)
+    # as no critical value beyond it is carried over, none is asked for; of one seed none is carried over at all
+    carried = np.minimum(stats.norm.isf(stats.t.sf(observed, differences.freedom)), FARTHEST_CARRIED)
+    normal = np.where(np.isfinite(differences.freedom), carried, observed)
     count = (np.abs(differences.studentised) >= normal - 1e-9).sum(axis=0)
     p = (count + 1) / (len(differences.studentised) + 1)
     p[too_few(differences)] = 1.0
