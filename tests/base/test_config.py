@@ -507,6 +507,8 @@ def test_names_of_exams_that_would_be_anothers_are_refused(names, said):
     [
         ({"permutations": "all", "scored_by": "text"}, "evaluation.exams.a.permutations = all: must be 1"),
         ({"description": "关于{subjct}的题"}, "evaluation.exams.a.description: {subjct} stands for nothing"),
+        ({"max_questions": 5}, "evaluation.exams.a.max_questions = 5: questions of the demo come in eights"),
+        ({"rows": 4}, "evaluation.exams.a.rows = 4: questions of the demo come in eights"),
     ],
 )
 def test_settings_of_an_exam_that_would_do_nothing_are_refused(exam, said):

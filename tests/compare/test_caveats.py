@@ -177,7 +177,7 @@ def test_one_seed_beside_several_is_told_with_the_comparisons_that_mix_them():
     english, chinese = warned("one_seed", study, table=table)
     assert english == (
         "Of 3 configurations 2 were trained with several seeds (lora_1k, lora_2k), the others with one: the intervals "
-        "of those do not cover the luck of a training. Of the 2 comparisons between trainings 1 are of one with "
+        "of those do not cover the luck of a training. Of the 2 comparisons between trainings 1 is of one with "
         "several seeds and one with a single one, and cover it on one side only."
     )
     assert chinese == (

@@ -18,6 +18,7 @@ from medscale.compare.paired_differences import (
     too_few,
 )
 from medscale.compare.resampling import Configuration, SeedSpread, resample
+from medscale.evaluate.eval_file import Scores
 
 
 @pytest.fixture(autouse=True)
@@ -268,6 +269,50 @@ def test_a_half_width_of_no_bound_is_nan_and_of_no_error_0():
     )
     assert found[0] == 0
     assert np.isnan(found[1])
+
+
+@pytest.mark.parametrize("freedom", [1.0, 4.0])
+def test_a_critical_value_beyond_all_draws_is_not_carried_over(freedom):
+    told = differences(freedom=[freedom], se=[2.0])
+    assert np.isfinite(half_widths(told, np.array([4.0]), 0.05)).all()
+    assert np.isnan(half_widths(told, np.array([4.1]), 0.05)).all()
+    assert half_widths(told._replace(freedom=np.array([np.inf])), np.array([9.0]), 0.05) == pytest.approx(18)
+
+
+@pytest.mark.parametrize("long", [60, 20_000])
+def test_of_one_long_text_among_short_ones_two_seeds_tell_a_bounded_interval_or_none(long):
+    generator = np.random.default_rng(1)
+    tokens = np.array([long, *generator.integers(20, 40, 21)], dtype=float)
+    a, b = (
+        [{"nll_sum": tokens * generator.normal(6.7 + gain, 0.05, 22), "n_answer_tokens": tokens} for _ in range(2)]
+        for gain in (0.0, 0.01)
+    )
+    runs = {name: Scores([str(i) for i in range(22)], each, {}) for name, each in zip("abcd", a + b, strict=True)}
+    both = [Configuration("a", "tuned", "lora", 1, ("a", "b")), Configuration("c", "tuned", "lora", 2, ("c", "d"))]
+    study = resample(runs, both, ["nll"], 1000, 0)
+    for each, pair in ((study, (1, 0)), (study.with_nothing(), (0, 2))):
+        found = paired_differences(each, {"nll": [pair]})["nll"]
+        low, high = intervals(found, 0.05)
+        assert np.isnan(low).all() == np.isnan(high).all() == (long > 1000)
+        assert np.isnan(low).all() or (high - low < 10).all()
+        for alpha in (0.01, 0.05, 0.2):
+            excluded = np.sign(intervals(found, alpha)[0]) == np.sign(intervals(found, alpha)[1])
+            assert (p_values(found) <= alpha) == excluded
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.1, 0.4])
+@pytest.mark.parametrize("gain", [0.0, -0.2, 0.5])
+def test_p_and_interval_of_one_long_text_among_short_ones_never_contradict_each_other(gain, alpha):
+    generator = np.random.default_rng(2)
+    tokens = np.array([20_000, *generator.integers(20, 40, 21)], dtype=float)
+    apart = np.array([gain, *generator.normal(gain / 2, 0.001, 21)])
+    runs = [{"nll_sum": tokens * each, "n_answer_tokens": tokens} for each in (6.7 + apart, np.full(22, 6.7))]
+    scores = {name: Scores([str(i) for i in range(22)], each, {}) for name, each in zip("ab", runs, strict=True)}
+    study = resample(scores, [Configuration(name, "tuned", "lora", 1, (name,)) for name in "ab"], ["nll"], 2000, 0)
+    found = paired_differences(study, {"nll": [(0, 1)]})["nll"]
+    low, high = intervals(found, alpha)
+    assert np.isfinite([low, high]).all()
+    assert (p_values(found) <= alpha) == (np.sign(low) == np.sign(high))
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1])

@@ -106,6 +106,18 @@ def test_where_a_question_of_several_has_one_answer_single_letters_count_for_all
         assert form.answer in form.choices
 
 
+def test_no_number_of_choices_tells_that_all_questions_of_an_exam_have_many_answers():
+    for answer in ("ABC", "ABCD"):
+        question = SEVERAL | {"answer": answer}
+        assert len(asked(question, SETTINGS, least_letters([question]))[0].choices) == 11
+
+
+def test_of_two_options_there_is_more_than_one_choice():
+    question = SEVERAL | {"answer": "AB", "options": {"A": "消化科", "B": "骨科"}}
+    (form,) = asked(question, SETTINGS, least_letters([question, SEVERAL]))
+    assert form.choices == ["A", "B", "AB"]
+
+
 def test_what_cannot_be_scored_names_the_question():
     with pytest.raises(UserError, match=r"q1.*scored_by: letter") as caught:
         asked(SEVERAL, SETTINGS | {"scored_by": "text"})

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medscale.base.files import write_json
 from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tables
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
@@ -13,7 +14,7 @@ from medscale.report.plots.knowledge import COLUMNS, _title, plot_knowledge
 from medscale.report.plots.style import DPI, LOOK
 from medscale.report.plots.words import DRAWN, Drawn
 from medscale.report.summary import write_table
-from report_files import Study, make_report
+from report_files import Page, Study, make_report
 
 LETTERS = LOOK["xtick.labelsize"]
 SUBJECTS = ("内科", "a$b_{$c", "<b>外科</b>", "2023", "anatomy")
@@ -41,7 +42,7 @@ def text(tmp_path_factory):
         run: Scores([str(i) for i in range(60)], {"nll_sum": tokens * (1 + gain[run]), "n_answer_tokens": tokens}, {})
         for run in runs
     }
-    told = {"cmexam": {"contaminated": 3, "accuracy_without_leaks": {"accuracy": 40.0, "n": 797}}, "tiny": {}}
+    told = {"cmexam": {"n": 800, "contaminated": 3, "accuracy_without_leaks": {"accuracy": 40.0, "n": 797}}, "tiny": {}}
     evaluations = [each | {"exams": told, "retention": {"ci95": [1.0, 1.4]}} for each in study.evaluations]
     configurations = configurations_of(study.evaluations)
     tables = knowledge_tables(exams, retention, configurations, evaluations, Statistics(1000, 0, 0.05, 0.8))
@@ -49,6 +50,42 @@ def text(tmp_path_factory):
         write_table(table, folder / "summary" / f"{name}.csv")
     plot_knowledge(tables[0], pd.DataFrame(configurations), folder / "summary" / "knowledge.png")
     return make_report(study, "--examined")
+
+
+@pytest.fixture(scope="module")
+def words_of_one(tmp_path_factory):
+    """The words of a report on an exam of one question, which was learned by heart, and on one general text."""
+    folder = tmp_path_factory.mktemp("one")
+    study = Study(folder, methods=("lora",), sizes=(20_000,), items=4)
+    runs = [each["run"] for each in study.evaluations if "floor" not in each["run"]]
+    exams = {"one": Exam(["0"], [None], ["medicine"], np.full(1, 0.25), {run: np.ones(1) for run in runs})}
+    nats = {"nll_sum": np.array([30.0]), "n_answer_tokens": np.array([10.0])}
+    told = {"one": {"n": 1, "contaminated": 1, "accuracy_without_leaks": {"accuracy": None, "n": 0}}}
+    evaluations = [each | {"exams": told, "retention": {"ci95": None}} for each in study.evaluations]
+    study.evaluations = evaluations
+    for each in evaluations:
+        write_json(folder / each["run"] / "eval.json", each)
+    configurations = configurations_of(evaluations)
+    retention = {run: Scores(["0"], nats, {}) for run in runs}
+    tables = knowledge_tables(exams, retention, configurations, evaluations, Statistics(1000, 0, 0.05, 0.8))
+    for name, table in zip(("knowledge", "knowledge_comparisons"), tables, strict=True):
+        write_table(table, folder / "summary" / f"{name}.csv")
+    plot_knowledge(tables[0], pd.DataFrame(configurations), folder / "summary" / "knowledge.png")
+    return Page(section(make_report(study, "--examined"))).words
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "So few questions cannot tell any two configurations apart.",
+        "One text alone gives no interval and no test of a difference.",
+        "Training rows hold all of these questions: the accuracy tells what was learned by heart.",
+    ],
+)
+def test_what_one_question_or_text_cannot_tell_is_said(words_of_one, sentence):
+    assert sentence in words_of_one
+    assert "differ by –" not in words_of_one
+    assert "stands beside" not in words_of_one
 
 
 def section(text: str) -> str:
@@ -63,6 +100,10 @@ def test_each_set_has_its_table_its_warning_and_its_parts(text):
     assert "with 2 questions" in part
     assert re.search(r"\+(1[5-9]|2[0-5])\.\d \*", part)
     assert part.count("797") >= 3
+
+
+def test_values_and_differences_have_intervals_of_their_own_levels(text):
+    assert "Beneath each value its 95 % interval, beneath a difference its 95 % interval." in section(text)
 
 
 def test_subjects_are_text_and_no_markup(text):

@@ -234,7 +234,9 @@ def test_exams_and_general_texts_stand_in_the_record_of_a_run_that_has_them():
         "36.50 … 46.20",
         "400",
         "25.0",
-        "40.1 without 12",
+        "40.10 without 12",
     ]
     assert rows[2][:2] == ["General texts, NLL in nats a token", "1.2346"]
+    exam |= {"contaminated": 400, "accuracy_without_leaks": {"accuracy": None, "ci95": None, "n": 0}}
+    assert tables(record(evaluation={"exams": {"cmexam": exam}}))["Exams and general texts"][1][-1] == "all 400 leaked"
     assert "Exams and general texts" not in tables(record())

@@ -235,7 +235,7 @@ def test_a_study_of_one_seed_has_no_row_and_no_word_of_several(text, study):
 
 def test_what_general_rows_do_stands_beside_the_same_run_without_them(tmp_path):
     study = Study(tmp_path, methods=("lora",), sizes=(20_000, 50_000), mix=True, items=4)
-    report = {"read": 1200, "kept": 1000, "needed": 556, "licence": "cc-by-4.0"}
+    report = {"read": 12000, "kept": 10000, "licence": "cc-by-4.0"}
     write_json(tmp_path / "mix.json", report | {"dropped": {"near_test": 150, "short_answer": 50}})
     text = make_report(study, "--mix-report", str(tmp_path / "mix.json")).replace("\u00a0", " ")
     part = text[text.index("What general rows among the training rows do") : text.index('id="power"')]
@@ -244,7 +244,7 @@ def test_what_general_rows_do_stands_beside_the_same_run_without_them(tmp_path):
     retained = {each["run"]: each["retention"]["value"] for each in study.evaluations}
     for row, run in zip(rows, ("base", "lora_50k", "lora_50k_mix10"), strict=True):
         assert f"<span>{retained[run]:.3f}</span>" in row
-    assert "1,200 read, 1,000 kept (83.3 %)" in part
+    assert "12,000 read, 10,000 kept (83.3 %), of which the largest mix takes 5,556" in part
     assert "Near a test question 150" in part
     assert "cc-by-4.0" in part
     assert "LoRA · 50k · 10 % general rows" in text

@@ -1,12 +1,14 @@
 """The report's section on learning rates, and its plot: there where pilots were made, and only there."""
 
+import json
+
 import pytest
 
 from medscale.base.files import write_json
 from medscale.compare.learning_rates import sensitivity
 from medscale.report.plots.rates import plot_rates
 from medscale.report.plots.style import drawn
-from report_files import Page, Study, make_report
+from report_files import CONFIG, Page, Study, make_report
 
 
 def pilot(method, losses, fixed=None, at_edge=None):
@@ -49,6 +51,16 @@ def test_without_a_pilot_there_is_no_such_section(study):
     page = make_report(study)
     assert 'id="rates"' not in page
     assert "#rates" not in page
+
+
+def test_the_level_of_the_intervals_is_that_of_the_configuration(study, with_pilots):
+    strict = {"statistics": {"alpha": 0.005, "power": 0.8}}
+    page = make_report(study, "--pilots", "--config", json.dumps(CONFIG | strict)).replace("\u00a0", " ")
+    for text, level in ((page, "99.5"), (with_pilots, "95")):
+        words = Page(text[text.index('<section id="rates"') :]).words
+        assert f"holds for all rates of the row together at {level} %." in words
+        assert f"同时成立（{level}%）" in words
+    assert "99.5 % interval" in page[page.index('id="comparisons"') :]
 
 
 def test_the_choice_the_losses_and_the_warnings_stand_there(with_pilots):

@@ -90,7 +90,6 @@ def report(args: argparse.Namespace, corpus: Corpus, found: General) -> dict:
         "read": found.read,
         "kept": found.kept,
         "dropped": dict(sorted(found.dropped.items())),
-        "needed": args.needed,
         "near": found.near,
         "files": corpus.files,
         "layouts": corpus.layouts,

@@ -26,6 +26,8 @@ _DEEPEST = 50
 _SURROGATE = re.compile("[\ud800-\udfff]")
 HINTED = ("type", "enum", "pattern", "anyOf")
 """Rules whose messages say what may have been meant."""
+FEWEST_OF_DEMO = 8
+"""Questions of the demo's exam: four are made of facts that training rows hold, and four of others."""
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
 
@@ -389,6 +391,13 @@ def _exam_problems(exams: dict[str, dict]) -> Iterator[Problem]:
                 "C139",
                 f"{key}.permutations = all: must be 1 where scored_by is text, because such a prompt lists no options "
                 "that could be put in another order",
+            )
+        told = "max_questions" if exam["max_questions"] else "rows"
+        if exam["source"] == "demo" and (exam[told] or FEWEST_OF_DEMO) < FEWEST_OF_DEMO:
+            yield Problem(
+                "C139",
+                f"{key}.{told} = {exam[told]}: questions of the demo come in eights, four of facts that training rows "
+                f"hold and four of others; ask for {FEWEST_OF_DEMO} at least",
             )
         wrong = [found for found in re.findall(r"\{[^{}]*\}", exam["description"] or "") if found != "{subject}"]
         if wrong:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from medscale.base.plurals import how_many
 from medscale.compare.comparisons import among_tuned
 from medscale.compare.recommendation_text import NAMES, amount
 from medscale.compare.resampling import Resampled
@@ -132,10 +133,10 @@ def _few_seeds(resampled: Resampled, comparisons: pd.DataFrame) -> Iterator[Cave
         mixed = int(((pairs["seeds_a"] > 1) != (pairs["seeds_b"] > 1)).sum())
         yield (
             "one_seed",
-            f"Of {len(tuned)} configurations {len(several)} were trained with several seeds ({', '.join(several)}), "
-            "the others with one: the intervals of those do not cover the luck of a training. Of the "
-            f"{len(pairs)} comparisons between trainings {mixed} are of one with several seeds and one with a single "
-            "one, and cover it on one side only.",
+            f"Of {len(tuned)} configurations {how_many(len(several), 'was', 'were')} trained with several seeds "
+            f"({', '.join(several)}), the others with one: the intervals of those do not cover the luck of a training. "
+            f"Of the {how_many(len(pairs), 'comparison')} between trainings {how_many(mixed, 'is', 'are')} of one with "
+            "several seeds and one with a single one, and cover it on one side only.",
             f"{len(tuned)} 个配置中有 {len(several)} 个用了多个随机种子（{'、'.join(several)}），其余只用一个："
             f"后者的区间不反映训练的偶然性。训练之间的 {len(pairs)} 组比较中，"
             f"{mixed} 组一方有多个种子而另一方只有一个，只反映一方的偶然性。",

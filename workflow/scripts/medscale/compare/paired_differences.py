@@ -9,7 +9,8 @@ interval excludes 0. docs/statistics.md has the simulation by which it was chose
 Several seeds. The squared standard error is that over items plus what seeds add (`resampling.SeedSpread.variance`). The
 degrees of freedom ν of such a sum are Satterthwaite's; the bootstrap's critical value, which is on the scale of the
 normal distribution, is carried over to Student's t with ν at equal tail probability. With one seed ν is infinite and
-nothing changes.
+nothing changes. Where a few items hold most of the weight, as one long text among short ones does, the critical value
+is so large that its tail probability is none that draws could tell; then nothing bounds the difference.
 
 Fewer than six items on which two configurations differ cannot carry a test: the sign test's smallest two-sided p is
 2^(1−k), 0.06 for k = 5, whatever the number of equal items. p is then 1, and the interval is that of the share of items
@@ -27,6 +28,8 @@ from medscale.compare.resampling import Resampled
 from medscale.evaluate.bootstrap import resampled_sums
 
 FEWEST_DIFFERING = 6
+FARTHEST_CARRIED = 4.0
+"""Largest critical value that is carried over to Student's t: its two-sided tail probability is 1 in 16,000."""
 
 
 class Differences(NamedTuple):
@@ -121,8 +124,10 @@ def half_widths(differences: Differences, critical: np.ndarray, alpha: float) ->
     alpha : float
         Error rate of a single pair with fewer than six differing items.
     """
+    several = np.isfinite(differences.freedom)
     with np.errstate(invalid="ignore"):
-        half = stats.t.isf(stats.norm.sf(critical), differences.freedom) * differences.se
+        carried = np.where(several, stats.t.isf(stats.norm.sf(critical), differences.freedom), critical)
+        half = np.where(several & (critical > FARTHEST_CARRIED), np.inf, carried) * differences.se
     half = np.where(differences.se == 0, 0.0, half)
     few = too_few(differences)
     share = stats.beta.isf(alpha / 2, differences.differing[few] + 1, differences.n_items - differences.differing[few])
@@ -136,7 +141,9 @@ def p_values(differences: Differences) -> np.ndarray:
         observed = np.abs(differences.value) / differences.se
     # 0/0: equal on every item, which is no evidence of a difference; NaN comes from a single item only
     observed[(differences.value == 0) & (differences.se == 0)] = 0.0
-    normal = stats.norm.isf(stats.t.sf(observed, differences.freedom))
+    # as no critical value beyond it is carried over, none is asked for; of one seed none is carried over at all
+    carried = np.minimum(stats.norm.isf(stats.t.sf(observed, differences.freedom)), FARTHEST_CARRIED)
+    normal = np.where(np.isfinite(differences.freedom), carried, observed)
     count = (np.abs(differences.studentised) >= normal - 1e-9).sum(axis=0)
     p = (count + 1) / (len(differences.studentised) + 1)
     p[too_few(differences)] = 1.0

@@ -127,11 +127,13 @@ def combined(count: int, least: int = 2) -> list[tuple[int, ...]]:
 
 
 def least_letters(questions: list[dict[str, Any]]) -> int:
-    """Return how many letters the smallest combination has: 2, or 1 where a question of several answers has but one.
+    """Return how many letters the smallest combination has: 2, or 1 where two would tell of some question.
 
-    It is the same for the whole exam, so that the number of choices tells nothing of an answer.
+    That is where a question of several answers has but one, or two options, of which there is one combination alone. It
+    is the same for the whole exam, so that the number of choices tells nothing of an answer.
     """
-    return min((len(question["answer"]) for question in questions if question["multiple"]), default=2)
+    several = (question for question in questions if question["multiple"])
+    return 1 if any(len(each["answer"]) < 2 or len(each["options"]) < 3 for each in several) else 2
 
 
 def description(question: dict[str, Any], settings: dict[str, Any]) -> str:

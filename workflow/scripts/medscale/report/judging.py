@@ -5,7 +5,7 @@ from typing import Any
 
 from medscale.report.inputs import Inputs
 from medscale.report.tables import names
-from medscale.report.texts import Text, interval, number, p_value, say, share
+from medscale.report.texts import Text, interval, number, p_value, percent, say, share
 
 REFERENCE = "reference"
 LOW_ALPHA = 0.667
@@ -29,7 +29,7 @@ def judging(inputs: Inputs) -> dict[str, Any] | None:
         ),
         "stale": _is_stale(inputs),
         "dropped": _dropped(found),
-        "interval": say("judging.interval", level=number(100 * found["level"], 0)),
+        "interval": say("judging.interval", level=percent(found["level"])),
         "criteria": [
             {
                 "key": name,

@@ -5,7 +5,7 @@ from typing import Any
 from medscale.data.exams.subjects import chinese_name
 from medscale.report.answers import kind_of
 from medscale.report.inputs import Inputs
-from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure
+from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure, level
 from medscale.report.texts import Metric, Text, both, interval, number, p_value, run_title, say
 
 RETENTION = "retention"
@@ -21,7 +21,7 @@ def knowledge(inputs: Inputs) -> dict[str, Any] | None:
     calibrated = any(row["value_calibrated"] is not None for row in rows)
     parts = any(row["scope"] != "all" for row in rows)
     notes = [
-        say("knowledge.note"),
+        say("knowledge.note", level=level(inputs)),
         *[say("knowledge.calibrated_note")] * calibrated,
         *[say("knowledge.parts_note")] * parts,
     ]
@@ -52,16 +52,21 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     ]
     smallest = first["smallest_detectable"]
     told = {"items": number(first["n_items"]), "smallest": number(smallest, _metric(name).digits)}
+    small = bool(first["too_small"])
     if name == RETENTION:
-        lead = say("knowledge.retention_lead", **told)
+        lead = say("knowledge.retention_lead", items=told["items"])
+        key = "retention_untested" if smallest is None else "retention_detectable"
+        detectable = say(f"knowledge.{key}", **told)
     else:
         lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), items=told["items"])
-    small = bool(first["too_small"])
+        detectable = None if small else say("knowledge.detectable", **told)
+    # no two accuracies are further apart than 100 points
+    warning = "knowledge.too_few" if smallest is None or smallest > 100 else "knowledge.too_small"
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
         "lead": lead,
-        "detectable": None if name == RETENTION or small else say("knowledge.detectable", **told),
-        "notes": [say("knowledge.too_small", **told)] if small else [],
+        "detectable": detectable,
+        "notes": [say(warning, **told)] if small else [],
         "leaks": _leaks(inputs, name),
         "table": _table(inputs, name, whole),
         "parts": parts,
@@ -125,7 +130,10 @@ def _parts(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _leaks(inputs: Inputs, name: str) -> Text | None:
     """Return how many questions of an exam the training rows hold, or None where that was not looked for."""
     entries = [(each.get("exams") or {}).get(name) or {} for each in inputs.evaluations.values()]
-    counts = [entry["contaminated"] for entry in entries if entry.get("contaminated") is not None]
-    if not counts:
+    checked = [entry for entry in entries if entry.get("contaminated") is not None]
+    if not checked:
         return None
-    return say("knowledge.leaks" if counts[0] else "knowledge.no_leaks", count=number(counts[0]))
+    count = checked[0]["contaminated"]
+    if not count:
+        return say("knowledge.no_leaks")
+    return say("knowledge.all_leaked" if count == checked[0]["n"] else "knowledge.leaks", count=number(count))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from medscale.report.inputs import Inputs
+from medscale.report.tables import level
 from medscale.report.texts import METHODS, Text, both, duration, interval, number, say
 
 
@@ -13,7 +14,9 @@ def rates(inputs: Inputs) -> dict[str, Any] | None:
         return None
     auto = any(entry["fixed"] is None for entry in entries)
     return {
-        "lead": say("rates.lead" if auto else "rates.lead_fixed", margin=number(entries[0]["margin"], 3)),
+        "lead": say(
+            "rates.lead" if auto else "rates.lead_fixed", margin=number(entries[0]["margin"], 3), level=level(inputs)
+        ),
         "rows": [_row(entry) for entry in entries],
         "warnings": [text for entry in entries for text in _warnings(entry)],
         "taken": _taken(inputs) if auto else [],

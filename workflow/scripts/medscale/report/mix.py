@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medscale.base.study import mix_of
+from medscale.base.study import mix_of, mixed_rows
 from medscale.report.answers import kind_of
 from medscale.report.facts import count_list
 from medscale.report.inputs import Inputs
@@ -39,12 +39,14 @@ def mix(inputs: Inputs) -> dict[str, Any] | None:
             title = Text(f"{title.en} · {mean.en}", f"{title.zh} · {mean.zh}")
         rows.append(Row(name, title, kind_of(evaluation), cells, evaluation.get("arm") == "control"))
     (percent, *_) = with_mix.values()
+    # mix.json was not made anew where a larger mix takes more of the same rows
+    needed = max(mixed_rows(int(configurations[name]["train_size"]), percent) for name in with_mix)
     return {
         "columns": columns,
         "rows": rows,
         "lead": say("mix.lead", percent=percent),
         "notes": [say("mix.retention_note")] if retained else [say("mix.no_retention")],
-        "data": _data(inputs.mix),
+        "data": _data(inputs.mix, needed),
     }
 
 
@@ -68,8 +70,8 @@ def _retention(inputs: Inputs, configuration: dict[str, Any]) -> Cell:
     return figure(sum(values) / len(values), 3, interval(*ends, 3))
 
 
-def _data(report: dict[str, Any] | None) -> Text | None:
-    """Return what became of the general rows, and under which licence they stand."""
+def _data(report: dict[str, Any] | None, needed: int) -> Text | None:
+    """Return what became of the general rows, how many the largest mix takes, and under which licence they stand."""
     if report is None:
         return None
     read, kept, dropped = report["read"], report["kept"], report["dropped"]
@@ -78,7 +80,7 @@ def _data(report: dict[str, Any] | None) -> Text | None:
         read=number(read),
         kept=number(kept),
         share=share(kept / read if read else None),
-        needed=number(report["needed"]),
+        needed=number(needed),
         dropped=count_list(dropped) if dropped else say("mix.nothing"),
         licence=both(report["licence"]) if report["licence"] else say("licences.not_stated"),
     )

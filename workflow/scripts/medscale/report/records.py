@@ -155,7 +155,8 @@ def _knowledge(evaluation: dict) -> list[str]:
     rows = []
     for name, exam in (evaluation.get("exams") or {}).items():
         clean, count = exam.get("accuracy_without_leaks") or {}, exam.get("contaminated")
-        leaks = f"{clean.get('accuracy')} without {count}" if count else ""
+        right = _round(clean.get("accuracy"), 2)
+        leaks = "" if not count else f"all {count} leaked" if right is None else f"{right} without {count}"
         about = (f"{name}, right answers in points of 100", _round(exam["accuracy"], 2), _interval(exam, 2))
         rows.append((*about, exam["n"], _round(exam["chance"], 1), leaks))
     if retention := evaluation.get("retention"):

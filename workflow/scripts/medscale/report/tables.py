@@ -13,6 +13,7 @@ from medscale.report.texts import (
     metric,
     number,
     p_value,
+    percent,
     run_title,
     say,
     seed_title,
@@ -186,7 +187,6 @@ def comparison_blocks(
 ) -> list[dict[str, Any]]:
     """Return the comparisons in ``rows`` of each of ``metrics``, as `comparison_tables` does."""
     title = names(inputs)
-    level = number(100 * (1 - _alpha(inputs)), 0)
     places = {run: place for place, run in enumerate(inputs.evaluations)}
     last = len(places)
     rows = sorted(rows, key=lambda row: (places.get(row["a"], last), places.get(row["b"], last)))
@@ -202,7 +202,7 @@ def comparison_blocks(
             for kind in kinds
         ]
         groups = [group for group in groups if group["rows"]]
-        tables.append({"metric": each, "groups": groups, "interval": say("comparisons.interval", level=level)})
+        tables.append({"metric": each, "groups": groups, "interval": say("comparisons.interval", level=level(inputs))})
     return tables
 
 
@@ -275,6 +275,11 @@ def _power(row: dict[str, Any] | None, each: Metric) -> Cell:
 
 def _alpha(inputs: Inputs) -> float:
     return inputs.config.get("statistics", {}).get("alpha", 0.05)
+
+
+def level(inputs: Inputs) -> str:
+    """Return the level of the intervals of differences in percent: 1 − statistics.alpha."""
+    return percent(1 - _alpha(inputs))
 
 
 def metrics_in_order(inputs: Inputs, keys: Iterable[str]) -> list[str]:

@@ -190,6 +190,15 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value is not None and value < 0.001 else number(value, 3)
 
 
+def percent(level: float) -> str:
+    """Return a level in percent, without the sign.
+
+    >>> percent(0.95), percent(1 - 0.005)
+    ('95', '99.5')
+    """
+    return f"{100 * level:.4g}"
+
+
 def share(value: float | None) -> str:
     """Return a share as percentage.
 

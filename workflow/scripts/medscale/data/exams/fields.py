@@ -8,10 +8,6 @@ from typing import Any, NamedTuple
 from medscale.base.errors import UserError
 from medscale.data.table_files import FileOptions
 
-FORMATS = ("auto", "columns", "cmexam", "cmb", "cmmlu", "ceval", "demo")
-ANSWERS = ("auto", "letters", "index_from_0", "index_from_1", "text")
-SPLITS = ("test", "val", "dev", "train")
-
 
 class Fields(NamedTuple):
     """The columns of one file.
@@ -67,9 +63,9 @@ class Reading:
     Attributes
     ----------
     name : of the exam, for messages.
-    format : one of `FORMATS`.
+    format : auto, columns, or the name of a format, see `choice.KNOWN`.
     question, options, answer, subject : columns that were named; empty or None are found by their names.
-    answer_as : how the answer is told, one of `ANSWERS`.
+    answer_as : how the answer is told: auto, letters, index_from_0, index_from_1 or text.
     split : the part of a divided set; None takes the format's own.
     subjects : those that are kept; None keeps all.
     measures : ``auto``, ``medicine`` or ``general``.
