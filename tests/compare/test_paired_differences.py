@@ -274,8 +274,8 @@ def test_a_half_width_of_no_bound_is_nan_and_of_no_error_0():
 @pytest.mark.parametrize("freedom", [1.0, 4.0])
 def test_a_critical_value_beyond_all_draws_is_not_carried_over(freedom):
     told = differences(freedom=[freedom], se=[2.0])
-    assert np.isfinite(half_widths(told, np.array([4.0]), 0.05)).all()
-    assert np.isnan(half_widths(told, np.array([4.1]), 0.05)).all()
+    assert np.isfinite(half_widths(told, np.array([4 + freedom / 8]), 0.05)).all()
+    assert np.isnan(half_widths(told, np.array([4.1 + freedom / 8]), 0.05)).all()
     assert half_widths(told._replace(freedom=np.array([np.inf])), np.array([9.0]), 0.05) == pytest.approx(18)
 
 

@@ -10,7 +10,8 @@ Several seeds. The squared standard error is that over items plus what seeds add
 degrees of freedom ν of such a sum are Satterthwaite's; the bootstrap's critical value, which is on the scale of the
 normal distribution, is carried over to Student's t with ν at equal tail probability. With one seed ν is infinite and
 nothing changes. Where a few items hold most of the weight, as one long text among short ones does, the critical value
-is so large that its tail probability is none that draws could tell; then nothing bounds the difference.
+is so large that its tail probability is none that draws could tell, and with few degrees of freedom nothing bounds the
+difference: `farthest_carried`.
 
 Fewer than six items on which two configurations differ cannot carry a test: the sign test's smallest two-sided p is
 2^(1−k), 0.06 for k = 5, whatever the number of equal items. p is then 1, and the interval is that of the share of items
@@ -28,8 +29,6 @@ from medscale.compare.resampling import Resampled
 from medscale.evaluate.bootstrap import resampled_sums
 
 FEWEST_DIFFERING = 6
-FARTHEST_CARRIED = 4.0
-"""Largest critical value that is carried over to Student's t: its two-sided tail probability is 1 in 16,000."""
 
 
 class Differences(NamedTuple):
@@ -127,12 +126,22 @@ def half_widths(differences: Differences, critical: np.ndarray, alpha: float) ->
     several = np.isfinite(differences.freedom)
     with np.errstate(invalid="ignore"):
         carried = np.where(several, stats.t.isf(stats.norm.sf(critical), differences.freedom), critical)
-        half = np.where(several & (critical > FARTHEST_CARRIED), np.inf, carried) * differences.se
+        half = np.where(critical > farthest_carried(differences.freedom), np.inf, carried) * differences.se
     half = np.where(differences.se == 0, 0.0, half)
     few = too_few(differences)
     share = stats.beta.isf(alpha / 2, differences.differing[few] + 1, differences.n_items - differences.differing[few])
     half[few] = share * differences.largest[few]
     return np.where(np.isfinite(half), half, np.nan)
+
+
+def farthest_carried(freedom: np.ndarray) -> np.ndarray:
+    """Return the largest critical value of the normal distribution that is carried over to Student's t.
+
+    It is 4 + ν/8, which becomes 12 to 60 standard errors for ν from 3 to 120, and at most 30, for beyond 38 a tail is 0
+    in double precision. Of one seed, with ν infinite, none is carried over, and each is taken as it is. A family of
+    thousands of comparisons of ordinary items has one below 5.
+    """
+    return np.where(np.isfinite(freedom), np.minimum(4 + freedom / 8, 30.0), np.inf)
 
 
 def p_values(differences: Differences) -> np.ndarray:
@@ -142,8 +151,10 @@ def p_values(differences: Differences) -> np.ndarray:
     # 0/0: equal on every item, which is no evidence of a difference; NaN comes from a single item only
     observed[(differences.value == 0) & (differences.se == 0)] = 0.0
     # as no critical value beyond it is carried over, none is asked for; of one seed none is carried over at all
-    carried = np.minimum(stats.norm.isf(stats.t.sf(observed, differences.freedom)), FARTHEST_CARRIED)
-    normal = np.where(np.isfinite(differences.freedom), carried, observed)
+    carried = np.where(
+        np.isfinite(differences.freedom), stats.norm.isf(stats.t.sf(observed, differences.freedom)), observed
+    )
+    normal = np.minimum(carried, farthest_carried(differences.freedom))
     count = (np.abs(differences.studentised) >= normal - 1e-9).sum(axis=0)
     p = (count + 1) / (len(differences.studentised) + 1)
     p[too_few(differences)] = 1.0
