@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medscale.base.files import write_json
 from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tables
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
@@ -48,7 +49,15 @@ def text(tmp_path_factory):
     for name, table in zip(("knowledge", "knowledge_comparisons"), tables, strict=True):
         write_table(table, folder / "summary" / f"{name}.csv")
     plot_knowledge(tables[0], pd.DataFrame(configurations), folder / "summary" / "knowledge.png")
-    return make_report(study, "--examined")
+    account = {"exam": "cmexam", "read": 803, "kept": 800, "dropped": {"unclear_answer": 2, "duplicate": 1}}
+    place = {"file": "a<b>.csv", "row_of_file": 7, "reason": "unclear_answer", "detail": ""}
+    account["examples"] = [place | {"question": "<i>第七题", "options": None, "answer": "见解析", "subject": None}]
+    account["rejected"] = {"file": "cmexam.rejected.parquet", "listed": 3, "most_of_a_reason": 1000}
+    tiny = account | {"exam": "tiny", "read": 2, "kept": 2, "dropped": {}, "examples": []}
+    paths = [folder / "data" / f"{each['exam']}.json" for each in (account, tiny)]
+    for path, each in zip(paths, (account, tiny), strict=True):
+        write_json(path, each)
+    return make_report(study, "--examined", "--exams", *map(str, paths))
 
 
 def section(text: str) -> str:
@@ -63,6 +72,17 @@ def test_each_set_has_its_table_its_warning_and_its_parts(text):
     assert "with 2 questions" in part
     assert re.search(r"\+(1[5-9]|2[0-5])\.\d \*", part)
     assert part.count("797") >= 3
+
+
+def test_rows_that_are_no_questions_are_counted_and_the_first_shown(text):
+    part = section(text)
+    assert "Of 803 rows read, 800 are questions; dropped: Answer is not clear 2, Stands twice 1." in part
+    assert part.count("rows read") == 1, "nothing is said of an exam that lost none"
+    assert "data/exams/cmexam.rejected.parquet" in part
+    row = re.search(r"<tr>\s*<th[^>]*>(?:<span[^>]*>)?a&lt;b&gt;.csv, row 7.*?</tr>", part, re.DOTALL)[0]
+    assert "&lt;i&gt;第七题" in row
+    assert "见解析" in row
+    assert "答案含义不明" in row
 
 
 def test_subjects_are_text_and_no_markup(text):

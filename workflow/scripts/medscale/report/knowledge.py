@@ -4,6 +4,7 @@ from typing import Any
 
 from medscale.data.exams.subjects import chinese_name
 from medscale.report.answers import kind_of
+from medscale.report.facts import count_list, reason
 from medscale.report.inputs import Inputs
 from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure
 from medscale.report.texts import Metric, Text, both, interval, number, p_value, run_title, say
@@ -62,9 +63,30 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
         "lead": lead,
         "detectable": None if name == RETENTION or small else say("knowledge.detectable", **told),
         "notes": [say("knowledge.too_small", **told)] if small else [],
+        "rows": _rows((inputs.exams or {}).get(name)),
         "leaks": _leaks(inputs, name),
         "table": _table(inputs, name, whole),
         "parts": parts,
+    }
+
+
+def _rows(account: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what became of the rows of an exam's files, with the first of those that are no questions."""
+    if account is None or not account["dropped"]:
+        return None
+    told = {"read": number(account["read"]), "kept": number(account["kept"])}
+    shown = [
+        {
+            "place": say("knowledge.row", file=row["file"], row=number(row["row_of_file"])),
+            "reason": reason(row["reason"]),
+            "cells": [row["question"], row["options"], row["answer"]],
+        }
+        for row in account["examples"]
+    ]
+    return {
+        "account": say("knowledge.rows", **told, list=count_list(account["dropped"])),
+        "where": say("knowledge.rejected", file=account["rejected"]["file"]),
+        "shown": shown,
     }
 
 
