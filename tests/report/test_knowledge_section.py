@@ -128,3 +128,65 @@ def test_the_picture_shows_a_whole_panel_on_a_phone_in_letters_that_can_be_read(
         assert page <= width, "the picture scrolls in its own box"
         assert shown / COLUMNS <= box, "a panel is seen whole"
         assert 10 <= LETTERS * shown / (drawn / DPI) / 72 <= 16, "pixels of the smallest letters"
+
+
+@pytest.fixture(scope="module")
+def words_of_few(tmp_path_factory):
+    """Return a function from numbers of texts and questions to the report of a study that has no more."""
+
+    def words(texts: int, questions: int, subjects: list[str | None]) -> str:
+        folder = tmp_path_factory.mktemp("few")
+        study = Study(folder, methods=("lora",), sizes=(20_000, 50_000), items=4)
+        generator = np.random.default_rng(3)
+        runs = [each["run"] for each in study.evaluations if "floor" not in each["run"]]
+        right = {run: generator.integers(0, 2, questions).astype(float) for run in runs}
+        names = [str(place) for place in range(questions)]
+        exams = {"few": Exam(names, subjects, ["medicine"] * questions, np.full(questions, 0.25), right)}
+        tokens = np.arange(5.0, 5.0 + texts)
+        retention = {
+            run: Scores(
+                [str(place) for place in range(texts)],
+                {"nll_sum": tokens * (1 + place) + generator.random(texts), "n_answer_tokens": tokens},
+                {},
+            )
+            for place, run in enumerate(runs)
+        }
+        evaluations = [each | {"exams": {"few": {}}, "retention": {"ci95": [1.0, 1.4]}} for each in study.evaluations]
+        configurations = configurations_of(study.evaluations)
+        tables = knowledge_tables(exams, retention, configurations, evaluations, Statistics(1000, 0, 0.05, 0.8))
+        for name, table in zip(("knowledge", "knowledge_comparisons"), tables, strict=True):
+            write_table(table, folder / "summary" / f"{name}.csv")
+        plot_knowledge(tables[0], pd.DataFrame(configurations), folder / "summary" / "knowledge.png")
+        return section(make_report(study, "--examined"))
+
+    return words
+
+
+def test_few_texts_and_parts_of_one_question_say_why_there_is_no_interval(words_of_few):
+    part = words_of_few(5, 9, ["内科"] * 8 + ["外科"])
+    assert "Too few texts to compare configurations: with 5, fewer than six," in part
+    assert "文本太少，无法比较各配置：只有 5 段" in part
+    assert "nats a token would often be missed" not in part, "what no test can find is not said to be missed often"
+    assert "no interval: 5 items are too few, six are the least" in part
+    assert "A part of one question is not compared." in part
+
+
+def test_enough_texts_have_intervals_and_no_such_words(words_of_few):
+    part = words_of_few(6, 9, ["内科"] * 9)
+    assert "nats a token would often be missed" in part
+    for text in ("Too few texts", "no interval", "A part of one question"):
+        assert text not in part
+
+
+def test_a_single_question_or_text_is_said_to_compare_nothing(words_of_few):
+    part = words_of_few(1, 1, [None])
+    assert "One text compares nothing" in part
+    assert "One question compares nothing" in part
+    assert "– points" not in part
+    assert "Too small to rank" not in part
+
+
+def test_too_few_questions_to_tell_any_two_apart(words_of_few):
+    part = words_of_few(60, 2, [None] * 2)
+    assert "Too small to rank anything: with 2 questions" in part
+    assert "题目太少，排不出任何高下：只有 2 道题" in part

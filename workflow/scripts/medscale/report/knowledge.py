@@ -20,11 +20,12 @@ def knowledge(inputs: Inputs) -> dict[str, Any] | None:
         return None
     sets = [_set(inputs, name, [row for row in rows if row["metric"] == name]) for name in _names(rows)]
     calibrated = any(row["value_calibrated"] is not None for row in rows)
-    parts = any(row["scope"] != "all" for row in rows)
+    parts = [row for row in rows if row["scope"] != "all"]
     notes = [
         say("knowledge.note"),
         *[say("knowledge.calibrated_note")] * calibrated,
-        *[say("knowledge.parts_note")] * parts,
+        *[say("knowledge.parts_note")] * bool(parts),
+        *[say("knowledge.single_note")] * any(row["n_items"] == 1 for row in parts),
     ]
     tables = comparison_blocks(
         inputs, inputs.summary.knowledge_comparisons, {name: _metric(name) for name in _names(rows)}
@@ -54,20 +55,34 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     smallest = first["smallest_detectable"]
     told = {"items": number(first["n_items"]), "smallest": number(smallest, _metric(name).digits)}
     if name == RETENTION:
-        lead = say("knowledge.retention_lead", **told)
+        lead, detectable = say("knowledge.retention_lead", **told), say("knowledge.detectable_nats", **told)
     else:
         lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), items=told["items"])
-    small = bool(first["too_small"])
+        detectable = say("knowledge.detectable", **told)
+    small = _too_few(name, whole)
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
         "lead": lead,
-        "detectable": None if name == RETENTION or small else say("knowledge.detectable", **told),
-        "notes": [say("knowledge.too_small", **told)] if small else [],
+        "detectable": None if small else detectable,
+        "notes": [say(f"knowledge.{small}", **told)] if small else [],
         "rows": _rows((inputs.exams or {}).get(name)),
         "leaks": _leaks(inputs, name),
         "table": _table(inputs, name, whole),
         "parts": parts,
     }
+
+
+def _too_few(name: str, rows: list[dict[str, Any]]) -> str | None:
+    """Return the key of what is to be said of a set that tells little or nothing of differences, or None."""
+    first = rows[0]
+    if first["n_items"] == 1:
+        return "one_text" if name == RETENTION else "one_question"
+    if name == RETENTION:
+        few = any(row["base_difference"] is not None and row["base_lo"] is None for row in rows)
+        return "few_texts" if few else None
+    if not first["too_small"]:
+        return None
+    return "too_small" if first["smallest_detectable"] is not None and first["smallest_detectable"] < 100 else "no_rank"
 
 
 def _rows(account: dict[str, Any] | None) -> dict[str, Any] | None:
