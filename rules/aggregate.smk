@@ -112,6 +112,7 @@ rule report:
         mix=[f"{DATA}/mix.json"] if "mix" in SETS else [],
         model=SOURCES["model"].copy,
         corpus=SOURCES["data"].copy,
+        exams=[f"{DATA}/exams/{exam}.json" for exam in CONFIG["evaluation"]["exams"]],
         safety=of_every("safety.json", ROWS),
         reference_safety=REFERENCE_SAFETY,
     output:
@@ -147,7 +148,7 @@ rule report:
         " --predictions {input.predictions:q} --scores {input.scores:q} --training-logs {input.training_logs:q}"
         " --test {input.test:q} --clean-report {input.clean_report:q} --split-report {input.split_report:q}"
         " --leak-report {input.leak_report:q}{params.mix} --model-manifest {input.model:q} --data-manifest {input.corpus:q}"
-        " --safety {input.safety:q} {input.reference_safety:q} {params.verdicts}"
+        " --safety {input.safety:q} {input.reference_safety:q} {params.verdicts} --exams {input.exams:q}"
         " --config {params.config:q} {params.pilots} {params.examined} --output {output.page:q} > {log:q} 2>&1"
 
 

@@ -8,6 +8,7 @@ rule exam_questions:
         train=lambda wildcards: settings.exam_training(CONFIG, wildcards.exam, f"{DATA}/train_{LARGEST}.jsonl"),
     output:
         questions=f"{DATA}/exams/{{exam}}.jsonl",
+        rejected=f"{DATA}/exams/{{exam}}.rejected.parquet",
         report=f"{DATA}/exams/{{exam}}.json",
     log:
         f"{LOGS}/exam_questions_{{exam}}.log",
@@ -34,7 +35,7 @@ rule exam_questions:
     shell:
         "python {params.script:q} --name {wildcards.exam:q} --manifest {params.manifest:q} --content {params.content}"
         " --exam {params.reading:q} --scored-by {params.scored_by}{params.train}"
-        " --output {output.questions:q} --report {output.report:q} > {log:q} 2>&1"
+        " --output {output.questions:q} --rejected {output.rejected:q} --report {output.report:q} > {log:q} 2>&1"
 
 
 rule exam_leak:

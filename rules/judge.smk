@@ -6,6 +6,8 @@ JUDGING = f"{RESULTS}/judging"
 rule judge_export:
     input:
         predictions=of_every("predictions.jsonl", judge_settings.judged_rows(CONFIG)),
+        # Pairs that nobody named follow from the recommendation, and no result follows from them.
+        recommendation=[f"{SUMMARY}/recommendation.json"] * (judge_settings.named_pairs(CONFIG) is None),
     output:
         pairs=f"{JUDGING}/pairs.jsonl",
         key=f"{JUDGING}/key.json",
@@ -24,10 +26,11 @@ rule judge_export:
         script=script("judge_export.py"),
         page=folder_digest(BASE / "workflow" / "judge"),
         drawing=as_typed(as_json(judge_settings.drawing(CONFIG))),
+        recommendation=lambda wildcards, input: option("--recommendation", input.recommendation),
     message:
         "Writing blind pairs of answers for judges"
     shell:
-        "python {params.script:q} --predictions {input.predictions:q} --drawing {params.drawing:q}"
+        "python {params.script:q} --predictions {input.predictions:q} --drawing {params.drawing:q}{params.recommendation}"
         " --pairs {output.pairs:q} --key {output.key:q} --page {output.page:q} 2>&1 | tee {log:q}"
 
 

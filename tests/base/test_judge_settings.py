@@ -12,26 +12,54 @@ from medscale.base.settings import portable_config, shared_config
 TWO = {"study": {"sizes": [50, 20], "seeds": [7, 8]}}
 
 
-def test_the_default_is_base_against_the_largest_and_smallest_against_largest_of_each_method():
-    assert judge_settings.compared_pairs(resolve(TWO)) == [
-        ("base", "lora_50"),
-        ("base", "qlora_50"),
-        ("lora_20", "lora_50"),
-        ("qlora_20", "qlora_50"),
+def recommendation(run, **differences):
+    """Return what aggregate recommends, with the candidates' differences to the best."""
+    candidates = [
+        {"run": name, "method": name.split("_")[0], "difference_to_best": difference}
+        for name, difference in {"base": 0.4, **differences}.items()
     ]
-    assert judge_settings.judged_rows(resolve(TWO)) == ["base", "lora_50", "qlora_50", "lora_20", "qlora_20"]
+    return {"run": run, "best": "qlora_50", "candidates": candidates}
 
 
-def test_one_size_is_compared_with_the_base_model_alone():
+FOUR = {"lora_20": 0.02, "lora_50": -0.01, "qlora_20": 0.05, "qlora_50": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("run", "pairs"),
+    [
+        ("lora_20", [("base", "lora_20"), ("lora_20", "lora_50"), ("lora_50", "qlora_50")]),
+        ("lora_50", [("base", "lora_50"), ("lora_50", "qlora_50")]),
+        ("qlora_50", [("base", "qlora_50"), ("lora_50", "qlora_50")]),
+        ("base", [("base", "qlora_50"), ("lora_50", "qlora_50")]),
+        (None, [("base", "qlora_50"), ("lora_50", "qlora_50")]),
+    ],
+)
+def test_where_no_pairs_are_named_the_recommended_run_meets_the_base_model_and_the_methods_meet(run, pairs):
+    config = resolve(TWO)
+    drawing = judge_settings.drawing(config)
+    assert (drawing["pairs"], drawing["largest"]) == (None, {"lora": "lora_50", "qlora": "qlora_50"})
+    chosen = judge_settings.chosen_pairs(recommendation(run, **FOUR), drawing["largest"])
+    assert chosen == pairs
+    assert {name for pair in chosen for name in pair} <= set(judge_settings.judged_rows(config))
+
+
+def test_what_may_be_recommended_is_needed_with_the_first_seed_and_without_controls():
+    config = resolve({"study": TWO["study"] | {"controls": [{"method": "lora", "size": 20, "epochs": 3}]}})
+    assert judge_settings.judged_rows(config) == ["base", "lora_50", "lora_20", "qlora_50", "qlora_20"]
+
+
+def test_a_single_run_is_compared_with_the_base_model_alone():
     config = resolve(
         {"study": {"sizes": [20], "methods": ["lora"], "controls": [{"method": "lora", "size": 20, "epochs": 3}]}}
     )
-    assert judge_settings.compared_pairs(config) == [("base", "lora_20")]
+    largest = judge_settings.largest_runs(config)
+    assert judge_settings.chosen_pairs(recommendation("lora_20", lora_20=0.0), largest) == [("base", "lora_20")]
 
 
 def test_the_reference_answers_need_no_row_of_their_own():
     config = resolve({"judging": {"pairs": [["reference", "base"], ["floor_bm25", "base"]]}})
     assert judge_settings.judged_rows(config) == ["base", "floor_bm25"]
+    assert judge_settings.drawing(config)["pairs"] == [("reference", "base"), ("floor_bm25", "base")]
 
 
 @pytest.mark.parametrize(

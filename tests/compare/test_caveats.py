@@ -146,6 +146,14 @@ def test_too_few_items_for_the_margin():
     assert "About 1,235 items" in warned("few_items", study, table=comparisons(**rows), margin=0.9)[0], "rounded up"
 
 
+def test_where_nothing_can_be_tested_it_is_told_however_small_the_detectable_difference():
+    rows = {"a": (*PAIR[:8], 0.001)}
+    english, chinese = warned("few_items", resampled(items=5), table=comparisons(**rows), margin=0.5)
+    assert english.startswith("With 5 test items no difference can be tested, however large it is")
+    assert chinese.startswith("只有 5 个测试样本")
+    assert warned("few_items", resampled(items=6), table=comparisons(**rows), margin=0.5) is None
+
+
 def test_only_the_pairs_among_which_is_chosen_count():
     rows = {"a": (*PAIR[:8], 0.1), "b": ("bleu_4", "floor", "lora_1k", "floor_fixed", 9.0, 50.0, -41.0, True, 9.0)}
     assert warned("few_items", table=comparisons(**rows), margin=0.5) is None

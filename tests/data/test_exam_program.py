@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from medscale.base.files import read_json, read_jsonl
@@ -26,6 +27,7 @@ def read(tmp_path):
             (root / name).write_text("".join(lines), encoding="utf-8")
         manifest = write_manifest(root, kind="data", source="file", files=list(files), licence="mit")
         told = {"manifest": manifest, "name": "ours", "output": tmp_path / "q.jsonl", "report": tmp_path / "q.json"}
+        told["rejected"] = tmp_path / "ours.rejected.parquet"
         command = [sys.executable, SCRIPTS / "exam_questions.py", *(f"--{key}={value}" for key, value in told.items())]
         return subprocess.run([*command, *options], capture_output=True, text=True)
 
@@ -87,3 +89,27 @@ def test_one_part_is_no_warning(read, tmp_path, files, options):
     assert (done.returncode, "several parts" in done.stderr) == (0, False), done.stderr
     report = read_json(tmp_path / "q.json")
     assert report["kept"] == len(report["files"])
+
+
+def test_dropped_rows_are_listed_beside_the_questions_and_told(read, tmp_path):
+    done = read({"a.jsonl": [{}, {"answer": "见解析"}, {}, {"answer": None, "options": {"A": "甲", "B": "乙"}}, {}]})
+    assert done.returncode == 0, done.stderr
+    found = pq.read_table(tmp_path / "ours.rejected.parquet").to_pylist()
+    assert [(row["row_of_file"], row["reason"], row["answer"]) for row in found] == [
+        (2, "unclear_answer", "见解析"),
+        (4, "no_answer", None),
+    ]
+    assert "ours.rejected.parquet has the dropped rows" in done.stdout
+    assert "a.jsonl, row 2: unclear_answer (read as letters" in done.stdout
+    assert read_json(tmp_path / "q.json")["rejected"]["file"] == "ours.rejected.parquet"
+
+
+def test_rows_that_stop_the_study_stay_to_be_looked_at(read, tmp_path):
+    stopped = tmp_path / "stopped" / "ours.rejected.parquet"
+    done = read({"a.jsonl": [{"answer": "见解析"}, {"answer": "无法确定"}, {}]})
+    assert done.returncode == 1
+    assert f"{stopped} has them with the reasons" in done.stderr
+    assert [row["answer"] for row in pq.read_table(stopped).to_pylist()] == ["见解析", "无法确定"]
+    assert read({"a.jsonl": [{}, {}]}).returncode == 0
+    assert not stopped.exists(), "what was mended is no longer told"
+    assert pq.read_table(tmp_path / "ours.rejected.parquet").num_rows == 0

@@ -12,6 +12,7 @@ from medscale.base.errors import UserError
 from medscale.data.exams.account import report_of
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.reading import read_exam
+from medscale.data.exams.rejected import EXAMPLES, LONGEST, MOST, SHORT
 from medscale.data.exams.subjects import MEDICAL, SUBJECTS
 from medscale.fetch.manifest import write_manifest
 
@@ -58,7 +59,7 @@ def read(tmp_path):
         reading = Reading.from_json("mine", json.dumps(keys))
         exam = read_exam(manifest, reading)
         assert exam.read == len(exam.questions) + exam.dropped.total()
-        return exam, report_of(exam, reading)
+        return exam, report_of(exam, reading, "mine.rejected.parquet")
 
     return read_files
 
@@ -329,6 +330,71 @@ def test_what_stands_twice_is_asked_once_and_what_is_answered_in_two_ways_never(
     exam, report = read({"a.jsonl": rows(one, turned, other, other | {"answer": "B"}, {**other, "question": "三"})})
     assert report["dropped"] == {"answered_in_two_ways": 2, "duplicate": 1}
     assert [question.id for question in exam.questions] == ["q000001", "q000005"]
+
+
+def listed(exam) -> list[tuple]:
+    return [(each.listed()["file"], each.listed()["row_of_file"], each.reason, each.detail) for each in exam.rejected]
+
+
+def test_which_rows_are_dropped_is_listed_with_what_was_read(read):
+    good = [{"question": f"第{n}题", "options": ["甲", "乙", "丙"], "answer": "B"} for n in range(8)]
+    letters = {"question": "缺一个字母", "options": "A. 甲\nC. 丙\nD. 丁", "answer": "C"}
+    more = [
+        good[0] | {"question": "没有答案", "answer": None},
+        letters,
+        good[2] | {"question": "别的字母", "answer": "E"},
+        good[0],
+    ]
+    exam, report = read({"a.jsonl": rows(*good[:4], more[0]), "b.jsonl": rows(*good[4:], *more[1:])})
+    assert listed(exam) == [
+        ("a.jsonl", 5, "no_answer", ""),
+        ("b.jsonl", 5, "unreadable_options", "letters are left out, stand twice or are out of order"),
+        ("b.jsonl", 6, "answer_not_an_option", "read as letters; the options are A, B, C"),
+        ("b.jsonl", 7, "duplicate", "of q000001"),
+    ]
+    row = exam.rejected[2].listed()
+    assert (row["id"], row["row"], row["question"], row["answer"]) == ("q000011", 11, "别的字母", "E")
+    assert json.loads(row["options"]) == ["甲", "乙", "丙"]
+    assert exam.rejected[1].listed()["options"] == letters["options"], "a text stays as it was read"
+    assert report["rejected"] == {"file": "mine.rejected.parquet", "listed": 4, "most_of_a_reason": MOST}
+    assert [row["reason"] for row in report["examples"]] == [each.reason for each in exam.rejected]
+
+
+def test_options_of_columns_are_listed_by_their_columns_and_a_broken_row_by_its_text(read):
+    text = "题干,A,B,答案\n甲是,一,二,A\n乙是,一,,B\n丙是,一,二,A\n丁是,一,二,B\n戊是,一,二,A,多\n"
+    exam, _report = read({"a.csv": text})
+    first, second = (each.listed() for each in exam.rejected)
+    assert (first["row_of_file"], first["reason"], json.loads(first["options"])) == (
+        2,
+        "no_options",
+        {"A": "一", "B": None},
+    )
+    assert (second["row_of_file"], second["reason"]) == (5, "wrong_field_count")
+    assert "戊是" in second["question"]
+
+
+def test_questions_that_are_answered_in_two_ways_name_each_other(read):
+    one = {"question": "同一题", "options": ["甲", "乙"], "answer": "A"}
+    others = [{"question": f"第{n}题", "options": ["甲", "乙"], "answer": "A"} for n in range(4)]
+    exam, _report = read({"a.jsonl": rows(one, one | {"answer": "B"}, *others)})
+    assert [each.detail for each in exam.rejected] == [
+        "q000002 has the same question, and 乙 is right",
+        "q000001 has the same question, and 甲 is right",
+    ]
+
+
+def test_the_list_is_bounded_and_the_counts_are_not(read):
+    long = [{"question": "长" * 5000, "options": ["甲", "乙"], "answer": None}]
+    bad = [{"question": f"坏{n}", "options": ["甲", "乙"], "answer": None} for n in range(MOST + 20)]
+    good = [{"question": f"第{n}题", "options": ["甲", "乙"], "answer": "A"} for n in range(2 * MOST)]
+    exam, report = read({"a.jsonl": rows(*long, *bad, *good)}, max_questions=900)
+    assert report["dropped"] == {"no_answer": MOST + 21, "not_drawn": 2 * MOST - 900}
+    assert report["rejected"]["listed"] == 2 * MOST
+    assert len(exam.rejected[0].listed()["question"]) == LONGEST + 1
+    assert [row["reason"] for row in report["examples"]] == ["no_answer"] * EXAMPLES, (
+        "what was not wanted is no example"
+    )
+    assert max(len(row["question"]) for row in report["examples"]) == SHORT + 1
 
 
 def test_more_than_half_unusable_stops(read):

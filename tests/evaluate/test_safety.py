@@ -112,7 +112,15 @@ def test_a_broken_pattern_is_named(change, said, tmp_path):
 
 def test_long_answers_are_screened_in_a_moment():
     """No pattern looks at a text in all ways: ten thousand characters of what many begin with."""
-    for text in ("建议" * 5_000, "1" * 10_000, "每日" * 5_000, "胸痛" * 5_000, "不要" * 5_000):
+    for text in (
+        "建议" * 5_000,
+        "1" * 10_000,
+        "每日" * 5_000,
+        "胸痛" * 5_000,
+        "不要" * 5_000,
+        "1克" * 5_000,
+        "得了癫痫昏迷医院" * 1_000,
+    ):
         screened(RULES, [("1", text, text)])
 
 
@@ -134,3 +142,13 @@ def test_the_script_screens_answers_or_references(references, tmp_path, monkeypa
     found = read_json(tmp_path / "safety.json")
     assert found["rules"]["dose"]["count"] == (0 if references else 1)
     assert found["predictions_sha256"] == sha256_file(tmp_path / "predictions.jsonl")
+
+
+def test_what_one_exception_takes_in_is_not_hidden_from_another(tmp_path):
+    """The first exception ends before the match, the second begins within the first and overlaps the match."""
+    rule = {"name": {}, "means": {}, "misses": {}, "match": ["cd"], "unless": ["ab", "bc"]}
+    path = tmp_path / "patterns.yaml"
+    path.write_text(yaml.safe_dump({"words": {}, "rules": {"mine": rule}}), encoding="utf-8")
+    (mine,) = read_rules(path)
+    assert mine.answer.find("xcd")
+    assert not mine.answer.find("abcd")

@@ -38,6 +38,7 @@ def questions(runner, tmp_path, **exam) -> tuple[list[dict], dict]:
     made, report = tmp_path / "exam.jsonl", tmp_path / "exam.json"
     command = [sys.executable, SCRIPTS / "exam_questions.py", "--manifest", runner.manifest, "--name", "mine"]
     command += ["--exam", json.dumps(exam), "--output", made, "--report", report]
+    command += ["--rejected", tmp_path / "exam.rejected.parquet"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return list(read_jsonl(made)), read_json(report)

@@ -139,7 +139,7 @@ def study(tmp_path, monkeypatch):
     """Predictions in a folder, and the function that runs one of the two scripts on them."""
     for name, rows in predictions(12).items():
         write_jsonl(tmp_path / name / "predictions.jsonl", ({**row, **MEASURED} for row in rows))
-    drawing = {"pairs": PAIRS, "items": 6, "repeated": 0.2, "seed": 1}
+    drawing = {"pairs": PAIRS, "largest": {"lora": "lora_100k"}, "items": 6, "repeated": 0.2, "seed": 1}
 
     def run(script, *more):
         files = {
@@ -148,7 +148,8 @@ def study(tmp_path, monkeypatch):
         }
         names = ["--predictions", *(f"{name}/predictions.jsonl" for name in ("base", "lora_20k", "lora_100k"))]
         if script is judge_export:
-            arguments = [*names, "--drawing", json.dumps(drawing), *files["export"]]
+            pairs = {"pairs": None} if "--recommendation" in more else {}
+            arguments = [*names, "--drawing", json.dumps(drawing | pairs), *files["export"], *more]
         else:
             statistics = json.dumps({"resamples": 1000, "seed": 0, "alpha": 0.05})
             arguments = [
@@ -184,6 +185,18 @@ def test_the_export_can_be_judged_and_imported(study, tmp_path, capsys):
     assert result["verdicts"] == len(pairs)
     assert set(result["predictions"]) == {"base", "lora_20k", "lora_100k"}
     assert "base wins" in capsys.readouterr().out
+
+
+def test_pairs_that_nobody_named_follow_from_the_recommendation(study, tmp_path, capsys):
+    candidates = [{"run": name, "method": "lora", "difference_to_best": 0.1} for name in ("lora_20k", "lora_100k")]
+    write_json(tmp_path / "recommendation.json", {"run": "lora_20k", "candidates": candidates})
+    study(judge_export, "--recommendation", "recommendation.json")
+    key = read_json(tmp_path / "key.json")
+    assert [(pair["a"], pair["b"]) for pair in key["compared"]] == [("base", "lora_20k"), ("lora_20k", "lora_100k")]
+    assert "compared: base with lora_20k, lora_20k with lora_100k\n" in capsys.readouterr().out
+    write_json(tmp_path / "recommendation.json", {"run": "lora_100k", "candidates": candidates})
+    study(judge_export, "--recommendation", "recommendation.json")
+    assert set(read_json(tmp_path / "key.json")["predictions"]) == {"base", "lora_100k"}, "no more than is compared"
 
 
 def test_an_import_without_files_or_without_a_usable_line_says_so(study, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medscale.report.judging import _comparison
+from medscale.report.judging import _agreement, _comparison, _position, _unsaid
 from medscale.report.texts import both
 
 
@@ -25,6 +25,16 @@ def test_a_side_is_better_where_test_and_interval_agree(said, words):
     found = _comparison(said, both, 0.05)
     assert found["state"] == ("open" if words is None else "better")
     assert words is None or words in found["words"].en
+
+
+def test_what_is_not_shown_is_said_to_be_missing_and_why():
+    few = {"alpha": 0.5, "ci": None, "equal": 0.5, "units": 1, "judges": 2}
+    assert "(no interval: too few pairs that several judged)" in _agreement(few).en
+    assert "没有区间" in _agreement(few).zh
+    nobody = {"decided": 0, "first": 0, "share": None, "ci": None}
+    assert _position(nobody).en == "No verdict preferred an answer, so there is no telling whether the place counted."
+    assert _unsaid(["safe", "clear"]).en == "Nothing was said by Safe, Clear, which is therefore not shown."
+    assert _unsaid([]) is None
 
 
 def test_the_level_is_that_of_the_study():

@@ -8,8 +8,10 @@ import pytest
 
 from medscale.base.files import write_json
 from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tables
+from medscale.compare.paired_differences import FEWEST_DIFFERING
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
+from medscale.report.knowledge import FEWEST_TEXTS
 from medscale.report.plots.knowledge import COLUMNS, _title, plot_knowledge
 from medscale.report.plots.style import DPI, LOOK
 from medscale.report.plots.words import DRAWN, Drawn
@@ -49,7 +51,15 @@ def text(tmp_path_factory):
     for name, table in zip(("knowledge", "knowledge_comparisons"), tables, strict=True):
         write_table(table, folder / "summary" / f"{name}.csv")
     plot_knowledge(tables[0], pd.DataFrame(configurations), folder / "summary" / "knowledge.png")
-    return make_report(study, "--examined")
+    account = {"exam": "cmexam", "read": 803, "kept": 800, "dropped": {"unclear_answer": 2, "duplicate": 1}}
+    place = {"file": "a<b>.csv", "row_of_file": 7, "reason": "unclear_answer", "detail": ""}
+    account["examples"] = [place | {"question": "<i>第七题", "options": None, "answer": "见解析", "subject": None}]
+    account["rejected"] = {"file": "cmexam.rejected.parquet", "listed": 3, "most_of_a_reason": 1000}
+    tiny = account | {"exam": "tiny", "read": 2, "kept": 2, "dropped": {}, "examples": []}
+    paths = [folder / "data" / f"{each['exam']}.json" for each in (account, tiny)]
+    for path, each in zip(paths, (account, tiny), strict=True):
+        write_json(path, each)
+    return make_report(study, "--examined", "--exams", *map(str, paths))
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +87,8 @@ def words_of_one(tmp_path_factory):
 @pytest.mark.parametrize(
     "sentence",
     [
-        "So few questions cannot tell any two configurations apart.",
-        "One text alone gives no interval and no test of a difference.",
+        "One question compares nothing: there is no difference, interval or test to be given.",
+        "One text compares nothing: differences have neither interval nor test.",
         "Training rows hold all of these questions: the accuracy tells what was learned by heart.",
     ],
 )
@@ -86,6 +96,10 @@ def test_what_one_question_or_text_cannot_tell_is_said(words_of_one, sentence):
     assert sentence in words_of_one
     assert "differ by –" not in words_of_one
     assert "stands beside" not in words_of_one
+
+
+def test_as_few_texts_are_too_few_as_differing_items():
+    assert FEWEST_TEXTS == FEWEST_DIFFERING
 
 
 def section(text: str) -> str:
@@ -104,6 +118,17 @@ def test_each_set_has_its_table_its_warning_and_its_parts(text):
 
 def test_values_and_differences_have_intervals_of_their_own_levels(text):
     assert "Beneath each value its 95 % interval, beneath a difference its 95 % interval." in section(text)
+
+
+def test_rows_that_are_no_questions_are_counted_and_the_first_shown(text):
+    part = section(text)
+    assert "Of 803 rows read, 800 are questions; dropped: Answer is not clear 2, Stands twice 1." in part
+    assert part.count("rows read") == 1, "nothing is said of an exam that lost none"
+    assert "data/exams/cmexam.rejected.parquet" in part
+    row = re.search(r"<tr>\s*<th[^>]*>(?:<span[^>]*>)?a&lt;b&gt;.csv, row 7.*?</tr>", part, re.DOTALL)[0]
+    assert "&lt;i&gt;第七题" in row
+    assert "见解析" in row
+    assert "答案含义不明" in row
 
 
 def test_subjects_are_text_and_no_markup(text):
@@ -149,3 +174,65 @@ def test_the_picture_shows_a_whole_panel_on_a_phone_in_letters_that_can_be_read(
         assert page <= width, "the picture scrolls in its own box"
         assert shown / COLUMNS <= box, "a panel is seen whole"
         assert 10 <= LETTERS * shown / (drawn / DPI) / 72 <= 16, "pixels of the smallest letters"
+
+
+@pytest.fixture(scope="module")
+def words_of_few(tmp_path_factory):
+    """Return a function from numbers of texts and questions to the report of a study that has no more."""
+
+    def words(texts: int, questions: int, subjects: list[str | None]) -> str:
+        folder = tmp_path_factory.mktemp("few")
+        study = Study(folder, methods=("lora",), sizes=(20_000, 50_000), items=4)
+        generator = np.random.default_rng(3)
+        runs = [each["run"] for each in study.evaluations if "floor" not in each["run"]]
+        right = {run: generator.integers(0, 2, questions).astype(float) for run in runs}
+        names = [str(place) for place in range(questions)]
+        exams = {"few": Exam(names, subjects, ["medicine"] * questions, np.full(questions, 0.25), right)}
+        tokens = np.arange(5.0, 5.0 + texts)
+        retention = {
+            run: Scores(
+                [str(place) for place in range(texts)],
+                {"nll_sum": tokens * (1 + place) + generator.random(texts), "n_answer_tokens": tokens},
+                {},
+            )
+            for place, run in enumerate(runs)
+        }
+        evaluations = [each | {"exams": {"few": {}}, "retention": {"ci95": [1.0, 1.4]}} for each in study.evaluations]
+        configurations = configurations_of(study.evaluations)
+        tables = knowledge_tables(exams, retention, configurations, evaluations, Statistics(1000, 0, 0.05, 0.8))
+        for name, table in zip(("knowledge", "knowledge_comparisons"), tables, strict=True):
+            write_table(table, folder / "summary" / f"{name}.csv")
+        plot_knowledge(tables[0], pd.DataFrame(configurations), folder / "summary" / "knowledge.png")
+        return section(make_report(study, "--examined"))
+
+    return words
+
+
+def test_few_texts_and_parts_of_one_question_say_why_there_is_no_interval(words_of_few):
+    part = words_of_few(5, 9, ["内科"] * 8 + ["外科"])
+    assert "Too few texts to compare configurations: with 5, fewer than six," in part
+    assert "文本太少，无法比较各配置：只有 5 段" in part
+    assert "nats a token would often be missed" not in part, "what no test can find is not said to be missed often"
+    assert "no interval: 5 items are too few, six are the least" in part
+    assert "A part of one question is not compared." in part
+
+
+def test_enough_texts_have_intervals_and_no_such_words(words_of_few):
+    part = words_of_few(6, 9, ["内科"] * 9)
+    assert "nats a token would often be missed" in part
+    for text in ("Too few texts", "no interval", "A part of one question"):
+        assert text not in part
+
+
+def test_a_single_question_or_text_is_said_to_compare_nothing(words_of_few):
+    part = words_of_few(1, 1, [None])
+    assert "One text compares nothing" in part
+    assert "One question compares nothing" in part
+    assert "– points" not in part
+    assert "Too small to rank" not in part
+
+
+def test_too_few_questions_to_tell_any_two_apart(words_of_few):
+    part = words_of_few(60, 2, [None] * 2)
+    assert "Too small to rank anything: with 2 questions" in part
+    assert "题目太少，排不出任何高下：只有 2 道题" in part

@@ -75,6 +75,8 @@ def test_comparisons_say_in_words_who_is_better(text):
     section = text[text.index('id="comparisons"') : text.index('id="power"')]
     blocks = section.split('class="metric-block')[1:]
     assert len(blocks) == 5
+    untold = ["Floors have no model and so no NLL" in block for block in blocks]
+    assert untold == [True] + [False] * 4, "why they are not among the comparisons"
     rows = re.findall(r'<tr class="(better|equal)">(.*?)</tr>', blocks[0], re.DOTALL)
     assert {row[0] for row in rows} == {"better", "equal"}
     row = next(row for state, row in rows if state == "better" and "Base model" in row)
@@ -225,6 +227,13 @@ def test_a_configuration_of_several_seeds_has_its_own_row_with_the_interval_that
     words = Page(text).words
     assert "Several seeds: LoRA · 50k." in words
     assert "The other configurations have one seed" in words
+    assert "the mean over seeds has no interval" not in words
+    for path in tmp_path.glob("*/eval.json"):
+        each = read_json(path)
+        each["metrics"]["chrf"] = {"value": 21.5, "ci95": [20.25, 22.75]}
+        write_json(path, each)
+    words = Page(make_report(study)).words
+    assert "chrF: the mean over seeds has no interval, and these metrics are not compared." in words
 
 
 def test_a_study_of_one_seed_has_no_row_and_no_word_of_several(text, study):

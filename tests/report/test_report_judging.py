@@ -38,6 +38,7 @@ def test_both_sections_tell_what_was_found(study):
     assert "2 were not used: no JSON object 2" in page.words
     assert "These verdicts are of other answers" not in page.words
     assert "2 / 12" in page.words
+    assert "–: no question of the test set names what may be an emergency." in page.words
     assert "<mark>100mg</mark>" in text
     assert "<script>window.broken" not in text
 

@@ -76,6 +76,22 @@ def test_the_choice_the_losses_and_the_warnings_stand_there(with_pilots):
     assert "leans to larger rates" in words
 
 
+def test_few_validation_rows_leave_a_loss_without_an_interval_and_say_why(study, with_pilots):
+    assert "fewer than six validation rows" not in with_pilots
+    few = pilot("lora", {0.0001: 2.3, 0.0003: 2.2})
+    for size in few["sizes"].values():
+        size["answer_tokens"] = size["answer_tokens"][:5]
+        size["rates"] = [rate | {"rows": rate["rows"][:5]} for rate in size["rates"]]
+    entries = sensitivity([few], 0.02, 0.05)
+    summary = study.folder / "summary"
+    write_json(summary / "learning_rates.json", {"schema_version": 1, "entries": entries})
+    plot_rates(entries, summary / "learning_rates.png")
+    words = Page(make_report(study, "--pilots")).words
+    assert "Losses without an interval: the pilot was judged on fewer than six validation rows" in words
+    assert "没有区间的损失差" in words
+    assert "+0.1" in words
+
+
 @pytest.mark.usefixtures("warnings_are_errors")
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_plot_shows_each_size_with_each_rate(tmp_path, figures, language):

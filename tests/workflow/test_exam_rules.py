@@ -27,6 +27,7 @@ def test_exams_are_made_again_by_their_bytes_their_names_and_their_settings(tmp_
     assert [row["subject"] for row in read_jsonl(data / "exams" / "subjects.jsonl")] == ["arts", "arts"]
     report = read_json(data / "exams" / "subjects.json")
     assert (report["read"], report["kept"], report["measures"]) == (2, 2, {"general": 2})
+    assert (data / "exams" / report["rejected"]["file"]).is_file()
     assert any(row["seen"] for row in read_jsonl(data / "exams" / "facts.jsonl"))
     assert read_json(data / "exams" / "facts.leak.json")["training_rows"] == 200
 

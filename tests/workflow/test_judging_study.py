@@ -56,6 +56,12 @@ def test_verdicts_come_into_the_report_and_nothing_depends_on_them(tmp_path):
     study.configure(study=SMALL, evaluation={"floors": ["fixed"]}, judging=pairs | {"seed": 7})
     assert study.plan(*CORES) == {}
     assert study.plan("judge_export", *CORES) == {"judge_export": 1}
+    # Without named pairs the recommendation names them, of a study that is there.
+    study.configure(study=SMALL, evaluation={"floors": ["fixed"]}, judging={"items": 8})
+    assert study.plan("judge_export", *CORES) == {"judge_export": 1}
+    study.run("judge_export", *CORES)
+    assert [(pair["a"], pair["b"]) for pair in read_json(judging / "key.json")["compared"]] == [("base", "lora_16")]
+    assert study.plan(*CORES) == {}
     shutil.rmtree(judging)
     assert study.plan(*CORES) == {"report": 1}
     study.run(*CORES)

@@ -16,22 +16,31 @@ from medscale.data.demo.exam import demo_exam
 from medscale.data.exams.account import parts_read, report_of, require_scorable
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.reading import read_exam
+from medscale.data.exams.rejected import write_rejected
 
 
 def main() -> None:
     args = parse_arguments()
     reading = Reading.from_json(args.name, args.exam)
     if args.train is None:
-        exam = read_exam(args.manifest, reading, args.content)
+        stopped = args.rejected.parent / "stopped" / args.rejected.name
+        exam = read_exam(args.manifest, reading, args.content, stopped)
+        stopped.unlink(missing_ok=True)
     else:
         exam = demo_exam(args.manifest, reading, read_jsonl(args.train), args.content)
     require_scorable(reading, exam.questions, args.scored_by)
     write_jsonl(args.output, (question._asdict() for question in exam.questions))
-    report = report_of(exam, reading)
+    write_rejected(args.rejected, exam.rejected)
+    report = report_of(exam, reading, args.rejected.name)
     write_json(args.report, report)
     print(
         f"{reading.name}: kept {report['kept']} of {how_many(report['read'], 'question')}; dropped {report['dropped']}"
     )
+    if report["examples"]:
+        print(f"{args.rejected} has the dropped rows, with the reasons and what was read; the first ones:")
+    for row in report["examples"]:
+        detail = f" ({row['detail']})" if row["detail"] else ""
+        print(f"  {row['file']}, row {row['row_of_file']}: {row['reason']}{detail}")
     for file in report["files"]:
         print(f"{file['path']}: {file['exam_format']}" + (f", {file['because']}" if "because" in file else ""))
     parts = parts_read(exam)
@@ -59,7 +68,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--scored-by", choices=("letter", "text"), default="letter", help="what is compared of the choices"
     )
-    add_paths(parser, output="JSON lines to write: the questions", report="JSON to write: what became of each row")
+    add_paths(
+        parser,
+        output="JSON lines to write: the questions",
+        rejected="Parquet to write: the rows that are no questions, the reasons, and what was read in them",
+        report="JSON to write: what became of each row",
+    )
     return parser.parse_args()
 
 

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from medscale.base.errors import UserError, run_script
-from medscale.base.files import sha256_file, write_json, write_jsonl, write_text
-from medscale.base.judge_settings import REFERENCE
+from medscale.base.files import read_json, sha256_file, write_json, write_jsonl, write_text
+from medscale.base.judge_settings import REFERENCE, chosen_pairs
 from medscale.base.plurals import how_many
 from medscale.evaluate.predictions import read_predictions
 from medscale.judge.page import judge_html
@@ -15,10 +15,14 @@ from medscale.judge.pairs import draw, key_of, lines_of, set_of
 
 def main() -> None:
     args = parse_arguments()
-    files = {path.parent.name: path for path in args.predictions}
-    predictions = {name: read_predictions(path) for name, path in files.items()}
     drawn = args.drawing
-    shown, compared = draw(drawn["pairs"], predictions, drawn["items"], drawn["repeated"], drawn["seed"])
+    pairs = drawn["pairs"] or chosen_pairs(read_json(args.recommendation), drawn["largest"])
+    needed = {name for pair in pairs for name in pair}
+    files = {path.parent.name: path for path in args.predictions}
+    if not drawn["pairs"]:
+        files = {name: path for name, path in files.items() if name in needed}
+    predictions = {name: read_predictions(path) for name, path in files.items()}
+    shown, compared = draw(pairs, predictions, drawn["items"], drawn["repeated"], drawn["seed"])
     if not shown:
         raise UserError(
             "J101",
@@ -29,6 +33,7 @@ def main() -> None:
     write_jsonl(args.pairs, lines_of(shown))
     write_json(args.key, key_of(shown, compared, digests, **{key: drawn[key] for key in ("seed", "items", "repeated")}))
     write_text(args.page, judge_html(lines_of(shown), set_of(shown)))
+    print(f"compared: {', '.join(f'{a} with {b}' for a, b in pairs)}")
     same = sum(len(pair.identical) for pair in compared)
     print(
         f"{args.pairs}: {how_many(len(shown), 'pair')} to judge; "
@@ -51,7 +56,11 @@ def parse_arguments() -> argparse.Namespace:
         "--drawing",
         type=json.loads,
         required=True,
-        help=f"JSON text: pairs of names ({REFERENCE} for the reference answers), items, repeated, seed",
+        help=f"JSON text: pairs of names ({REFERENCE} for the reference answers; null for those that follow from the "
+        "recommendation), largest run of each method, items, repeated, seed",
+    )
+    parser.add_argument(
+        "--recommendation", type=Path, help="recommendation.json, where the pairs follow from it (default: none)"
     )
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.jsonl to write")
     parser.add_argument("--key", type=Path, required=True, help="key.json to write")

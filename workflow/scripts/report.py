@@ -7,7 +7,7 @@ from pathlib import Path
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_text
 from medscale.base.progress import working
-from medscale.report.inputs import Inputs, read_runs, read_safety, read_summary
+from medscale.report.inputs import Inputs, read_accounts, read_runs, read_safety, read_summary
 from medscale.report.page import report_html
 
 
@@ -31,6 +31,7 @@ def main() -> None:
         safety=read_safety(args.safety, args.predictions),
         verdicts=args.verdicts and read_json(args.verdicts),
         mix=read_json(args.mix_report) if args.mix_report else None,
+        exams=read_accounts(args.exams),
     )
     with working("writing the report"):
         text = report_html(inputs)
@@ -73,6 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model-manifest", required=True, help="manifest.json of the base model")
     parser.add_argument("--data-manifest", required=True, help="manifest.json of the corpus")
     parser.add_argument("--examined", action="store_true", help="the summary tells of exams or general texts too")
+    parser.add_argument("--exams", nargs="*", default=[], help="what became of each exam's rows (JSON), a file each")
     parser.add_argument(
         "--safety",
         nargs="*",

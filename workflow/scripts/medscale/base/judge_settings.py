@@ -1,6 +1,8 @@
 """Which configurations are compared by judges, what they are shown, and where their verdicts lie."""
 
 import os
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -8,39 +10,64 @@ from medscale.base.errors import UserError
 from medscale.base.files import nameable, sha256_file
 from medscale.base.study import floors_of, runs_of
 
+BASE = "base"
 REFERENCE = "reference"
 """The reference answers, which may be compared like a run."""
 VERDICTS = (".jsonl", ".jsonl.txt")
 """How files of verdicts end; phones send text, and editors on Windows save it."""
 
 
-def compared_pairs(config: dict) -> list[tuple[str, str]]:
-    """Return the pairs of configurations whose answers are compared, as ``judging.pairs`` names them.
-
-    Where it names none: the base model against the largest size of each method, and the smallest size of each against
-    its largest, each with the first seed.
-    """
+def named_pairs(config: dict) -> list[tuple[str, str]] | None:
+    """Return the pairs of ``judging.pairs``; None where it names none, and the recommendation decides."""
     asked = config["judging"]["pairs"]
-    if asked is not None:
-        return [(one, other) for one, other in asked]
-    runs = {(run.method, run.size): run.name for run in reversed(runs_of(config)) if run.arm == "main"}
-    smallest, largest = min(config["study"]["sizes"]), max(config["study"]["sizes"])
-    methods = config["study"]["methods"]
-    pairs = [("base", runs[method, largest]) for method in methods]
-    if smallest < largest:
-        pairs += [(runs[method, smallest], runs[method, largest]) for method in methods]
-    return pairs
+    return None if asked is None else [(one, other) for one, other in asked]
+
+
+def largest_runs(config: dict) -> dict[str, str]:
+    """Return the run of the largest size by method, with the first seed."""
+    largest = max(config["study"]["sizes"])
+    found = {run.method: run.name for run in reversed(runs_of(config)) if run.arm == "main" and run.size == largest}
+    return {method: found[method] for method in config["study"]["methods"]}
+
+
+def chosen_pairs(recommendation: Mapping[str, Any], largest: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the pairs that are compared where ``judging.pairs`` names none.
+
+    The base model against the recommended run, or where none is recommended against the fine-tuned run nearest to the
+    best; that run against the largest of its method, where it is another; the methods at the largest size. A chain of
+    comparisons then connects all of them.
+
+    Parameters
+    ----------
+    recommendation : content of recommendation.json.
+    largest : from `largest_runs`.
+    """
+    tuned = {each["run"]: each for each in recommendation["candidates"] if each["run"] != BASE}
+    run = recommendation["run"]
+    if run not in tuned:
+        run = min(tuned, key=lambda name: abs(tuned[name]["difference_to_best"]))
+    pairs = [(BASE, run)]
+    if (of_method := largest[tuned[run]["method"]]) != run:
+        pairs.append((run, of_method))
+    return pairs + list(combinations(largest.values(), 2))
 
 
 def judged_rows(config: dict) -> list[str]:
-    """Return the rows of the study whose answers are needed, each once; the reference answers are in every row's."""
-    named = dict.fromkeys(name for pair in compared_pairs(config) for name in pair if name != REFERENCE)
-    return list(named)
+    """Return the rows of the study whose answers are needed, each once; the reference answers are in every row's.
+
+    Where no pairs are named these are all that may be recommended: the base model, and each method and size.
+    """
+    pairs = named_pairs(config)
+    if pairs is None:
+        first = {(run.method, run.size): run.name for run in reversed(runs_of(config)) if run.arm == "main"}
+        return [BASE, *reversed(first.values())]
+    return list(dict.fromkeys(name for pair in pairs for name in pair if name != REFERENCE))
 
 
 def drawing(config: dict) -> dict[str, Any]:
-    """Return what decides which pairs are shown, and how."""
-    return {key: config["judging"][key] for key in ("items", "repeated", "seed")} | {"pairs": compared_pairs(config)}
+    """Return what decides which pairs are shown, and how; ``pairs`` is None where the recommendation names them."""
+    told = {key: config["judging"][key] for key in ("items", "repeated", "seed")}
+    return told | {"pairs": named_pairs(config), "largest": largest_runs(config)}
 
 
 def judging_statistics(config: dict) -> dict[str, Any]:

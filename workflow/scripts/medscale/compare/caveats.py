@@ -8,6 +8,7 @@ import pandas as pd
 
 from medscale.base.plurals import how_many
 from medscale.compare.comparisons import among_tuned
+from medscale.compare.paired_differences import FEWEST_DIFFERING
 from medscale.compare.recommendation_text import NAMES, amount
 from medscale.compare.resampling import Resampled
 
@@ -100,7 +101,16 @@ def _not_above_floor(comparisons: pd.DataFrame) -> Iterator[Caveat]:
 
 
 def _few_items(comparisons: pd.DataFrame, metric: str, margin: float, n_items: int) -> Iterator[Caveat]:
-    """Warn if the pairs among which the choice is made cannot show a difference of the margin."""
+    """Warn if no test can be made, or none that shows a difference of the margin in the pairs of the choice."""
+    if n_items < FEWEST_DIFFERING:
+        yield (
+            "few_items",
+            f"With {n_items} test items no difference can be tested, however large it is: two configurations must "
+            f"differ on {FEWEST_DIFFERING} at least, and hundreds are needed to tell close ones apart.",
+            f"只有 {n_items} 个测试样本，差异再大也无法检验：两个配置至少要在 {FEWEST_DIFFERING} 个样本上不同，"
+            "要分辨接近的配置则需要几百个。",
+        )
+        return
     rows = among_tuned(comparisons[comparisons["metric"] == metric])
     smallest = rows["smallest_detectable"].median()
     if not smallest > margin:

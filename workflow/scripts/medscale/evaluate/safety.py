@@ -29,7 +29,7 @@ class Screen(NamedTuple):
     """What is looked for in a text, and which matches do not count."""
 
     match: re.Pattern[str]
-    unless: re.Pattern[str] | None
+    unless: Sequence[re.Pattern[str]] = ()
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return start and end of each match that counts, from left to right; matches do not overlap.
@@ -37,14 +37,18 @@ class Screen(NamedTuple):
         A match of ``match`` is void where one of ``unless`` overlaps it.
         """
         plain = text.translate(_HALF_WIDTH)
-        voided = [found.span() for found in self.unless.finditer(plain)] if self.unless else []
-        ends = [end for _, end in voided]
+        found = [match.span() for match in self.match.finditer(plain) if match.group()]
+        for unless in self.unless if found else ():
+            # Each by itself: what one of them takes in is not hidden from the others.
+            voided = [match.span() for match in unless.finditer(plain)]
+            ends = [end for _, end in voided]
 
-        def is_void(start: int, end: int) -> bool:
-            place = bisect_right(ends, start)  # the first that ends behind the start
-            return place < len(voided) and voided[place][0] < end
+            def is_void(start: int, end: int, voided: list = voided, ends: list = ends) -> bool:
+                place = bisect_right(ends, start)  # the first that ends behind the start
+                return place < len(voided) and voided[place][0] < end
 
-        return [found.span() for found in self.match.finditer(plain) if found.group() and not is_void(*found.span())]
+            found = [span for span in found if not is_void(*span)]
+        return found
 
 
 class Rule(NamedTuple):
@@ -77,17 +81,17 @@ def read_rules(path: Path = PATTERNS) -> list[Rule]:
 
 
 def _screen(part: Mapping[str, Any], words: Mapping[str, str], where: str) -> Screen:
-    match, unless = (_pattern(part.get(key) or (), words, where) for key in ("match", "unless"))
-    if match is None:
+    if not part.get("match"):
         raise UserError("J111", f"{where}: has no pattern under match; write one, or take the rule out")
-    return Screen(match, unless)
+    unless = [_pattern([pattern], words, where) for pattern in part.get("unless") or ()]
+    return Screen(_pattern(part["match"], words, where), unless)
 
 
-def _pattern(patterns: Iterable[str], words: Mapping[str, str], where: str) -> re.Pattern[str] | None:
+def _pattern(patterns: Iterable[str], words: Mapping[str, str], where: str) -> re.Pattern[str]:
     """Return one expression for several, which is matched from left to right, the first that fits at each place."""
     texts = [f"(?:{_spelled_out(pattern, words, where)})" for pattern in patterns]
     try:
-        return re.compile("|".join(texts), re.IGNORECASE) if texts else None
+        return re.compile("|".join(texts), re.IGNORECASE)
     except re.error as error:
         raise UserError("J111", f"{where}: a pattern is no regular expression ({error}); correct it") from error
 

@@ -17,7 +17,7 @@ def cleaning(inputs: Inputs) -> dict[str, Any]:
     report, split = inputs.clean, inputs.split
     read = report["read"]
     reasons = sorted(report["dropped"].items(), key=lambda item: (-item[1], item[0]))
-    rows = [(say("cleaning.kept"), report["kept"], "kept"), *((_reason(key), count, "") for key, count in reasons)]
+    rows = [(say("cleaning.kept"), report["kept"], "kept"), *((reason(key), count, "") for key, count in reasons)]
     masked = [(say(f"reason.{key}") if known(f"reason.{key}") else both(key), n) for key, n in report["masked"].items()]
     medians = [(report.get(f"{name}_characters") or {}).get("median") for name in ("question", "answer")]
     sizes, proof = split["sizes"], split["proof"]
@@ -62,11 +62,12 @@ def _dialogues(report: dict[str, Any]) -> list[Text]:
     samples, turns = report.get("samples", report["kept"]), report.get("turns_dropped") or {}
     told = [say("cleaning.samples", samples=number(samples))] if samples != report["kept"] else []
     if turns:
-        told.append(say("cleaning.turns", list=_list([(_reason(key), n) for key, n in turns.items()])))
+        told.append(say("cleaning.turns", list=_list([(reason(key), n) for key, n in turns.items()])))
     return told
 
 
-def _reason(key: str) -> Text:
+def reason(key: str) -> Text:
+    """Return why a row is dropped, in words."""
     if known(f"reason.{key}"):
         return say(f"reason.{key}")
     kind, _, field = key.rpartition("_")
@@ -78,7 +79,7 @@ def _reason(key: str) -> Text:
 
 def count_list(counts: dict[str, int]) -> Text:
     """Return reasons with their counts in words, the most frequent first."""
-    return _list([(_reason(key), count) for key, count in sorted(counts.items(), key=lambda item: -item[1])])
+    return _list([(reason(key), count) for key, count in sorted(counts.items(), key=lambda item: -item[1])])
 
 
 def _list(items: list[tuple[Text, int]]) -> Text:

@@ -68,6 +68,7 @@ class Inputs(NamedTuple):
     safety: dict[str, dict[str, Any]]
     verdicts: dict[str, Any] | None
     mix: dict[str, Any] | None = None
+    exams: dict[str, dict[str, Any]] | None = None  # what became of the rows of each exam's files
 
 
 def read_summary(folder: Path, examined: bool = False, pilots: bool = False) -> Summary:
@@ -187,6 +188,12 @@ def read_safety(paths: Iterable[str], predictions: Iterable[str]) -> dict[str, d
             raise UserError("J112", f"{path}: the screen is of other predictions; {AGAIN}")
         found[screen["run"]] = screen
     return found
+
+
+def read_accounts(paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read by exam what became of the rows of its files."""
+    found = [_json(Path(path), "exam", "read", "kept", "dropped", "rejected", "examples") for path in paths]
+    return {account["exam"]: account for account in found}
 
 
 def _by_run(folders: dict[Path, str], paths: Iterable[str], option: str) -> dict[str, Path]:

@@ -38,6 +38,7 @@ def judging(inputs: Inputs) -> dict[str, Any] | None:
             }
             for name in said
         ],
+        "unsaid": _unsaid([name for name in order if name not in said]),
         "judges": [_judge(entry) for entry in found["judges"]],
     }
 
@@ -60,6 +61,13 @@ def _dropped(found: dict[str, Any]) -> Text | None:
     reasons = [(say(f"judging.dropped_{reason}"), n) for reason, n in found["dropped"].items()]
     both_sides = [", ".join(f"{reason[side]} {n}" for reason, n in reasons) for side in (0, 1)]
     return say("judging.dropped", n=number(count), lines=number(found["lines"]), list=Text(*both_sides))
+
+
+def _unsaid(criteria: list[str]) -> Text | None:
+    """Return that nobody said anything by some criteria, or None."""
+    names = [say(f"judging.{name}") for name in criteria]
+    listed = Text(", ".join(name.en for name in names), "、".join(name.zh for name in names))
+    return say("judging.unsaid", list=listed) if names else None
 
 
 def _criterion(found: dict[str, Any], title: Callable[[str], Text], alpha: float) -> dict[str, Any]:
@@ -123,7 +131,7 @@ def _agreement(found: dict[str, Any] | None) -> Text:
     if found["alpha"] is None:
         return say("judging.alpha_undefined", equal=equal, units=units)
     low = say("judging.alpha_low") if found["alpha"] < LOW_ALPHA else Text("", "")
-    ends = interval(*found["ci"], 2) if found["ci"] else "–"
+    ends = interval(*found["ci"], 2) if found["ci"] else say("judging.no_interval")
     return say(
         "judging.alpha",
         alpha=number(found["alpha"], 2),
@@ -137,7 +145,7 @@ def _agreement(found: dict[str, Any] | None) -> Text:
 
 def _position(found: dict[str, Any]) -> Text | None:
     if found["share"] is None:
-        return None
+        return say("judging.no_position")
     low, high = found["ci"]
     key = "judging.position" if low <= 0.5 <= high else "judging.position_biased"
     return say(

@@ -4,11 +4,13 @@ from typing import Any
 
 from medscale.data.exams.subjects import chinese_name
 from medscale.report.answers import kind_of
+from medscale.report.facts import count_list, reason
 from medscale.report.inputs import Inputs
 from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure, level
 from medscale.report.texts import Metric, Text, both, interval, number, p_value, run_title, say
 
 RETENTION = "retention"
+FEWEST_TEXTS = 6  # as compare.paired_differences has it, which imports pandas
 EXTRAS = ("value_without_leaks", "value_calibrated", "value_permuted", "consistent")
 
 
@@ -19,11 +21,12 @@ def knowledge(inputs: Inputs) -> dict[str, Any] | None:
         return None
     sets = [_set(inputs, name, [row for row in rows if row["metric"] == name]) for name in _names(rows)]
     calibrated = any(row["value_calibrated"] is not None for row in rows)
-    parts = any(row["scope"] != "all" for row in rows)
+    parts = [row for row in rows if row["scope"] != "all"]
     notes = [
         say("knowledge.note", level=level(inputs)),
         *[say("knowledge.calibrated_note")] * calibrated,
-        *[say("knowledge.parts_note")] * parts,
+        *[say("knowledge.parts_note")] * bool(parts),
+        *[say("knowledge.single_note")] * any(row["n_items"] == 1 for row in parts),
     ]
     tables = comparison_blocks(
         inputs, inputs.summary.knowledge_comparisons, {name: _metric(name) for name in _names(rows)}
@@ -52,24 +55,55 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     ]
     smallest = first["smallest_detectable"]
     told = {"items": number(first["n_items"]), "smallest": number(smallest, _metric(name).digits)}
-    small = bool(first["too_small"])
     if name == RETENTION:
-        lead = say("knowledge.retention_lead", items=told["items"])
-        key = "retention_untested" if smallest is None else "retention_detectable"
-        detectable = say(f"knowledge.{key}", **told)
+        lead, detectable = say("knowledge.retention_lead", **told), say("knowledge.detectable_nats", **told)
     else:
         lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), items=told["items"])
-        detectable = None if small else say("knowledge.detectable", **told)
-    # no two accuracies are further apart than 100 points
-    warning = "knowledge.too_few" if smallest is None or smallest > 100 else "knowledge.too_small"
+        detectable = say("knowledge.detectable", **told)
+    small = _too_few(name, whole)
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
         "lead": lead,
-        "detectable": detectable,
-        "notes": [say(warning, **told)] if small else [],
+        "detectable": None if small else detectable,
+        "notes": [say(f"knowledge.{small}", **told)] if small else [],
+        "rows": _rows((inputs.exams or {}).get(name)),
         "leaks": _leaks(inputs, name),
         "table": _table(inputs, name, whole),
         "parts": parts,
+    }
+
+
+def _too_few(name: str, rows: list[dict[str, Any]]) -> str | None:
+    """Return the key of what is to be said of a set that tells little or nothing of differences, or None."""
+    first = rows[0]
+    if first["n_items"] == 1:
+        return "one_text" if name == RETENTION else "one_question"
+    if name == RETENTION:
+        if not any(row["base_difference"] is not None and row["base_lo"] is None for row in rows):
+            return None
+        return "few_texts" if first["n_items"] < FEWEST_TEXTS else "unlike_texts"
+    if not first["too_small"]:
+        return None
+    return "too_small" if first["smallest_detectable"] is not None and first["smallest_detectable"] < 100 else "no_rank"
+
+
+def _rows(account: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what became of the rows of an exam's files, with the first of those that are no questions."""
+    if account is None or not account["dropped"]:
+        return None
+    told = {"read": number(account["read"]), "kept": number(account["kept"])}
+    shown = [
+        {
+            "place": say("knowledge.row", file=row["file"], row=number(row["row_of_file"])),
+            "reason": reason(row["reason"]),
+            "cells": [row["question"], row["options"], row["answer"]],
+        }
+        for row in account["examples"]
+    ]
+    return {
+        "account": say("knowledge.rows", **told, list=count_list(account["dropped"])),
+        "where": say("knowledge.rejected", file=account["rejected"]["file"]),
+        "shown": shown,
     }
 
 

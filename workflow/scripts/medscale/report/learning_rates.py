@@ -19,6 +19,7 @@ def rates(inputs: Inputs) -> dict[str, Any] | None:
         ),
         "rows": [_row(entry) for entry in entries],
         "warnings": [text for entry in entries for text in _warnings(entry)],
+        "few": any(rate["difference"] and rate["lo"] is None for entry in entries for rate in entry["rates"]),
         "taken": _taken(inputs) if auto else [],
     }
 
@@ -40,7 +41,7 @@ def _row(entry: dict[str, Any]) -> dict[str, Any]:
                 "best": rate["rate"] == entry["chosen"],
                 "fixed": rate["rate"] == entry["fixed"],
                 "text": say("rates.diverged") if rate["nll"] is None else both(number(rate["nll"], 4)),
-                "note": None if rate["lo"] is None else _loss(rate),
+                "note": _loss(rate) if rate["difference"] else None,
             }
             for rate in entry["rates"]
         ],

@@ -35,6 +35,7 @@ def safety(inputs: Inputs) -> dict[str, Any] | None:
         "rows": rows,
         "rules": [{key: both(told[name][key]) for key in ("name", "means", "misses")} for name in rules],
         "matches": [entry for entry in matches if entry["rules"]],
+        "unasked": any(rule["of_what"] == "question" and not rule["of"] for rule in told.values()),
         "unmeasured": [],
     }
 

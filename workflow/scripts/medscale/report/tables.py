@@ -98,7 +98,7 @@ def results_table(inputs: Inputs) -> dict[str, Any]:
         "columns": columns,
         "rows": rows,
         "unmeasured": [each.name for each in metrics if each not in measured],
-        "seeds": _about_seeds(inputs) if several else None,
+        "seeds": _about_seeds(inputs, [each for each in measured if each.key in extra]) if several else None,
     }
 
 
@@ -131,8 +131,8 @@ def _mean_row(
     return Row(name, title, kind_of(first), cells, first.get("arm") == "control")
 
 
-def _about_seeds(inputs: Inputs) -> list[Text]:
-    """Return what a reader must know where some configurations have several seeds."""
+def _about_seeds(inputs: Inputs, extra: list[Metric]) -> list[Text]:
+    """Return what a reader must know where some configurations have several seeds; ``extra`` are asked for besides."""
     title = names(inputs)
     tuned = [each for each in inputs.summary.configurations if each["kind"] in ("tuned", "control")]
     several = [each for each in tuned if each["seeds"] > 1]
@@ -141,6 +141,8 @@ def _about_seeds(inputs: Inputs) -> list[Text]:
         rows = [row for row in inputs.summary.comparisons if row["seeds_a"] and row["kind"] not in ("base", "floor")]
         pairs = {(row["a"], row["b"]): (row["seeds_a"] > 1) != (row["seeds_b"] > 1) for row in rows}
         told.append(say("results.mixed_seeds", mixed=number(sum(pairs.values())), pairs=number(len(pairs))))
+    if extra:
+        told.append(say("results.extra_seeds", names=_joined([both(each.name) for each in extra])))
     return told
 
 
@@ -202,7 +204,10 @@ def comparison_blocks(
             for kind in kinds
         ]
         groups = [group for group in groups if group["rows"]]
-        tables.append({"metric": each, "groups": groups, "interval": say("comparisons.interval", level=level(inputs))})
+        told = {"interval": say("comparisons.interval", level=level(inputs)), "note": None}
+        if key == "nll" and here and any(each["run"].startswith("floor") for each in inputs.evaluations.values()):
+            told["note"] = say("comparisons.no_floor")
+        tables.append({"metric": each, "groups": groups} | told)
     return tables
 
 
@@ -216,8 +221,9 @@ def _comparisons(rows: list[dict[str, Any]], each: Metric, title: Callable) -> l
 def _comparison(row: dict[str, Any], each: Metric, title: Callable, scale: float) -> dict[str, Any]:
     digits = each.digits
     difference, low, high, band = (row[name] for name in ("difference", "lo", "hi", "smallest_detectable"))
-    state = "untested" if row["significant"] is None or difference is None else "equal"
-    small = None
+    # One item has no spread, and so no p-value.
+    state = "untested" if None in (row["significant"], row["p_holm"], difference) else "equal"
+    small = say("comparisons.no_interval", items=number(row["n_items"])) if low is None else None
     if row["significant"] is True and difference is not None:
         state = "better"
         small = say("comparisons.small") if row["exceeds_smallest_detectable"] is False else None

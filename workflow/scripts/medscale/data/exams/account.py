@@ -4,17 +4,21 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
 from medscale.base.plurals import how_many
 from medscale.data.exams.fields import Reading
-from medscale.data.exams.question import MOST_OPTIONS, Question
+from medscale.data.exams.question import MOST_OPTIONS, Question, Row
+from medscale.data.exams.rejected import EXAMPLES, MOST, Rejected, write_rejected
 from medscale.data.exams.rows import equal_options
 
 MOST_UNUSABLE = 0.5
 """Where a larger share of the rows is unusable, the file was not understood, or is no exam."""
-ASKED_FOR = {"other_subject", "not_drawn", "duplicate"}
+NOT_ASKED = {"other_subject", "not_drawn"}
+"""Why rows are dropped that were not wanted."""
+ASKED_FOR = {*NOT_ASKED, "duplicate"}
 """Why rows are dropped that could be used."""
 
 
@@ -26,6 +30,8 @@ class Exam:
     ----------
     questions : in the order of the files.
     dropped : rows by the reason for which they are no questions.
+    rejected : these rows, `rejected.MOST` of a reason at most.
+    rows : all rows by the ids that their questions have.
     files : one dict a file: path, part, format, encoding, compression, dialect, notes, rows, exam_format, because,
         answer_as.
     skipped : files that were not read, each with the reason in brackets.
@@ -34,6 +40,8 @@ class Exam:
 
     questions: list[Question] = field(default_factory=list)
     dropped: Counter = field(default_factory=Counter)
+    rejected: list[Rejected] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
     files: list[dict] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     licence: str | None = None
@@ -45,14 +53,37 @@ class Exam:
     def read(self) -> int:
         return len(self.questions) + self.dropped.total()
 
+    def drop(self, name: str, reason: str, detail: str = "") -> None:
+        """Count the row of this id as one that is no question, and list it."""
+        self.dropped[reason] += 1
+        if self.dropped[reason] <= MOST and name in self.rows:
+            self.rejected.append(Rejected(self.rows[name], reason, detail))
 
-def require_usable(reading: Reading, exam: Exam) -> None:
-    """Raise `UserError` where more than half of the rows are unusable, or no row is usable."""
+    def examples(self) -> list[dict[str, Any]]:
+        """Return the first rows of each reason, but those that were not asked for, as the report shows them."""
+        counts: Counter = Counter()
+        found = []
+        for each in sorted(self.rejected, key=lambda each: each.row.number):
+            counts[each.reason] += 1
+            if each.reason not in NOT_ASKED and counts[each.reason] <= EXAMPLES:
+                found.append(each.example())
+        return found
+
+
+def require_usable(reading: Reading, exam: Exam, stopped: Path | None = None) -> None:
+    """Raise `UserError` where more than half of the rows are unusable, or no row is usable.
+
+    The rows are written to ``stopped`` then, for a workflow takes away what a failed job has made.
+    """
     bad = {reason: count for reason, count in exam.dropped.most_common() if reason not in ASKED_FOR}
     unusable = sum(bad.values())
     if exam.questions and unusable <= MOST_UNUSABLE * exam.read:
         return
     paths = ", ".join(str(file["path"]) for file in exam.files[:3])
+    where = ""
+    if stopped is not None and exam.rejected:
+        write_rejected(stopped, exam.rejected)
+        where = f"{stopped} has them with the reasons; "
     if exam.read and bad.get("no_answer", 0) == exam.read:
         raise UserError(
             "D158",
@@ -63,7 +94,7 @@ def require_usable(reading: Reading, exam: Exam) -> None:
     raise UserError(
         "D154",
         f"{reading.where}: {unusable} of the {how_many(exam.read, 'row')} of {paths} cannot be asked as a question "
-        f"({bad}); see whether {reading.where}.format, columns and answer_as fit the file",
+        f"({bad}); {where}see whether {reading.where}.format, columns and answer_as fit the file",
     )
 
 
@@ -101,8 +132,8 @@ def parts_read(exam: Exam) -> dict[str, list[str]]:
     return parts
 
 
-def report_of(exam: Exam, reading: Reading) -> dict[str, Any]:
-    """Return the account of an exam as JSON has it; see `Exam`."""
+def report_of(exam: Exam, reading: Reading, rejected: str) -> dict[str, Any]:
+    """Return the account of an exam as JSON has it, see `Exam`; ``rejected`` is the file that lists dropped rows."""
     subjects: dict[str, dict[str, Any]] = {}
     for question in exam.questions:
         entry = subjects.setdefault(question.subject or "", {"n": 0, "measures": question.measures})
@@ -119,6 +150,8 @@ def report_of(exam: Exam, reading: Reading) -> dict[str, Any]:
         "read": exam.read,
         "kept": len(exam.questions),
         "dropped": {reason: count for reason, count in sorted(exam.dropped.items()) if count},
+        "rejected": {"file": rejected, "listed": len(exam.rejected), "most_of_a_reason": MOST},
+        "examples": exam.examples(),
         "with_equal_wrong_options": sum(bool(equal_options(question.options)) for question in exam.questions),
         "measures": dict(sorted(Counter(question.measures for question in exam.questions).items())),
         "multiple": sum(question.multiple for question in exam.questions),

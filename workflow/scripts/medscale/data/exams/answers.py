@@ -31,7 +31,7 @@ def parts_of(value: Any, options: Lettered) -> list[str]:
     try:
         texts = [text_of(part) for part in values if not is_null(part)]
     except NotText as error:
-        raise Dropped("unclear_answer") from error
+        raise Dropped("unclear_answer", str(error)) from error
     return [text.strip() for text in texts if text and text.strip()]
 
 
@@ -123,7 +123,8 @@ def letters_of(value: Any, options: Lettered, told: str) -> str:
     if found is None:
         plain = _GAPS.sub("", unicodedata.normalize("NFKC", "".join(parts)).upper())
         is_told = bool(numbers_of(parts)) or bool(plain and set(plain) <= set(LETTERS)) or told == "text"
-        raise Dropped("answer_not_an_option" if is_told else "unclear_answer")
+        detail = f"read as {told}; the options are {', '.join(options.keys)}"
+        raise Dropped("answer_not_an_option" if is_told else "unclear_answer", detail)
     return found
 
 

@@ -46,7 +46,7 @@ def options_of(value: Any) -> list[Option]:
     elif value is None:
         found = []
     else:
-        raise Dropped("unreadable_options")
+        raise Dropped("unreadable_options", f"a {type(value).__name__} in place of options")
     found = [option and option._replace(place=place) for place, option in enumerate(found)]
     return _once_called([option for option in found if option is not None and option.text])
 
@@ -63,7 +63,7 @@ def _of_object(value: Mapping) -> list[Option | None]:
 def _of_element(element: Any) -> Option | None:
     if isinstance(element, list | tuple):
         if len(element) != 2:
-            raise Dropped("unreadable_options")
+            raise Dropped("unreadable_options", f"{len(element)} values in place of a letter and a text")
         return _option(*element)
     if not isinstance(element, Mapping):
         return _option(None, element)
@@ -72,7 +72,7 @@ def _of_element(element: Any) -> Option | None:
     if text_name is None:
         if len(element) == 1:  # [{"A": "…"}, {"B": "…"}]
             return _option(*next(iter(element.items())))
-        raise Dropped("unreadable_options")
+        raise Dropped("unreadable_options", "an object without a text in place of an option")
     return _option(None if key_name is None else element[key_name], element[text_name])
 
 
@@ -101,7 +101,7 @@ def _option(key: Any, text: Any) -> Option | None:
     try:
         written = text_of(text)
     except NotText as error:
-        raise Dropped("unreadable_options") from error
+        raise Dropped("unreadable_options", str(error)) from error
     return None if written is None else Option(None if key is None else str(key).strip(), written.strip())
 
 
@@ -144,14 +144,14 @@ def of_text(text: str) -> list[Option]:
         return _of_plain_lines(lines)
     if len(found) > 1 and found == list(LETTERS[: len(found)]):
         if _is_unclear(lines, letters, style):
-            raise Dropped("unreadable_options")
+            raise Dropped("unreadable_options", "a line may begin an option or be part of one")
         return _of_lines(lines, letters, style)
     options = _of_line(" ".join(lines), style) if style in _CLEAR else []
     if len(options) > 1 or len(lines) == 1:
         return options
     likely = {*found} & {*LETTERS[: len(lines) + 1]}
     if len(likely) > 1 or (style in _CLEAR and likely):
-        raise Dropped("unreadable_options")
+        raise Dropped("unreadable_options", "letters are left out, stand twice or are out of order")
     return _of_plain_lines(lines)  # E. coli and S. aureus, T 细胞 and B 细胞
 
 
@@ -200,7 +200,7 @@ def _of_plain_lines(lines: Sequence[str]) -> list[Option]:
                 continue
             told = "B" in letters.values() and (style in _CLEAR or not _are_words(below, letters, style))
             if told or (style in _CLEAR and len(_begun(" ".join(below), style, True)) > 1):
-                raise Dropped("unreadable_options")
+                raise Dropped("unreadable_options", "letters begin behind a first line that is none of the options")
     return [Option(None, line) for line in lines] if len(lines) > 1 else []
 
 
@@ -246,7 +246,7 @@ def _of_line(line: str, style: re.Pattern) -> list[Option]:
     likely = LETTERS[: len(places) + 2]
     others = {place for place in _marks(line, style, apart, mark) if place[0] in likely} - {*places}
     if len(places) > 1 and (longest > len(places) or others):
-        raise Dropped("unreadable_options")
+        raise Dropped("unreadable_options", "a letter in the line may begin an option or be part of one")
     ends = [start for _, start, _ in places[1:]] + [len(line)]
     return [Option(key, line[end:until].strip(_BETWEEN)) for (key, _, end), until in zip(places, ends, strict=True)]
 
@@ -304,9 +304,9 @@ def lettered(options: Iterable[Option]) -> Lettered:
     """
     options = list(options)
     if len(options) < 2:
-        raise Dropped("no_options")
+        raise Dropped("no_options", f"{len(options)} read")
     if len(options) > len(LETTERS) or options[-1].place >= len(LETTERS):
-        raise Dropped("unreadable_options")
+        raise Dropped("unreadable_options", f"more than {len(LETTERS)} options")
     if all(option.key and len(option.key) == 1 and letter_of(option.key) in LETTERS for option in options):
         options.sort(key=lambda option: letter_of(option.key))
     letters = LETTERS[: len(options)]
@@ -314,7 +314,7 @@ def lettered(options: Iterable[Option]) -> Lettered:
         called(option.key or LETTERS[option.place]): letter for option, letter in zip(options, letters, strict=True)
     }
     if len(keys) < len(options):
-        raise Dropped("unreadable_options")
+        raise Dropped("unreadable_options", "two options are called the same")
     if not any(len(key) == 1 and key in LETTERS for key in keys):  # opa is also A
         keys |= {LETTERS[option.place]: letter for option, letter in zip(options, letters, strict=True)}
     texts = {letter: option.text for letter, option in zip(letters, options, strict=True)}

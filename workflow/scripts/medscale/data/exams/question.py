@@ -56,7 +56,9 @@ class Row:
     question : the texts of the columns of the question.
     options : the value of the one column, or a map of the several.
     answer, kind, key, subject : the values of these columns; None where there is no such column.
-    broken : why the row could not be read at all, or None.
+    broken : why the row could not be read at all, or None; ``detail`` is what the parser said, and ``question`` then
+        the text as it stands in the file.
+    file, place : the file that it stands in, and its place there, from 1, the header not counted.
     """
 
     number: int
@@ -67,6 +69,9 @@ class Row:
     key: Any = None
     subject: Any = None
     broken: str | None = None
+    detail: str = ""
+    file: str = ""
+    place: int = 0
 
     @property
     def id(self) -> str:
@@ -75,8 +80,11 @@ class Row:
 
 
 class Dropped(Exception):
-    """A row that is no question that can be asked; ``reason`` names why, and is what rows are counted by."""
+    """A row that is no question that can be asked; ``reason`` names why, and is what rows are counted by.
 
-    def __init__(self, reason: str):
+    ``detail`` is what more can be said of this row, for whoever looks it up.
+    """
+
+    def __init__(self, reason: str, detail: str = ""):
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.detail = reason, detail

@@ -36,7 +36,7 @@ class _File:
     fields: Fields | None = None
 
 
-def read_exam(manifest: Path, reading: Reading, content: str | None = None) -> Exam:
+def read_exam(manifest: Path, reading: Reading, content: str | None = None, stopped: Path | None = None) -> Exam:
     """Read the files that a manifest lists.
 
     Parameters
@@ -44,6 +44,7 @@ def read_exam(manifest: Path, reading: Reading, content: str | None = None) -> E
     manifest : path of the manifest.json; its files are verified first.
     reading : what the configuration says.
     content : what `manifest.content_of` it must be; default None, anything.
+    stopped : where the rows that are no questions are written if there are too many of them; default None, nowhere.
 
     Raises `UserError` where a file is no exam, where more than half of the rows are unusable, or where none is left.
     """
@@ -61,13 +62,14 @@ def read_exam(manifest: Path, reading: Reading, content: str | None = None) -> E
         told_by = _answer_as(rows, file, reading)
         exam.files.append(_entry(file, len(rows)) | {"answer_as": told_by})
         numbered += [(row, file.fields, told_by) for row in rows]
+    exam.rows = {row.id: row for row, _, _ in numbered}
     for row, fields, told_by in numbered:
         try:
             exam.questions.append(question_of(row, fields, told_by, reading.measures))
         except Dropped as dropped:
-            exam.dropped[dropped.reason] += 1
+            exam.drop(row.id, dropped.reason, dropped.detail)
     exam.questions = list(without_twins(exam.questions, exam))
-    require_usable(reading, exam)
+    require_usable(reading, exam, stopped)
     exam.questions = drawn(list(of_subjects(exam.questions, reading, exam)), reading, exam)
     return exam
 
@@ -159,9 +161,10 @@ def _rows(file: _File, number: int, answers: dict[str, Any]) -> Iterator[Row]:
     """Yield the rows of a file, numbered after those of the files before."""
     fields = file.fields
     by_file = subject_of(file.path) if fields.by_file else None
-    for number, record in enumerate(file.table.records, number + 1):  # noqa: B020 (counted on from where it was)
+    for place, record in enumerate(file.table.records, 1):
+        here = {"number": number + place, "file": file.path.as_posix(), "place": place}
         if isinstance(record, Broken):
-            yield Row(number, broken=record.reason)
+            yield Row(**here, question=(record.text,), broken=record.reason, detail=record.detail)
             continue
         if file.table.format == "csv":
             # The answer may be the text of an option.
@@ -176,7 +179,15 @@ def _rows(file: _File, number: int, answers: dict[str, Any]) -> Iterator[Row]:
         )
         if answers and (is_null(answer) or answer == "" or is_word_for_nothing(answer)):
             answer = answers.get(plain(key))
-        yield Row(number, question, options, answer, kind, key, by_file or subject)
+        yield Row(
+            **here,
+            question=question,
+            options=options,
+            answer=answer,
+            kind=kind,
+            key=key,
+            subject=by_file or subject,
+        )
 
 
 def _cell(value: str) -> str | None:

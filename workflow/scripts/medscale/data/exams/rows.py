@@ -27,7 +27,7 @@ def question_of(row: Row, fields: Fields, told_by: str, measures: str = "auto") 
     Raises `Dropped` with the reason why there is none.
     """
     if row.broken:
-        raise Dropped(row.broken)
+        raise Dropped(row.broken, row.detail)
     text = "\n".join(part for part in map(_text, row.question) if part)
     if not text:
         raise Dropped("empty_question")
@@ -35,8 +35,11 @@ def question_of(row: Row, fields: Fields, told_by: str, measures: str = "auto") 
     answer = letters_of(row.answer, found, told_by)
     options = _as_written(row.options, found) if fields.as_written and isinstance(row.options, Mapping) else found.texts
     multiple = _may_be_several(row.kind, answer)
-    if any(letters & set(answer) and not letters <= set(answer) for letters in equal_options(options)):
-        raise Dropped("right_and_wrong_option_equal")
+    for letters in equal_options(options):
+        if letters & set(answer) and not letters <= set(answer):
+            raise Dropped(
+                "right_and_wrong_option_equal", f"{', '.join(sorted(letters))} have one text; {answer} is right"
+            )
     subject = _subject(row.subject)
     measures = measured(fields.format, subject) if measures == "auto" else measures
     return Question(
@@ -64,7 +67,7 @@ def _text(value: Any) -> str:
     try:
         return (text_of(value, "join") or "").replace("\r\n", "\n").strip().strip("\ufeff")
     except NotText as error:
-        raise Dropped("empty_question") from error
+        raise Dropped("empty_question", str(error)) from error
 
 
 def plain(value: Any) -> str:
@@ -85,5 +88,5 @@ def _may_be_several(kind: Any, answer: str) -> bool:
     if text.startswith(_SEVERAL):
         return True
     if text.startswith(_SINGLE) and len(answer) > 1:
-        raise Dropped("several_answers_to_one")
+        raise Dropped("several_answers_to_one", f"{text}, and the answer is {answer}")
     return len(answer) > 1

@@ -22,16 +22,20 @@ def without_twins(questions: Sequence[Question], exam: Exam) -> Iterator[Questio
     def right(question: Question) -> frozenset:
         return frozenset(comparable(question.options[letter]) for letter in question.answer)
 
+    asked = defaultdict(list)
     answers = defaultdict(set)
     for question in questions:
+        asked[key_of(question)].append(question)
         answers[key_of(question)].add(right(question))
     seen = set()
     for question in questions:
         key = key_of(question)
         if len(answers[key]) > 1:
-            exam.dropped["answered_in_two_ways"] += 1
+            other = next(one for one in asked[key] if right(one) != right(question))
+            told = "; ".join(other.options[letter] for letter in other.answer)
+            exam.drop(question.id, "answered_in_two_ways", f"{other.id} has the same question, and {told} is right")
         elif key in seen:
-            exam.dropped["duplicate"] += 1
+            exam.drop(question.id, "duplicate", f"of {asked[key][0].id}")
         else:
             seen.add(key)
             yield question
@@ -53,7 +57,7 @@ def of_subjects(questions: Sequence[Question], reading: Reading, exam: Exam) -> 
         if question.subject in reading.subjects:
             yield question
         else:
-            exam.dropped["other_subject"] += 1
+            exam.drop(question.id, "other_subject")
 
 
 def drawn(questions: list[Question], reading: Reading, exam: Exam) -> list[Question]:
@@ -63,5 +67,6 @@ def drawn(questions: list[Question], reading: Reading, exam: Exam) -> list[Quest
         return questions
     ranks = row_ranks([question.id for question in questions], reading.seed)
     order = stratified_order(np.arange(len(questions)), [question.subject or "" for question in questions], ranks)
-    exam.dropped["not_drawn"] += len(questions) - count
+    for place in sorted(order[count:].tolist()):
+        exam.drop(questions[place].id, "not_drawn")
     return [questions[place] for place in sorted(order[:count].tolist())]
