@@ -11,8 +11,6 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from medscale.base.plurals import how_many
-
 OPTIONS = 5
 """Of a question of a set that is not known: as the licensing examinations have."""
 DEMO_QUESTIONS = 400
@@ -95,8 +93,8 @@ def guessed_size(exam: dict[str, Any]) -> Guessed | None:
     count = None if name is None else _known_count(KNOWN[name], exam)
     if name is not None and count is not None:
         known = KNOWN[name]
-        asked, told = min(count, most or count), f"taken to be {known.title}, of which {how_many(count, 'question')}"
-        told += " are asked" if asked == count else f" are there and {asked:,} are asked (max_questions)"
+        asked, told = min(count, most or count), f"taken to be {known.title} with {count:,} questions"
+        told += "" if asked == count else f", of which {asked:,} are asked (max_questions)"
         return Guessed(asked, told, known.options, known.several, known.least)
     if most:
         return Guessed(most, "max_questions, if there are as many")

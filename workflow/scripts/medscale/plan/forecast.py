@@ -343,5 +343,5 @@ def assemble(
         },
         "sessions": {name: session(limits, rows, machine, pilots) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
-        "notes": notes(config, rows, outcomes, machine, lengths.examined) + pilot_notes(config, pilots, rows),
+        "notes": notes(config, rows, outcomes, machine) + pilot_notes(config, pilots, rows),
     }

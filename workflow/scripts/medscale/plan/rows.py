@@ -20,7 +20,7 @@ from medscale.plan.arithmetic import (
     totals,
 )
 from medscale.plan.cards import spread
-from medscale.plan.exam_passes import NOTHING, Examinations
+from medscale.plan.exam_passes import Examinations
 from medscale.plan.lengths import Lengths
 from medscale.plan.outcome import Examining, Machine, Outcome
 from medscale.plan.sessions import SET_UP_SECONDS, Job, Limit, pack
@@ -221,11 +221,7 @@ def measured_facts(kind: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def notes(
-    config: dict[str, Any],
-    rows: list[dict[str, Any]],
-    outcomes: dict[str, Outcome],
-    machine: Machine,
-    examined: Examinations = NOTHING,
+    config: dict[str, Any], rows: list[dict[str, Any]], outcomes: dict[str, Outcome], machine: Machine
 ) -> list[str]:
     """Return what a reader should know of how the figures came about."""
     found = [
@@ -251,7 +247,7 @@ def notes(
         ]
     if config["study"]["mix"]:
         found.append("The general rows of study.mix are taken to be as long as those of the corpus.")
-    found += _examinations(rows, examined)
+    found += _examinations(rows)
     if config["evaluation"]["engine"] == "vllm":
         found.append("The answers' time and memory are those of transformers; what vLLM takes is not known.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
@@ -262,17 +258,16 @@ def notes(
     return found
 
 
-def _examinations(rows: list[dict[str, Any]], examined: Examinations) -> list[str]:
-    """Return how exams and general texts are counted, and which of them are not, by name."""
-    found = []
+def _examinations(rows: list[dict[str, Any]]) -> list[str]:
+    """Return how exams and general texts are counted."""
     loads = [row["examine_load_seconds"] for row in rows if row.get("examine_load_seconds")]
-    if loads:
-        found.append(
-            "The time of exams and general texts counts as examination.json does: the passes alone. Each model is "
-            f"loaded once more for them, which is taken to need {duration(sum(loads))} in all: that is in money and "
-            "sessions, and in no column of the table."
-        )
-    return found + [f"Not in the plan: {name}; {why}." for name, why in examined.unknown.items()]
+    if not loads:
+        return []
+    return [
+        "The time of exams and general texts counts as examination.json does: the passes alone. Each model is loaded "
+        f"once more for them, which is taken to need {duration(sum(loads))} in all: that is in money and sessions, and "
+        "in no column of the table."
+    ]
 
 
 def _likelihoods(rows: list[dict[str, Any]]) -> list[str]:
