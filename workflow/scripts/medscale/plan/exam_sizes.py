@@ -11,6 +11,8 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from medscale.data.exams.places import split_of, subject_of
+
 OPTIONS = 5
 """Of a question of a set that is not known: as the licensing examinations have."""
 DEMO_QUESTIONS = 400
@@ -116,9 +118,11 @@ def known_set(exam: dict[str, Any]) -> str | None:
 
 def _known_count(known: KnownSet, exam: dict[str, Any]) -> int | None:
     """Return the questions of the part or of the subjects that are asked for; None where they are not known."""
-    part = exam["split"] or known.usual
-    stems = [PurePath(path).name.split(".")[0] for path in (*_listed(exam["file"]), *_listed(exam["path"]))]
-    subjects = exam["subjects"] or [stem for stem in stems if stem in known.subjects]
+    # Of a user's own files the folder says nothing: he may keep them anywhere.
+    files = [*map(PurePath, _listed(exam["file"])), *(PurePath(PurePath(path).name) for path in _listed(exam["path"]))]
+    shown = {split_of(file) for file in files} - {None}
+    part = exam["split"] or (shown.pop() if len(shown) == 1 else known.usual)
+    subjects = exam["subjects"] or [name for name in map(subject_of, files) if name in known.subjects]
     if not subjects:
         return known.parts.get(part)
     if part != known.usual or not set(subjects) <= known.subjects.keys():
