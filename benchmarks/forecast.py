@@ -1,4 +1,4 @@
-"""Compare the forecast of a finished study with what its runs took: seconds of training and of prediction.
+"""Compare the forecast of a finished study with what its runs took: seconds of training, prediction and exams.
 
 python benchmarks/forecast.py --config config/demo.yaml                # plans three times, and compares
 python benchmarks/forecast.py --config config/demo.yaml --rerun 2      # makes the runs anew, twice
@@ -26,7 +26,11 @@ from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = {"train": ("training.json", "training"), "predict": ("inference.json", "inference")}
+KINDS = {
+    "train": ("training.json", "training"),
+    "predict": ("inference.json", "inference"),
+    "examine": ("examination.json", "examination"),
+}
 
 
 def main() -> None:
@@ -40,7 +44,7 @@ def main() -> None:
         snakemake(args, ["plan"])
         plans.append(read_json(results / "plan" / "plan.json"))
         if len(truths) < args.rerun:
-            rerun(args, results, [run["run"] for run in plans[0]["runs"]])
+            rerun(args, results, plans[0]["runs"])
             truths.append(finished(plans[0], results))
             loads.append(round(os.getloadavg()[0], 2))
     compared = compare(plans, truths or [finished(plans[0], results)])
@@ -70,11 +74,14 @@ def snakemake(args: argparse.Namespace, targets: list[str]) -> None:
         raise UserError("X102", f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")
 
 
-def rerun(args: argparse.Namespace, results: Path, runs: list[str]) -> None:
-    """Train and predict every run anew."""
+def rerun(args: argparse.Namespace, results: Path, runs: list[dict[str, Any]]) -> None:
+    """Train, predict and examine every run anew."""
+    files = []
     for run in runs:
-        shutil.rmtree(results / run, ignore_errors=True)
-    snakemake(args, [str((results / run / "predictions.jsonl").relative_to(args.study)) for run in runs])
+        folder = results / run["run"]
+        shutil.rmtree(folder, ignore_errors=True)
+        files += [folder / file for kind, (file, _) in KINDS.items() if run[f"{kind}_seconds"] is not None]
+    snakemake(args, [str(file.relative_to(args.study)) for file in files])
 
 
 def finished(plan: dict[str, Any], results: Path) -> dict[str, float]:
@@ -101,6 +108,8 @@ def compare(plans: list[dict[str, Any]], truths: list[dict[str, float]]) -> list
         rows.append(row(run, kind, [truth[name] for truth in truths], forecasts))
     for kind in KINDS:
         part = [each for each in rows if each["kind"] == kind]
+        if not part:
+            continue
         forecasts = [sum(values) for values in zip(*(each["forecast_seconds"] for each in part), strict=True)]
         rows.append(row("all", kind, [sum(min(each["truth_seconds"]) for each in part)], forecasts))
     return rows

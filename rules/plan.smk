@@ -18,9 +18,10 @@ rule plan:
         config=as_typed(as_json(CONFIG)),
         corpus=as_typed(SOURCES["data"].manifest),
         model=as_typed(SOURCES["model"].manifest),
+        sets=as_typed(as_json({name: SETS[name].manifest for name in SETS})),
         output=f"{RESULTS}/plan",
     message:
         "Forecasting what the study will take"
     shell:
-        "python {params.script:q} --config {params.config:q} --corpus {params.corpus:q} --model {params.model:q} --threads {threads}"
-        " --output {params.output:q} 2>&1 | tee {log:q}"
+        "python {params.script:q} --config {params.config:q} --corpus {params.corpus:q} --model {params.model:q} --sets {params.sets:q}"
+        " --threads {threads} --output {params.output:q} 2>&1 | tee {log:q}"

@@ -226,7 +226,7 @@ def written(tmp_path_factory):
     )
     missing = folder / "missing.json"
     args = Namespace(
-        config=json.dumps(config), model=missing, corpus=missing, threads=2, seconds=1, output=folder / "out"
+        config=json.dumps(config), model=missing, corpus=missing, sets="{}", threads=2, seconds=1, output=folder / "out"
     )
     (folder / "out").mkdir()
     plan.run(args)
@@ -260,7 +260,7 @@ def test_further_seeds_and_general_rows_are_priced_and_counted_in_the_totals(tmp
     from argparse import Namespace
 
     missing = tmp_path / "missing.json"
-    args = Namespace(model=missing, corpus=missing, threads=2, seconds=1)
+    args = Namespace(model=missing, corpus=missing, sets="{}", threads=2, seconds=1)
     study = {"methods": ["lora"], "sizes": [500, 1000, 2000], "test_size": 100}
 
     def planned(evaluation=None, **more):
@@ -272,9 +272,7 @@ def test_further_seeds_and_general_rows_are_priced_and_counted_in_the_totals(tmp
     plain = planned()
     assert plain["further"] == {}
     assert "seeds after the first" not in plan_text(plain)
-    assert not any("Exams" in note for note in plain["notes"])
     found = planned(
-        {"exams": {"facts": {"source": "demo"}}},
         seeds=[1, 2, 3],
         seeds_at=["smallest", "largest"],
         mix={"source": "demo", "share": 0.2},
@@ -295,7 +293,6 @@ def test_further_seeds_and_general_rows_are_priced_and_counted_in_the_totals(tmp
     assert "The seeds after the first are 6 of the 10 trainings" in text
     assert "The runs with general rows are 1 of the 10 trainings" in text
     assert any("general rows of study.mix" in note for note in found["notes"])
-    assert any("Exams and general texts are not in the plan" in note for note in found["notes"])
 
 
 def test_computed_figures_stand_beside_measured_ones_on_a_known_card(tmp_path, monkeypatch):
@@ -308,7 +305,7 @@ def test_computed_figures_stand_beside_measured_ones_on_a_known_card(tmp_path, m
     monkeypatch.setattr(plan, "measure_apart", lambda task: made)
     config = resolve({"study": {"methods": ["lora"], "sizes": [1000]}, "paths": {"results": str(tmp_path)}})
     missing = tmp_path / "missing.json"
-    args = Namespace(model=missing, corpus=missing, threads=2, seconds=1)
+    args = Namespace(model=missing, corpus=missing, sets="{}", threads=2, seconds=1)
     shape = shape_of(config["model"], missing)
     found = plan.forecast(config, shape, plan.lengths_of(config, shape, args), args)
     assert found["computed"] is False

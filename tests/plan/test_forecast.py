@@ -268,7 +268,8 @@ def test_a_step_that_would_take_minutes_is_measured_with_fewer_rows():
 @pytest.mark.workflow
 def test_a_plan_of_a_small_study_fetches_nothing_and_tells_each_run(tmp_path):
     copy = Copy(tmp_path / "copy")
-    copy.configure(study={"sizes": [16, 32], "test_size": 8, "validation_size": 6})
+    asked = {"exams": {"facts": {"source": "demo", "rows": 40}}, "retention": {"source": "demo", "rows": 10}}
+    copy.configure(study={"sizes": [16, 32], "test_size": 8, "validation_size": 6}, evaluation=asked)
     output = copy.run("plan", "--cores", "2", "--resources", "gpu=1").stdout
     plan = json.loads((copy.folder / "results" / "plan" / "plan.json").read_text(encoding="utf-8"))
     names = ["lora_16", "lora_32", "qlora_16", "qlora_32", "base"]
@@ -277,6 +278,10 @@ def test_a_plan_of_a_small_study_fetches_nothing_and_tells_each_run(tmp_path):
     assert all(run["fits"] and run["predict_seconds"] > 0 for run in plan["runs"])
     assert plan["runs"][1]["train_seconds"] > plan["runs"][0]["train_seconds"] > 0
     assert plan["totals"]["train_seconds"] > 0
+    assert [(each["name"], each["count"]) for each in plan["examined"]["sets"]] == [("facts", 40), ("retention", 10)]
+    assert all(run["examine_seconds"] > 0 for run in plan["runs"])
+    examined = sum(run["examine_seconds"] for run in plan["runs"])
+    assert plan["totals"]["examine_seconds"] == pytest.approx(examined, abs=0.001)
     *tuned, base = (run["peak_memory_gib"]["allocated"] for run in plan["runs"])
     assert 0 < base < min(tuned)  # the base model is not trained
     assert plan["sessions"]["kaggle"]["study"] == {"sessions": 1, "weeks": 1, "too_long": None}

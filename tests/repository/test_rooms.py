@@ -52,7 +52,7 @@ MODELS = {
     ),
     *("ask/adapters", "ask/asker", "ask/sampling", "ask/look", "ask/terminal", "ask/page"),
     *("export/making", "export/measuring", "export/part", "export/llama_engine"),
-    *("plan/random_model", "plan/training", "plan/prediction", "plan/forecast", "plan/computed"),
+    *("plan/random_model", "plan/training", "plan/prediction", "plan/examining", "plan/forecast", "plan/computed"),
 }
 
 

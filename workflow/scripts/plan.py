@@ -30,6 +30,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="JSON text: the resolved configuration")
     parser.add_argument("--model", type=Path, required=True, help="manifest.json of the model; it may not exist yet")
     parser.add_argument("--corpus", type=Path, required=True, help="manifest.json of the corpus; it may not exist yet")
+    parser.add_argument(
+        "--sets",
+        default="{}",
+        help="JSON text: manifest.json of each exam (exam_NAME) and of general texts (retention); it may not exist yet",
+    )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="time to train a method for (default: %(default)s)")
     parser.add_argument(

@@ -6,8 +6,8 @@ Tokens are cut as EleutherAI's lm-evaluation-harness cuts them (0.4.13, `Templat
 
 import hashlib
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -20,6 +20,7 @@ from medscale.model.padding import left_padded
 BODY_TOKENS = 8192  # tokens of a batch, padding included
 HEAD_TOKENS = 1024  # positions of a batch that go through the language-model head
 LONGEST = 2048  # tokens that a model takes whose configuration does not say it
+Some = TypeVar("Some", bound="Sized")
 
 
 class Row(NamedTuple):
@@ -34,9 +35,24 @@ class Row(NamedTuple):
     wanted: dict[int, list[int]]
 
     @property
+    def length(self) -> int:
+        """Tokens that the model sees."""
+        return len(self.ids)
+
+    @property
     def depth(self) -> int:
         """Positions at the end of the row whose predictions are needed."""
         return max(map(len, self.wanted.values()))
+
+
+class Sized(Protocol):
+    """What decides the batch of a row: its tokens, and the positions that go through the head."""
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def depth(self) -> int: ...
 
 
 def encode_pairs(tokenizer: Any, context: str, continuations: Sequence[str]) -> list[tuple[list[int], list[int]]]:
@@ -141,6 +157,27 @@ def widen_head(model: torch.nn.Module) -> None:
         model.set_output_embeddings(Float32Head(head))
 
 
+def in_turn(rows: Iterable[Some]) -> list[Some]:
+    """Return rows in the order in which they are computed, the longest first.
+
+    A row with the head's work of many tokens is not batched with those that need one.
+    """
+    return sorted(rows, key=lambda row: (-row.depth.bit_length(), -row.length))
+
+
+def next_batch(waiting: Sequence[Some], body: int = BODY_TOKENS, head: int = HEAD_TOKENS) -> list[Some]:
+    """Return the rows of the next pass, of those that wait in the order of `in_turn`.
+
+    Args:
+        waiting: at least one.
+        body: most tokens of a pass, padding included.
+        head: most positions that go through the language-model head.
+    """
+    first = waiting[0]
+    size = max(1, min(body // max(1, first.length), head // first.depth))
+    return [row for row in waiting[:size] if row.depth.bit_length() == first.depth.bit_length()]
+
+
 def loglikelihoods(model: torch.nn.Module, rows: Sequence[Row], pad: int, kept: Shelf, label: str) -> list[dict]:
     """Put the log-likelihood of each wanted continuation on the shelf, in nats; return what happened on the way.
 
@@ -159,16 +196,11 @@ def loglikelihoods(model: torch.nn.Module, rows: Sequence[Row], pad: int, kept: 
         UserError: the memory does not suffice for one row, or a log-likelihood is not a number.
     """
     events: list[dict] = []
-    # A row with the head's work of many tokens is not batched with those that need one.
-    waiting = sorted(
-        (row for row in rows if not row.wanted.keys() <= kept.found.keys()),
-        key=lambda row: (-row.depth.bit_length(), -len(row.ids)),
-    )
+    waiting = in_turn(row for row in rows if not row.wanted.keys() <= kept.found.keys())
     body, head = BODY_TOKENS, HEAD_TOKENS
     with Progress(label, len(rows), "rows", len(rows) - len(waiting)) as progress:
         while waiting:
-            size = max(1, min(body // max(1, len(waiting[0].ids)), head // waiting[0].depth))
-            batch = [row for row in waiting[:size] if row.depth.bit_length() == waiting[0].depth.bit_length()]
+            batch = next_batch(waiting, body, head)
             try:
                 found, problem = _loglikelihoods(model, batch, pad), None
             except torch.OutOfMemoryError as error:

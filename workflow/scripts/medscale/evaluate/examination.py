@@ -26,7 +26,7 @@ from medscale.evaluate.continuations import (
     windows_of,
 )
 from medscale.evaluate.exam_answers import Answered, write_answers, write_texts
-from medscale.evaluate.exam_prompts import Asked, asked, least_letters
+from medscale.evaluate.exam_prompts import Asked, Render, asked, least_letters
 from medscale.evaluate.kept_results import KeptResults, forget_others, kept_file
 from medscale.fetch.manifest import content_of, read_manifest, verify
 from medscale.model.chat import Chat
@@ -66,11 +66,10 @@ class Examinee:
         return self._model
 
     def render(self, body: str, opening: str) -> str:
-        """Return a question as a prompt of the study's chat template; what opens it follows the system prompt."""
+        """Return a question as a prompt of the study's chat template."""
         if self._chat is None:
             self._chat = Chat(self.tokenizer, **self._settings["chat"])
-        system = "\n\n".join(filter(None, (self._settings["chat"]["system_prompt"], opening)))
-        return str(self._chat.prompt(Question(body, (), system or None)))
+        return rendered(self._chat, self._settings["chat"]["system_prompt"], body, opening)
 
     def judge(self, rows: list[Row], kept: KeptResults, label: str) -> None:
         """Put what the rows ask for on the shelf; see `continuations.loglikelihoods`."""
@@ -165,16 +164,7 @@ def examined(examinee: Examinee, path: Path, settings: dict[str, Any], judged: J
     name, questions = path.stem, list(read_jsonl(path))
     if not questions:
         raise UserError("E135", f"exam {name}: has no questions; see evaluation.exams.{name} and the exam's file")
-    least = least_letters(questions)
-    forms: list[tuple[dict[str, Any], int, Asked, int]] = []  # question, permutation, form, place of its first choice
-    rows: list[Row] = []
-    first = 0
-    for question in questions:
-        for permutation, form in enumerate(asked(question, settings, least, examinee.render)):
-            pairs = encode_pairs(examinee.tokenizer, form.context, form.continuations)
-            rows += rows_of(pairs, examinee.longest, first)
-            forms.append((question, permutation, form, first))
-            first += len(form.choices)
+    forms, rows = forms_of(questions, settings, examinee.tokenizer, examinee.longest, examinee.render)
     kept = judged(f"exam_{name}", path, rows)
     return [
         Answered(
@@ -186,6 +176,46 @@ def examined(examinee: Examinee, path: Path, settings: dict[str, Any], judged: J
         )
         for question, permutation, form, first in forms
     ]
+
+
+Form = tuple[dict[str, Any], int, Asked, int]
+"""A question, which permutation of its options, how it is asked, and the place of its first choice."""
+
+
+def forms_of(
+    questions: list[dict[str, Any]], settings: dict[str, Any], tokenizer: Any, longest: int, render: Render
+) -> tuple[list[Form], list[Row]]:
+    """Return the forms in which the questions of an exam are asked, and the rows that a model is given for them.
+
+    Args:
+        questions: the lines of the exam's file.
+        settings: as `exam_prompts.asked` takes them.
+        tokenizer: of the model.
+        longest: tokens that the model takes.
+        render: makes the prompt where ``prompt`` is chat.
+    """
+    least = least_letters(questions)
+    forms: list[Form] = []
+    rows: list[Row] = []
+    first = 0
+    for question in questions:
+        for permutation, form in enumerate(asked(question, settings, least, render)):
+            pairs = encode_pairs(tokenizer, form.context, form.continuations)
+            rows += rows_of(pairs, longest, first)
+            forms.append((question, permutation, form, first))
+            first += len(form.choices)
+    return forms, rows
+
+
+def text_rows(tokenizer: Any, text: str, longest: int, first: int = 0) -> list[Row]:
+    """Return the rows of a general text; see `continuations.windows_of`."""
+    return windows_of(tokenizer.encode(text, add_special_tokens=False), prefix_token(tokenizer), longest, first)
+
+
+def rendered(chat: Chat, system_prompt: str, body: str, opening: str) -> str:
+    """Return a question as a prompt of the chat template; what opens it follows the system prompt."""
+    system = "\n\n".join(filter(None, (system_prompt, opening)))
+    return str(chat.prompt(Question(body, (), system or None)))
 
 
 def read_texts(
@@ -200,8 +230,7 @@ def read_texts(
     found: list[tuple[str, range]] = []
     longest = min(settings["window"], examinee.longest)
     for text in read_jsonl(path):
-        tokens = examinee.tokenizer.encode(text["text"], add_special_tokens=False)
-        new = windows_of(tokens, prefix_token(examinee.tokenizer), longest, len(rows))
+        new = text_rows(examinee.tokenizer, text["text"], longest, len(rows))
         if not new:
             raise UserError("E136", f"{path}: the text {text['id']} has no tokens; take it out")
         found.append((text["id"], range(len(rows), len(rows) + len(new))))

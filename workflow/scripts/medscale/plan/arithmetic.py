@@ -9,7 +9,7 @@ import itertools
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,10 @@ OUTLIER = 4.0
 """Steps farther from the fit than this many robust standard deviations are left out: something else ran meanwhile."""
 RUNAWAY = 16 / 600
 """Share of answers that go on up to evaluation.max_new_tokens, as in six runs of an earlier demo."""
+
+ANSWERING = ("predict_seconds", "likelihood_seconds", "examine_seconds", "examine_load_seconds")
+TIMES = ("train_seconds", *ANSWERING)
+"""All that a run takes; those of exams and general texts are None in a study that has none."""
 
 
 class Step(NamedTuple):
@@ -227,13 +231,18 @@ def fits(peak_gib: float | None, card_gib: float) -> bool:
     return peak_gib is not None and peak_gib <= card_gib
 
 
+def spent(row: Mapping[str, Any]) -> float:
+    """Return the seconds of a run, or of sums over runs, that money is paid for; what is not known counts nothing."""
+    return sum(row.get(name) or 0.0 for name in TIMES)
+
+
 def totals(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, float | None]:
     """Return the sums of some figures over the runs that fit; None where one of them has none, or none fits."""
     found: dict[str, float | None] = {}
     for name in names:
         counted = [run for run in runs if run["fits"] and not (run["run"] == "base" and name.startswith("train"))]
-        if name in ("predict_seconds", "likelihood_seconds"):
+        if name in ANSWERING:
             counted = [run for run in counted if not run["run"].startswith("pilot_")]  # which answer nothing
-        values = [run[name] for run in counted]
+        values = [run.get(name) for run in counted]
         found[name] = None if not values or any(value is None for value in values) else round(sum(values), 3)
     return found

@@ -7,10 +7,12 @@ the measured plan counts, so both plans differ in these coefficients alone.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedConfig
 
+from medscale.base.machine import GIB
 from medscale.evaluate.generation import ITEM_TOKENS
 from medscale.evaluate.simulation import Simulated as Prediction
 from medscale.evaluate.simulation import simulate as simulate_prediction
@@ -19,8 +21,11 @@ from medscale.model.counting import Work
 from medscale.model.hardware import ROOM
 from medscale.plan.arithmetic import Decoding, Passes, TimeModel
 from medscale.plan.cards import BANDWIDTH_SHARE, CACHED_BYTES, DISK_BYTES, LAUNCH_SECONDS, SPREAD, Card
+from medscale.plan.exam_passes import ExamPass
+from medscale.plan.examining import load_seconds
 from medscale.plan.lengths import Row
-from medscale.plan.outcome import Measured, Outcome, Predicting
+from medscale.plan.outcome import Examining, Measured, Outcome, Predicting
+from medscale.plan.random_model import empty_model
 from medscale.train.fitting import CANNOT_SIMULATE, ROWS, Fit, Needs, fitted
 
 MULTIPLE = 8  # what a card's rows are padded to
@@ -72,6 +77,7 @@ def compute(
     train: list[Row] | None,
     passes: Passes,
     test: list[Row],
+    exam_passes: Sequence[ExamPass] = (),
 ) -> Outcome:
     """Return what one kind of run takes on a card, in the form that `measure` returns.
 
@@ -83,6 +89,7 @@ def compute(
         train: lengths of the training rows; None for the base model.
         passes: the passes over the model in which the test questions are answered.
         test: lengths of the test items.
+        exam_passes: the passes over exams and general texts.
     """
     try:
         kind = card.precision(settings["training"]["precision"])
@@ -96,7 +103,12 @@ def compute(
         prediction = compute_prediction(simulations, method, settings, card, passes, test)
         if prediction.allocated_gib > ROOM * card.memory_gib:
             return Outcome(training, None, f"prediction takes {_of(prediction.allocated_gib, card)}")
-        return Outcome(training, prediction, None)
+        if not exam_passes:
+            return Outcome(training, prediction, None)
+        examination = compute_examination(simulations, method, settings, card, exam_passes)
+        if examination.allocated_gib > ROOM * card.memory_gib:
+            return Outcome(training, prediction, f"examination takes {_of(examination.allocated_gib, card)}")
+        return Outcome(training, prediction, None, examination)
     except CANNOT_SIMULATE as error:
         return Outcome(None, None, f"this model cannot be simulated ({type(error).__name__}: {error})")
 
@@ -194,6 +206,43 @@ def compute_prediction(
         seconds_of(pairs.prefill.work, card, kind) / (rows * mean),
         evaluation["batch_size"] >> halved,
         kind,
+        peak,
+        None,
+        None,
+    )
+
+
+def compute_examination(
+    simulations: Simulations, method: str, settings: dict[str, Any], card: Card, passes: Sequence[ExamPass]
+) -> Examining:
+    """Return the coefficients of an examination's time, from two passes of the mean width.
+
+    The language-model head computes in float32 there (`continuations.Float32Head`), for the positions that are asked
+    for alone: it is counted apart. Where a pass does not fit, its rows halve, as in the examination.
+    """
+    apart, kind = method == "qlora", card.precision(settings["training"]["precision"])
+    tokens = sum(each.rows * each.width for each in passes)
+    width = _padded(sum(each.rows * each.width**2 for each in passes) / tokens)
+    positions = max(each.rows * each.depth for each in passes)
+    rows = max(1, max(each.rows * each.width for each in passes) // width)
+    step = _step("qlora" if apart else "lora", settings, card, kind)._replace(width=width)
+    text = simulations.config.get_text_config()
+    head, logits = 4 * text.vocab_size * text.hidden_size, 4 * text.vocab_size
+    while True:
+        peak = simulations.prediction(step._replace(rows=rows), 1, apart).prefill.peak_gib
+        peak += (head + 2 * positions * logits) / GIB
+        if peak <= ROOM * card.memory_gib or rows == 1:
+            break
+        rows, positions = rows // 2, max(1, positions // 2)
+    counts = sorted({max(1, rows // 2), rows})
+    passed = {count: simulations.prediction(step._replace(rows=count), 1, apart).prefill.work for count in counts}
+    a_pass, token = _line({count * width: seconds_of(work, card, kind) for count, work in passed.items()})
+    bandwidth = BANDWIDTH_SHARE * card.bandwidth
+    product = 2 * text.vocab_size * text.hidden_size / (card.sustained * card.peak["fp32"])
+    return Examining(
+        # The logits of a position are written, and read and written once more for their logarithms.
+        TimeModel(a_pass + head / bandwidth, product + 3 * logits / bandwidth, token),
+        load_seconds(empty_model(simulations.config).num_parameters()),
         peak,
         None,
         None,

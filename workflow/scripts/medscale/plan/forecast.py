@@ -8,6 +8,7 @@ import gc
 import json
 import multiprocessing
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -23,13 +24,16 @@ from medscale.base.progress import working
 from medscale.base.settings import largest_method, reading_settings, settings_for
 from medscale.base.study import Run, mixed_rows, runs_of, size_label
 from medscale.data.questions import question_of
+from medscale.evaluate.continuations import longest_input
 from medscale.model.chat import Chat
 from medscale.model.hardware import device, hardware, software
 from medscale.model.precision import precision
 from medscale.model.tokenizer import load_tokenizer
-from medscale.plan.arithmetic import Passes, totals
+from medscale.plan.arithmetic import TIMES, Passes, totals
 from medscale.plan.cards import Card, card_of, known_card
 from medscale.plan.computed import Simulations, compute, rates
+from medscale.plan.exam_passes import ExamPass
+from medscale.plan.exam_rows import examinations
 from medscale.plan.lengths import Lengths, Row, study_lengths
 from medscale.plan.outcome import CPU_FLOPS, Machine, Outcome
 from medscale.plan.pilots import pilot_methods, pilot_notes, pilot_row, pilot_share
@@ -45,7 +49,7 @@ LONGEST_DAYS = 7.0
 """A study whose trainings would take longer than this on the CPU that is here is not measured but computed."""
 COMPUTED_FOR = ["t4", "4090", "a100-80"]
 """For these cards, where none is named: lent for nothing, to be had at home, and rented."""
-SUMS = ("train_seconds", "predict_seconds", "likelihood_seconds", "energy_kwh", "cost")
+SUMS = (*TIMES, "energy_kwh", "cost")
 
 
 class Task(NamedTuple):
@@ -60,6 +64,7 @@ class Task(NamedTuple):
     test: list[Row]
     threads: int
     seconds: float
+    exam_passes: Sequence[ExamPass] = ()
 
 
 def run(args: argparse.Namespace) -> None:
@@ -175,7 +180,7 @@ def machine_of(config: dict[str, Any], card: Card | None) -> Machine:
 
 def computed(task: Task, card: Card, simulations: Simulations) -> Outcome:
     """Return what a kind of run takes on a card that is not here."""
-    return compute(simulations, task.method, task.settings, card, task.train, task.passes, task.test)
+    return compute(simulations, task.method, task.settings, card, task.train, task.passes, task.test, task.exam_passes)
 
 
 def of_card(card: Card, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -220,7 +225,8 @@ def lengths_of(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -
         prompts = [len(chat.prompt_ids(question)) for question in questions]
         answers = [len(chat.answer_ids(item["answer"])) for item in items]
         found.parts["test"] = [Row(p + a, a) for p, a in zip(prompts, answers, strict=True)]
-    return found
+    longest = longest_input(config_of(shape))
+    return found._replace(examined=examinations(config, json.loads(args.sets), chat, longest))
 
 
 def task_of(
@@ -236,7 +242,10 @@ def task_of(
     settings = settings | {name: config[name] for name in ("quantization", "evaluation")}
     settings["largest"] = largest_method(config)
     passes, parts = planned_passes(config, lengths, tuned=train is not None), lengths.parts
-    return Task(shape, method, settings, train, parts["validation"], passes, parts["test"], args.threads, args.seconds)
+    return Task(
+        *(shape, method, settings, train, parts["validation"], passes, parts["test"], args.threads, args.seconds),
+        exam_passes=lengths.examined.passes,
+    )
 
 
 def measure_apart(task: Task) -> Outcome:
@@ -255,15 +264,16 @@ def measure_apart(task: Task) -> Outcome:
 
 
 def measure(task: Task) -> Outcome:
-    """Measure the training and the prediction of one kind of run; called in a process of its own."""
+    """Measure training, prediction and examination of one kind of run; called in a process of its own."""
     leave_out(*UNUSED)
     if not needs_bitsandbytes(task.method, task.settings["training"]["optimizer"]):
         leave_out("bitsandbytes")  # as the job does, whose memory is measured here
+    from medscale.plan.examining import measure_examination
     from medscale.plan.prediction import measure_prediction
     from medscale.plan.training import measure_training
 
     torch.set_num_threads(task.threads)
-    training = prediction = None
+    training = prediction = examination = None
     try:
         if task.train is not None:
             training = measure_training(
@@ -274,13 +284,19 @@ def measure(task: Task) -> Outcome:
         prediction = measure_prediction(
             task.shape, task.method, task.settings, task.passes, task.test, task.seconds / 2
         )
+        if task.exam_passes:
+            gc.collect()
+            torch.cuda.empty_cache()
+            examination = measure_examination(
+                task.shape, task.method, task.settings, task.exam_passes, task.seconds / 6
+            )
     except torch.OutOfMemoryError as error:
         return Outcome(training, prediction, f"out of memory: {str(error).splitlines()[0]}")
     except UserError as error:
         if "out of memory" not in str(error):
             raise
         return Outcome(training, prediction, str(error))
-    return Outcome(training, prediction, None)
+    return Outcome(training, prediction, None, examination)
 
 
 def assemble(
@@ -311,6 +327,20 @@ def assemble(
         "pilot_share": pilot_share(pilots, rows),
         "totals": totals([*rows, *pilots], SUMS),
         "further": further(config, rows),
+        "examined": {
+            "sets": [
+                {
+                    "name": each.name,
+                    "count": each.count,
+                    "rows": each.rows,
+                    "passes": len(each.passes),
+                    "tokens": sum(one.rows * one.width for one in each.passes),
+                    "source": each.source,
+                }
+                for each in lengths.examined.sets
+            ],
+            "not_in_the_plan": lengths.examined.unknown,
+        },
         "sessions": {name: session(limits, rows, machine, pilots) for name, limits in config["sessions"].items()},
         "measured": [measured_facts(kind, outcome) for kind, outcome in outcomes.items()],
         "notes": notes(config, rows, outcomes, machine) + pilot_notes(config, pilots, rows),

@@ -16,6 +16,7 @@ from medscale.data.columns import Columns
 from medscale.data.corpus import Corpus
 from medscale.data.questions import Question
 from medscale.data.table_files import FileOptions
+from medscale.plan.exam_passes import NOTHING, Examinations
 
 MEDIAN, SIGMA, ANSWER_SHARE = 173.0, 0.1865, 0.57
 """The default: log-normal with mean 176 tokens and 99th percentile 267, answers 57 % of a row, as in the Toyhom data
@@ -36,10 +37,14 @@ class Row(NamedTuple):
 
 
 class Lengths(NamedTuple):
-    """The rows of each part (``train_20k``, …, ``validation``, ``test``), and where they are from, in words."""
+    """The rows of each part (``train_20k``, …, ``validation``, ``test``), and where they are from, in words.
+
+    ``examined`` is what each model is asked besides.
+    """
 
     parts: dict[str, list[Row]]
     source: str
+    examined: Examinations = NOTHING
 
 
 def study_lengths(

@@ -69,9 +69,30 @@ class Predicting(NamedTuple):
     watts: float | None
 
 
+class Examining(NamedTuple):
+    """What was measured of the passes over exams and general texts.
+
+    Attributes:
+        model: seconds of a pass, with the positions that go through the head in the place of its micro-batches.
+        load: seconds to load the model, assumed.
+        allocated_gib, reserved_gib: peak; None where it is not measured.
+        watts: mean power; None where none was measured.
+    """
+
+    model: TimeModel
+    load: float
+    allocated_gib: float
+    reserved_gib: float | None
+    watts: float | None
+
+
 class Outcome(NamedTuple):
-    """What a process measured; no training for the base model, neither of them where the memory does not suffice."""
+    """What a process measured; no training for the base model, none at all where the memory does not suffice.
+
+    There is no examination in a study without exams and general texts.
+    """
 
     training: Measured | None
     prediction: Predicting | None
     problem: str | None
+    examination: Examining | None = None

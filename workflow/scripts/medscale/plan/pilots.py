@@ -5,7 +5,7 @@ from typing import Any
 from medscale.base.pilots import pilot_steps, piloted, pilots_of, rates_of
 from medscale.base.settings import settings_for
 from medscale.base.study import Run
-from medscale.plan.arithmetic import energy_kwh, fits, money
+from medscale.plan.arithmetic import energy_kwh, fits, money, spent
 from medscale.plan.cards import CACHED_BYTES, DISK_BYTES, spread
 from medscale.plan.lengths import Lengths
 from medscale.plan.outcome import Machine, Outcome
@@ -63,7 +63,7 @@ def pilot_row(
     reserved = max((part.reserved_gib for part in known if part.reserved_gib), default=None)
     fit = problem is None and seconds is not None and fits(reserved or allocated, machine.memory_gib)
     cost = money(seconds, machine.price_per_hour) if fit else None
-    ranges = {"train_seconds": seconds, "predict_seconds": None, "cost": cost}
+    ranges = {"train_seconds": seconds, "predict_seconds": None, "examine_seconds": None, "cost": cost}
     return {
         "run": f"pilot_{method}",
         "method": method,
@@ -77,6 +77,8 @@ def pilot_row(
         "basis": "computed, not measured" if machine.computed else "measured",
         "predict_seconds": None,
         "likelihood_seconds": None,
+        "examine_seconds": None,
+        "examine_load_seconds": None,
         "fits": fit,
         "problem": problem,
         "energy_kwh": energy if fit else None,
@@ -92,10 +94,8 @@ def pilot_row(
 
 
 def pilot_share(pilots: list[dict[str, Any]], runs: list[dict[str, Any]]) -> float | None:
-    """Return the pilots' time by that of all runs, answers and likelihoods included; None where one is not known."""
-    parts = ("train_seconds", "predict_seconds", "likelihood_seconds")
-    fitting = [row for row in runs if row["fits"]]
-    whole = sum(row[part] or 0.0 for row in fitting for part in parts)
+    """Return the pilots' time by that of all runs, with answers, likelihoods and exams; None where one is not known."""
+    whole = sum(spent(row) for row in runs if row["fits"])
     if not pilots or not whole or any(row["train_seconds"] is None for row in pilots):
         return None
     return sum(row["train_seconds"] for row in pilots) / whole

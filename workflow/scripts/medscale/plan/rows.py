@@ -8,6 +8,7 @@ from typing import Any
 from medscale.base.settings import settings_for
 from medscale.base.study import Run, runs_of
 from medscale.plan.arithmetic import (
+    TIMES,
     Passes,
     answer_lengths,
     answer_passes,
@@ -15,19 +16,20 @@ from medscale.plan.arithmetic import (
     fits,
     money,
     prediction_seconds,
+    spent,
     totals,
 )
 from medscale.plan.cards import spread
+from medscale.plan.exam_passes import Examinations
 from medscale.plan.lengths import Lengths
-from medscale.plan.outcome import Machine, Outcome
+from medscale.plan.outcome import Examining, Machine, Outcome
 from medscale.plan.sessions import SET_UP_SECONDS, Job, Limit, pack
 from medscale.plan.table import duration
 
 COMPUTED = {"optimizer": ("adamw_torch", "adamw_torch_fused"), "packing": (False,), "liger_kernel": (False,)}
 """The values for which a plan is computed."""
-
-
-TIMES = ("train_seconds", "predict_seconds", "likelihood_seconds")
+A_PASS = 10.0
+"""Seconds of an examination that are taken to be lost where a session's end cuts a pass off."""
 
 
 def planned_passes(config: dict[str, Any], lengths: Lengths, tuned: bool) -> Passes:
@@ -59,7 +61,7 @@ def run_row(
         "checkpointed_layers": measured.checkpointed_layers if measured else None,
         "precision": measured.precision if measured else None,
     }
-    peaks = [part for part in (measured, outcome.prediction) if part]
+    peaks = [part for part in (measured, outcome.prediction, outcome.examination) if part]
     memory = {
         "allocated": max((part.allocated_gib for part in peaks), default=None),
         "reserved": max((part.reserved_gib for part in peaks if part.reserved_gib), default=None),
@@ -74,9 +76,10 @@ def run_row(
 def base_row(config: dict[str, Any], outcome: Outcome, lengths: Lengths, machine: Machine) -> dict[str, Any]:
     """Return what plan.json says of the base model, which is only asked."""
     prediction = outcome.prediction
+    peaks = [part for part in (prediction, outcome.examination) if part]
     memory = {
-        "allocated": prediction.allocated_gib if prediction else None,
-        "reserved": prediction.reserved_gib if prediction else None,
+        "allocated": max((part.allocated_gib for part in peaks), default=None),
+        "reserved": max((part.reserved_gib for part in peaks if part.reserved_gib), default=None),
     }
     row = {"run": "base", "method": "base", "train_size": 0, "seed": None, "steps": None, "train_seconds": None}
     row |= {"seconds_between_checkpoints": None, "peak_memory_gib": memory}
@@ -93,28 +96,49 @@ def finish(
     chosen: dict[str, Any],
     machine: Machine,
 ) -> dict[str, Any]:
-    """Return the part of a row that base model and runs share: prediction, energy, money, settings."""
+    """Return the part of a row that base model and runs share: prediction, exams, energy, money, settings."""
     prediction, answers, likelihood, energy = outcome.prediction, None, None, None
+    examined = examination(outcome.examination, lengths.examined)
     if prediction:
         answers = prediction_seconds(planned_passes(config, lengths, row["run"] != "base"), prediction.decoding)
         likelihood = prediction.likelihood * sum(row.total for row in lengths.parts["test"])
         asked = energy_kwh(answers + likelihood, prediction.watts)
         energy = None if asked is None or train_energy is None else train_energy + asked
+    if energy is not None and outcome.examination:
+        more = energy_kwh(examined["examine_seconds"], outcome.examination.watts)
+        energy = None if more is None else energy + more
     peak = row["peak_memory_gib"]
     fit = outcome.problem is None and fits(peak["reserved"] or peak["allocated"], machine.memory_gib)
-    total = (row["train_seconds"] or 0.0) + answers + likelihood if fit else None
-    cost = money(total, machine.price_per_hour) if fit else None
-    ranges = {"train_seconds": row["train_seconds"], "predict_seconds": answers, "cost": cost}
+    times = {"train_seconds": row["train_seconds"], "predict_seconds": answers, "likelihood_seconds": likelihood}
+    cost = money(spent(times | examined), machine.price_per_hour) if fit else None
+    ranges = {name: (times | examined)[name] for name in ("train_seconds", "predict_seconds", "examine_seconds")}
+    ranges |= {"cost": cost}
     return {
         "basis": "computed, not measured" if machine.computed else "measured",
         "predict_seconds": answers,
         "likelihood_seconds": likelihood,
+        **examined,
         "fits": fit,
         "problem": outcome.problem,
         "energy_kwh": energy if fit else None,
         "cost": cost,
         "ranges": {name: spread(value) for name, value in ranges.items()} if machine.computed else None,
         "settings": chosen | {"evaluation_batch_size": prediction.batch_size if prediction else None},
+    }
+
+
+def examination(measured: Examining | None, examined: Examinations) -> dict[str, Any]:
+    """Return what a model's examination takes: in all, by set, and the loading of the model; None where there is none.
+
+    The seconds count as those of examination.json do, which are without the loading.
+    """
+    if measured is None:
+        return {"examine_seconds": None, "examine_load_seconds": None, "examine_seconds_by_set": {}}
+    by_set = {each.name: measured.model.seconds(one.step for one in each.passes) for each in examined.sets}
+    return {
+        "examine_seconds": sum(by_set.values()),
+        "examine_load_seconds": measured.load,
+        "examine_seconds_by_set": by_set,
     }
 
 
@@ -134,8 +158,7 @@ def further(config: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, dic
     for kind, names in of.items():
         if names:
             sums = totals([by_run[name] for name in names], (*TIMES, "cost"))
-            seconds = [sums[name] for name in TIMES]
-            known = None if None in seconds else sum(seconds)
+            known = None if None in (sums["train_seconds"], sums["predict_seconds"]) else spent(sums)
             found[kind] = {"trainings": len(names), "seconds": known, "cost": sums["cost"]}
     return found
 
@@ -165,27 +188,34 @@ def session(
 
 
 def jobs(row: dict[str, Any], factor: float = 1.0) -> list[Job]:
-    """Return the training, which resumes, and the prediction, which begins anew; the times ``factor`` times as long."""
+    """Return the training, the prediction, which begins anew, and the examination; ``factor`` times as long.
+
+    A training resumes, and an examination goes on from the last pass that ended, once its model is loaded again.
+    """
     if row["predict_seconds"] is None:
         between = factor * row["seconds_between_checkpoints"]
         return [Job(f"{row['run']}", factor * row["train_seconds"], between)]
     seconds = factor * (row["predict_seconds"] + row["likelihood_seconds"])
-    predict = Job(f"prediction of {row['run']}", seconds)
-    if row["train_seconds"] is None:
-        return [predict]
-    between = row["seconds_between_checkpoints"]
-    return [Job(f"training of {row['run']}", factor * row["train_seconds"], factor * between), predict]
+    found = [Job(f"prediction of {row['run']}", seconds)]
+    if row["train_seconds"] is not None:
+        between = factor * row["seconds_between_checkpoints"]
+        found.insert(0, Job(f"training of {row['run']}", factor * row["train_seconds"], between))
+    if row.get("examine_seconds") is not None:
+        load = factor * row["examine_load_seconds"]
+        found.append(Job(f"examination of {row['run']}", load + factor * row["examine_seconds"], load + A_PASS))
+    return found
 
 
 def measured_facts(kind: str, outcome: Outcome) -> dict[str, Any]:
     """Return the coefficients that the forecast was made from."""
-    training, prediction = outcome.training, outcome.prediction
+    training, prediction, examined = outcome.training, outcome.prediction, outcome.examination
     return {
         "method": json.loads(kind)[0],
         "training": training._asdict() | {"model": training.model._asdict()} if training else None,
         "prediction": prediction._asdict() | {"decoding": [d._asdict() for d in prediction.decoding]}
         if prediction
         else None,
+        "examination": examined._asdict() | {"model": examined.model._asdict()} if examined else None,
         "problem": outcome.problem,
     }
 
@@ -217,11 +247,7 @@ def notes(
         ]
     if config["study"]["mix"]:
         found.append("The general rows of study.mix are taken to be as long as those of the corpus.")
-    if config["evaluation"]["exams"] or config["evaluation"]["retention"]:
-        found.append(
-            "Exams and general texts are not in the plan: they take one loading of each model, a forward pass a "
-            "question, and one an option where options are scored by their text or several are right."
-        )
+    found += _examinations(rows)
     if config["evaluation"]["engine"] == "vllm":
         found.append("The answers' time and memory are those of transformers; what vLLM takes is not known.")
     found += [note for outcome in outcomes.values() if outcome.training for note in outcome.training.notes]
@@ -230,6 +256,18 @@ def notes(
     if 0 < len(missing) < len(rows):
         found.append("Sums and sessions are those of the runs that fit.")
     return found
+
+
+def _examinations(rows: list[dict[str, Any]]) -> list[str]:
+    """Return how exams and general texts are counted."""
+    loads = [row["examine_load_seconds"] for row in rows if row.get("examine_load_seconds")]
+    if not loads:
+        return []
+    return [
+        "The time of exams and general texts counts as examination.json does: the passes alone. Each model is loaded "
+        f"once more for them, which is taken to need {duration(sum(loads))} in all: that is in money and sessions, and "
+        "in no column of the table."
+    ]
 
 
 def _likelihoods(rows: list[dict[str, Any]]) -> list[str]:

@@ -19,6 +19,7 @@ def plan_text(plan: dict[str, Any]) -> str:
         "",
         *_runs(plan),
         *_further(plan),
+        *_exams(plan),
         "",
         f"## Settings it would choose{computed}",
         "",
@@ -67,13 +68,16 @@ def _head(plan: dict[str, Any]) -> list[str]:
 
 def _runs(plan: dict[str, Any]) -> list[str]:
     """Return the table of the runs; of a card whose figures can be computed, those beside the measured ones."""
-    columns = ["run", "steps", "training", "prediction", "peak memory, GiB", "fits", "energy, kWh", _money_title(plan)]
+    exams = ["exams"] if _examines(plan) else []
+    columns = ["run", "steps", "training", "prediction", *exams, "peak memory, GiB", "fits", "energy, kWh"]
+    columns.append(_money_title(plan))
     basis = ["basis"] if plan["computed"] else []
-    rows = [[*_row(run), *([run["basis"]] if basis else [])] for run in [*plan["pilots"], *plan["runs"]]]
+    runs = [*plan["pilots"], *plan["runs"]]
+    rows = [[*_row(run, bool(exams)), *([run["basis"]] if basis else [])] for run in runs]
     lines = table([*columns, *basis], [*rows, [*_total(plan), *(["computed, not measured"] if basis else [])]])
     if beside := plan.get("beside"):
         lines += ["", f"Computed for this card ({beside['card']}) from declared rates, not measured:", ""]
-        lines += table(columns, [_row(run) for run in [*beside["pilots"], *beside["runs"]]])
+        lines += table(columns, [_row(run, bool(exams)) for run in [*beside["pilots"], *beside["runs"]]])
     return lines
 
 
@@ -95,6 +99,29 @@ def _further(plan: dict[str, Any]) -> list[str]:
             text += f", {_ranged(found['cost'], ends[1], number)} {plan['currency']}"
         lines += ["", f"{text}."]
     return lines
+
+
+def _exams(plan: dict[str, Any]) -> list[str]:
+    """Return the table of exams and general texts, and where their sizes are from; nothing where there are none."""
+    examined = plan.get("examined", {"sets": [], "not_in_the_plan": {}})
+    if not examined["sets"] and not examined["not_in_the_plan"]:
+        return []
+    lines = ["", f"## Exams and general texts{', computed' if plan['computed'] else ''}", ""]
+    if examined["sets"]:
+        heads = ["set", "questions or texts", "rows", "passes", "tokens", "time of all models"]
+        lines += table(heads, [_exam(each, plan) for each in examined["sets"]])
+        lines.append("")
+    lines += [f"* {each['name']}: {each['source']}." for each in examined["sets"]]
+    lines += [f"* {name} is not in the plan: {why}." for name, why in examined["not_in_the_plan"].items()]
+    return lines
+
+
+def _exam(each: dict[str, Any], plan: dict[str, Any]) -> list[str]:
+    times = [run["examine_seconds_by_set"].get(each["name"]) for run in plan["runs"] if run["fits"]]
+    taken = sum(times) if times and None not in times else None
+    ends = spread(taken) if plan["computed"] and taken is not None else None
+    counts = [f"{each[key]:,}" for key in ("count", "rows", "passes", "tokens")]
+    return [each["name"], *counts, _ranged(taken, ends, duration)]
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -132,7 +159,11 @@ def _money_title(plan: dict[str, Any]) -> str:
     return f"money, {plan['currency']}"
 
 
-def _row(run: dict[str, Any]) -> list[str]:
+def _examines(plan: dict[str, Any]) -> bool:
+    return any(run.get("examine_seconds") is not None for run in plan["runs"])
+
+
+def _row(run: dict[str, Any], exams: bool) -> list[str]:
     reserved = run["peak_memory_gib"]["reserved"]
     memory = number(run["peak_memory_gib"]["allocated"])
     if run["ranges"] is not None and (training := run["peak_memory_gib"].get("training")):
@@ -144,6 +175,7 @@ def _row(run: dict[str, Any]) -> list[str]:
         "–" if run["steps"] is None else f"{run['steps']:,}",
         _ranged(run["train_seconds"], ranges.get("train_seconds"), duration),
         _ranged(run["predict_seconds"], ranges.get("predict_seconds"), duration),
+        *([_ranged(run.get("examine_seconds"), ranges.get("examine_seconds"), duration)] if exams else []),
         memory,
         "yes" if run["fits"] else "NO",
         number(run["energy_kwh"], 3),
@@ -153,14 +185,15 @@ def _row(run: dict[str, Any]) -> list[str]:
 
 def _total(plan: dict[str, Any]) -> list[str]:
     sums, ranges = plan["totals"], {}
-    for name in ("train_seconds", "predict_seconds", "cost"):
-        if plan["computed"] and sums[name] is not None:
+    for name in ("train_seconds", "predict_seconds", "examine_seconds", "cost"):
+        if plan["computed"] and sums.get(name) is not None:
             ranges[name] = spread(sums[name])
     return [
         "all" if all(run["fits"] for run in plan["runs"]) else "all that fit",
         "",
         _ranged(sums["train_seconds"], ranges.get("train_seconds"), duration),
         _ranged(sums["predict_seconds"], ranges.get("predict_seconds"), duration),
+        *([_ranged(sums["examine_seconds"], ranges.get("examine_seconds"), duration)] if _examines(plan) else []),
         "",
         "yes" if all(run["fits"] for run in plan["runs"]) else "NO",
         number(sums["energy_kwh"], 3),

@@ -1,0 +1,194 @@
+"""What a model is given for exams and general texts: which questions or texts there are, and how long their rows are.
+
+The questions that the study has read are asked as an examination asks them, and their tokens counted; of a set that was
+fetched and not read yet they are read here. Before that the number of questions is that of `exam_sizes`, and their
+lengths are assumed.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from medscale.base.errors import UserError
+from medscale.base.files import read_jsonl
+from medscale.base.settings import exam_settings, examination_settings
+from medscale.data.demo.everyday_texts import ROWS as DEMO_TEXTS
+from medscale.data.exams.fields import Reading
+from medscale.data.exams.reading import read_exam
+from medscale.data.general_texts import texts_of
+from medscale.data.table_files import FileOptions
+from medscale.evaluate.exam_prompts import Asked, asked, combined, least_letters
+from medscale.plan.exam_passes import AskedSet, Examinations, Extent, passes_of
+from medscale.plan.exam_sizes import Guessed, guessed_size
+from medscale.plan.lengths import TEMPLATE_TOKENS, TOKENS_A_CHARACTER
+
+QUESTION_TOKENS = 40
+"""Assumed of a question that has not been read: the line before it, the question, and what asks for the answer."""
+OPTION_TOKENS = 12
+"""Assumed of an option that has not been read: its text, and its letter, point and line end."""
+LETTER_TOKENS = 3
+"""Of these the letter's, which an option lacks that is scored by its text."""
+TEXTS_READ = 2000
+"""General texts whose lengths stand for those of a set that was fetched and from which none was drawn yet."""
+ASSUMED = f"{QUESTION_TOKENS} tokens a question and {OPTION_TOKENS} an option are assumed"
+
+
+def examinations(config: dict[str, Any], manifests: dict[str, str], chat: Any, longest: int) -> Examinations:
+    """Return what each model is asked in exams and general texts.
+
+    Args:
+        config: the resolved configuration.
+        manifests: of the sets, by ``exam_{name}`` and ``retention``; they may not exist.
+        chat: a `chat.Chat` where the tokenizer is there, else None.
+        longest: tokens that the model takes at once.
+    """
+    data, found = Path(config["paths"]["results"]) / "data", Examinations([], {})
+    settings = examination_settings(config, None)
+    for name, exam in config["evaluation"]["exams"].items():
+        questions, source = _questions(config, name, data, manifests.get(f"exam_{name}"))
+        if questions is not None:
+            extents = question_extents(questions, settings["exams"][name], chat, longest)
+            count = len(questions)
+            source += "" if chat else f", at {TOKENS_A_CHARACTER} tokens a character (there is no tokenizer yet)"
+        elif (guess := guessed_size(exam)) is not None:
+            extents, count = guessed_extents(guess, settings["exams"][name]), guess.questions
+            source = f"{guess.source}; {ASSUMED}"
+            source += f", and {guess.several:.0%} with several answers" if guess.several else ""
+        else:
+            found.unknown[name] = (
+                f"how many questions it has is not known before it is read (evaluation.exams.{name}.max_questions is "
+                f"not set): snakemake {data.as_posix()}/exams/{name}.jsonl --cores 1 reads it, and the next plan has it"
+            )
+            continue
+        found.sets.append(AskedSet(name, count, len(extents), passes_of(extents), source))
+    if config["evaluation"]["retention"]:
+        _add_texts(found, config["evaluation"]["retention"], data, manifests.get("retention"), chat, longest)
+    return found
+
+
+def question_extents(
+    questions: list[dict[str, Any]], settings: dict[str, Any], chat: Any, longest: int
+) -> list[Extent]:
+    """Return the sizes of the rows that a model is given for questions: counted, or by their characters.
+
+    Args:
+        questions: the lines of an exam's file.
+        settings: how the exam is asked.
+        chat: a `chat.Chat` where the tokenizer is there, else None.
+        longest: tokens that the model takes at once.
+    """
+    if chat is not None:
+        from medscale.evaluate.examination import forms_of, rendered  # torch
+
+        system = chat.system[0]["content"] if chat.system else ""
+        rows = forms_of(questions, settings, chat.tokenizer, longest, partial(rendered, chat, system))[1]
+        return [Extent(row.length, row.depth) for row in rows]
+    least, found = least_letters(questions), []
+    for question in questions:
+        for form in asked(question, settings, least):
+            found += _by_characters(form, settings, longest)
+    return found
+
+
+def _by_characters(form: Asked, settings: dict[str, Any], longest: int) -> list[Extent]:
+    context = round(TOKENS_A_CHARACTER * len(form.context)) + TEMPLATE_TOKENS * (settings["prompt"] == "chat")
+    if settings["scored_by"] == "letter":
+        return _letters(context, len(form.choices), form.continuations[0].endswith("\n"), longest)
+    tokens = [1 + round(TOKENS_A_CHARACTER * len(text)) for text in form.continuations]
+    return [Extent(min(longest, context + count - 1), count) for count in tokens]
+
+
+def _letters(context: int, choices: int, several: bool, longest: int) -> list[Extent]:
+    """Return the row of single letters, or one row a combination, whose last token is a line end."""
+    return [Extent(min(longest, context + 1), 2)] * choices if several else [Extent(min(longest, context), 1)]
+
+
+def guessed_extents(guess: Guessed, settings: dict[str, Any]) -> list[Extent]:
+    """Return the sizes of the rows of questions that have not been read.
+
+    Args:
+        guess: how many questions there are, and of which kind.
+        settings: how the exam is asked.
+    """
+    chat = TEMPLATE_TOKENS * (settings["prompt"] == "chat")
+    if settings["scored_by"] == "text":
+        text = OPTION_TOKENS - LETTER_TOKENS
+        return [Extent(chat + QUESTION_TOKENS + text - 1, text)] * (guess.questions * guess.options)
+    context = chat + QUESTION_TOKENS + OPTION_TOKENS * guess.options
+    several = round(guess.several * guess.questions)
+    combinations = len(combined(guess.options, guess.least))
+    asked_once = [
+        *(_letters(context, 1, False, 1 << 30) * (guess.questions - several)),
+        *(_letters(context, combinations, True, 1 << 30) * several),
+    ]
+    return asked_once * (guess.options if settings["permutations"] == "all" else 1)
+
+
+def _questions(
+    config: dict[str, Any], name: str, data: Path, manifest: str | None
+) -> tuple[list[dict[str, Any]] | None, str]:
+    """Return the questions of an exam, and where they are from; None for one that can't be read yet."""
+    file = data / "exams" / f"{name}.jsonl"
+    if file.is_file():
+        return list(read_jsonl(file)), f"the questions in {file}"
+    # The demo's questions are asked of facts that stand in training rows, which are not there yet.
+    if config["evaluation"]["exams"][name]["source"] != "demo" and manifest and Path(manifest).is_file():
+        try:
+            reading = Reading.from_json(name, json.dumps(exam_settings(config, name)))
+            return [each._asdict() for each in read_exam(Path(manifest), reading).questions], "the fetched set"
+        except (UserError, pa.ArrowInvalid):
+            pass  # the study tells what is wrong with it
+    return None, ""
+
+
+def _add_texts(
+    found: Examinations, retention: dict[str, Any], data: Path, manifest: str | None, chat: Any, longest: int
+) -> None:
+    """Add the general texts."""
+    window, file = min(retention["window"], longest), data / "retention.jsonl"
+    most = retention["max_texts"]
+    if retention["source"] == "demo":
+        most = min(retention["rows"] or DEMO_TEXTS, most or 1 << 30)
+    texts: Sequence[str] | None = None
+    count, source = most, ""
+    if file.is_file():
+        texts, source = [line["text"] for line in read_jsonl(file)], f"the texts in {file}"
+        count = len(texts)
+    elif manifest and Path(manifest).is_file():
+        try:
+            options = FileOptions(**retention["files"], section="evaluation.retention")
+            every = texts_of(Path(manifest), None, retention["column"], options=options)
+            texts = [text for _, text in islice(every, most and max(most, TEXTS_READ))]
+            source, count = "the fetched texts", min(len(texts), most or len(texts))
+        except (UserError, pa.ArrowInvalid):
+            texts = None
+    if count is None:
+        found.unknown["retention"] = (
+            "how many texts there are is not known before they are read (evaluation.retention.max_texts is null): "
+            f"snakemake {data.as_posix()}/retention.jsonl --cores 1 reads them, and the next plan has them"
+        )
+        return
+    if texts:
+        by_text = [text_extents(text, window, chat) for text in texts]
+        source += "" if chat else f", at {TOKENS_A_CHARACTER} tokens a character (there is no tokenizer yet)"
+    else:
+        by_text = [[Extent(window, window)]]
+        source = f"as many as may be drawn; each is taken to fill the window of {window} tokens once"
+    extents = [extent for place in range(count) for extent in by_text[place * len(by_text) // count]]
+    found.sets.append(AskedSet("retention", count, len(extents), passes_of(extents), source))
+
+
+def text_extents(text: str, window: int, chat: Any) -> list[Extent]:
+    """Return the sizes of the rows of a general text; see `continuations.windows_of`."""
+    if chat is not None:
+        from medscale.evaluate.examination import text_rows  # torch
+
+        return [Extent(row.length, row.depth) for row in text_rows(chat.tokenizer, text, window)]
+    tokens = max(1, round(TOKENS_A_CHARACTER * len(text)))
+    whole, rest = divmod(tokens, window)
+    return [Extent(window, window)] * whole + [Extent(window if whole else rest, rest)] * (rest > 0)
