@@ -11,7 +11,7 @@ from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tabl
 from medscale.compare.paired_differences import FEWEST_DIFFERING
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
-from medscale.report.knowledge import FEWEST_TEXTS
+from medscale.report.knowledge import FEWEST_TEXTS, RETENTION, _too_few
 from medscale.report.plots.knowledge import COLUMNS, _title, plot_knowledge
 from medscale.report.plots.style import DPI, LOOK
 from medscale.report.plots.words import DRAWN, Drawn
@@ -100,6 +100,15 @@ def test_what_one_question_or_text_cannot_tell_is_said(words_of_one, sentence):
 
 def test_as_few_texts_are_too_few_as_differing_items():
     assert FEWEST_TEXTS == FEWEST_DIFFERING
+
+
+@pytest.mark.parametrize(
+    ("texts", "bounded", "key"), [(22, True, None), (22, False, "unlike_texts"), (5, False, "few_texts")]
+)
+def test_why_general_texts_have_no_interval(texts, bounded, key):
+    compared = {"n_items": texts, "base_difference": 0.1, "base_lo": -0.2 if bounded else None}
+    base = {"n_items": texts, "base_difference": None, "base_lo": None}
+    assert _too_few(RETENTION, [base, compared]) == key
 
 
 def section(text: str) -> str:
