@@ -229,6 +229,27 @@ def test_an_exam_that_was_fetched_is_read_for_the_plan(tmp_path):
     assert found.unknown == {}
 
 
+def test_why_a_fetched_set_cannot_be_read_is_told(tmp_path):
+    from medscale.fetch.manifest import write_manifest
+
+    write_jsonl(tmp_path / "exam" / "exam.jsonl", [{"foo": 1}])
+    write_jsonl(tmp_path / "texts" / "texts.jsonl", [{"foo": 1}])
+    manifests = {
+        "exam_ours": str(write_manifest(tmp_path / "exam", kind="data", source="file")),
+        "retention": str(write_manifest(tmp_path / "texts", kind="data", source="file")),
+    }
+    for most in (None, 30):
+        section = {"exams": {"ours": {"path": "x.jsonl", "max_questions": most}}}
+        section["retention"] = {"path": "t.jsonl", "max_texts": most}
+        config = resolve({"evaluation": section, "paths": {"results": str(tmp_path / "none")}})
+        found = examinations(config, manifests, None, 2048)
+        told = found.unknown if most is None else {each.name: each.source for each in found.sets}
+        assert {each.name: each.count for each in found.sets} == ({} if most is None else {"ours": 30, "retention": 30})
+        for name in ("ours", "retention"):
+            assert "cannot be read" in told[name]
+            assert "foo" in told[name]
+
+
 def model_config(name="Qwen/Qwen2.5-3B"):
     fields = dict(SHAPES[name])
     return AutoConfig.for_model(fields.pop("model_type"), **fields)

@@ -51,6 +51,7 @@ def examinations(config: dict[str, Any], manifests: dict[str, str], chat: Any, l
     settings = examination_settings(config, None)
     for name, exam in config["evaluation"]["exams"].items():
         questions, source = _questions(config, name, data, manifests.get(f"exam_{name}"))
+        unread = None if questions is not None or not source else f"the fetched set cannot be read: {source}"
         if questions is not None:
             extents = question_extents(questions, settings["exams"][name], chat, longest)
             count = len(questions)
@@ -59,8 +60,9 @@ def examinations(config: dict[str, Any], manifests: dict[str, str], chat: Any, l
             extents, count = guessed_extents(guess, settings["exams"][name]), guess.questions
             source = f"{guess.source}; {ASSUMED}"
             source += f", and {guess.several:.0%} with several answers" if guess.several else ""
+            source += f"; {unread}" if unread else ""
         else:
-            found.unknown[name] = (
+            found.unknown[name] = unread or (
                 f"how many questions it has is not known before it is read (evaluation.exams.{name}.max_questions is "
                 f"not set): snakemake {data.as_posix()}/exams/{name}.jsonl --cores 1 reads it, and the next plan has it"
             )
@@ -132,7 +134,7 @@ def guessed_extents(guess: Guessed, settings: dict[str, Any]) -> list[Extent]:
 def _questions(
     config: dict[str, Any], name: str, data: Path, manifest: str | None
 ) -> tuple[list[dict[str, Any]] | None, str]:
-    """Return the questions of an exam, and where they are from; None for one that can't be read yet."""
+    """Return the questions of an exam, and where they are from; None for one that is not there, or why it is unread."""
     file = data / "exams" / f"{name}.jsonl"
     if file.is_file():
         return list(read_jsonl(file)), f"the questions in {file}"
@@ -141,8 +143,8 @@ def _questions(
         try:
             reading = Reading.from_json(name, json.dumps(exam_settings(config, name)))
             return [each._asdict() for each in read_exam(Path(manifest), reading).questions], "the fetched set"
-        except (UserError, pa.ArrowInvalid):
-            pass  # the study tells what is wrong with it
+        except (UserError, pa.ArrowInvalid) as error:
+            return None, str(error)
     return None, ""
 
 
@@ -155,7 +157,7 @@ def _add_texts(
     if retention["source"] == "demo":
         most = min(retention["rows"] or DEMO_TEXTS, most or 1 << 30)
     texts: Sequence[str] | None = None
-    count, source = most, ""
+    count, source, unread = most, "", None
     if file.is_file():
         texts, source = [line["text"] for line in read_jsonl(file)], f"the texts in {file}"
         count = len(texts)
@@ -165,10 +167,10 @@ def _add_texts(
             every = texts_of(Path(manifest), None, retention["column"], options=options)
             texts = [text for _, text in islice(every, most and max(most, TEXTS_READ))]
             source, count = "the fetched texts", min(len(texts), most or len(texts))
-        except (UserError, pa.ArrowInvalid):
-            texts = None
+        except (UserError, pa.ArrowInvalid) as error:
+            texts, unread = None, f"the fetched texts cannot be read: {error}"
     if count is None:
-        found.unknown["retention"] = (
+        found.unknown["retention"] = unread or (
             "how many texts there are is not known before they are read (evaluation.retention.max_texts is null): "
             f"snakemake {data.as_posix()}/retention.jsonl --cores 1 reads them, and the next plan has them"
         )
@@ -179,6 +181,7 @@ def _add_texts(
     else:
         by_text = [[Extent(window, window)]]
         source = f"as many as may be drawn; each is taken to fill the window of {window} tokens once"
+        source += f"; {unread}" if unread else ""
     extents = [extent for place in range(count) for extent in by_text[place * len(by_text) // count]]
     found.sets.append(AskedSet("retention", count, len(extents), passes_of(extents), source))
 
