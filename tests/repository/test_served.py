@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from killing import mind_signals
 from places import ROOT
 from served import JOBS, MOST, program, read_at_start
 from workflow_runner import Study
@@ -50,7 +51,8 @@ def running(text, path, words=(), environment=None):
     text = f"import os, pathlib, signal, sys, time\n{text}\npathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
     path.write_text(f"{text}time.sleep(60)\n", encoding="utf-8")
     command = [program(), *map(str, words or [path])]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | (environment or {}))
+    options = {"stderr": subprocess.DEVNULL, "preexec_fn": mind_signals}
+    process = subprocess.Popen(command, env=os.environ | (environment or {}), **options)
     wait_for(lambda: process.poll() is not None or (note.exists() and note.read_text()))
     return process, int(note.read_text())
 
