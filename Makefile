@@ -33,8 +33,8 @@ ask: $(if $(PAGE),.venv-ask,$(VENV))/.installed   ## ask a trained run: make ask
 	@$(if $(PAGE),.venv-ask,$(VENV))/bin/python workflow/scripts/ask.py $(RUN) $(if $(PAGE),--page) $(if $(WAIT),--wait) \
 	  $(if $(filter-out config/config.yaml,$(CONFIG)),--configfile $(CONFIG)) $(ASK)
 
-test: $(VENV)/.installed-dev   ## every test, the files of them side by side in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(VENV)/.installed-dev   ## every test, the files of them side by side in three processes, for some wait
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.installed-dev   ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not workflow and not slow"
