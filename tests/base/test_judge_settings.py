@@ -62,6 +62,14 @@ def test_the_reference_answers_need_no_row_of_their_own():
     assert judge_settings.drawing(config)["pairs"] == [("reference", "base"), ("floor_bm25", "base")]
 
 
+def test_pairs_that_are_named_are_not_drawn_anew_for_another_size():
+    drawings = [
+        judge_settings.drawing(resolve({"study": {"sizes": sizes}, "judging": {"pairs": [["base", "lora_20"]]}}))
+        for sizes in ([20], [20, 50])
+    ]
+    assert drawings[0] == drawings[1]
+
+
 @pytest.mark.parametrize(
     ("pairs", "code", "said"),
     [

@@ -3,16 +3,18 @@
 import csv
 import io
 import json
+import time
 import zipfile
 from collections import Counter
 
+import pyarrow.parquet as pq
 import pytest
 
 from medscale.base.errors import UserError
 from medscale.data.exams.account import report_of
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.reading import read_exam
-from medscale.data.exams.rejected import EXAMPLES, LONGEST, MOST, SHORT
+from medscale.data.exams.rejected import EXAMPLES, LONGEST, MOST, SHORT, write_rejected
 from medscale.data.exams.subjects import MEDICAL, SUBJECTS
 from medscale.fetch.manifest import write_manifest
 
@@ -381,6 +383,27 @@ def test_questions_that_are_answered_in_two_ways_name_each_other(read):
         "q000002 has the same question, and 乙 is right",
         "q000001 has the same question, and 甲 is right",
     ]
+
+
+def test_many_questions_with_one_other_answer_are_compared_in_no_square_of_their_number(read):
+    same = {"question": "同一题", "options": ["甲", "乙"], "answer": "A"}
+    others = [{"question": f"第{n}题", "options": ["甲", "乙"], "answer": "A"} for n in range(5001)]
+    began = time.process_time()
+    _exam, report = read({"a.jsonl": rows(*[same] * 5000, same | {"answer": "B"}, *others)})
+    assert report["dropped"] == {"answered_in_two_ways": 5001}
+    assert time.process_time() - began < 5
+
+
+def test_halves_of_surrogate_pairs_are_left_out_and_listed_without(read, tmp_path):
+    good = [{"question": f"第{n}题", "options": ["甲", "乙"], "answer": "A"} for n in range(4)]
+    one = {"question": "胃\ud83d疼？", "options": {"A": "甲\ud83d", "\ud83dB": "乙"}, "answer": "A"}
+    every = [*good, one, one | {"question": "二", "answer": "见\ud83d解析"}]
+    exam, _report = read({"a.jsonl": "\n".join(map(json.dumps, every))})
+    assert exam.questions[-1].question == "胃疼？"
+    assert exam.questions[-1].options == {"A": "甲", "B": "乙"}
+    write_rejected(tmp_path / "rejected.parquet", exam.rejected)
+    (row,) = pq.read_table(tmp_path / "rejected.parquet").to_pylist()
+    assert (row["answer"], row["detail"]) == ("见解析", "read as letters; the options are A, B")
 
 
 def test_the_list_is_bounded_and_the_counts_are_not(read):

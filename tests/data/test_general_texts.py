@@ -94,6 +94,11 @@ def test_what_is_no_text_is_passed_over(tmp_path):
     assert list(texts_of(manifest, None, "text"))[-1] == ("t0000003", "二篇")
 
 
+def test_halves_of_surrogate_pairs_which_no_file_can_hold_are_left_out(tmp_path):
+    found = texts_of(set_of(tmp_path, "a.jsonl", json.dumps({"text": "春\ud83d天"}) + "\n"), None, "text")
+    assert [text for _, text in found] == ["春天"]
+
+
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
     manifest = set_of(tmp_path, "texts.jsonl", '{"content": "一篇", "n": 1}\n')
     with pytest.raises(UserError, match=r"'text'.*content") as caught:

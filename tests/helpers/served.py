@@ -24,6 +24,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -126,8 +127,8 @@ def program() -> str:
     """Return the program that runs scripts as Python does, but sooner; its server ends with this process."""
     if os.environ.get("MEDSCALE_UNSERVED") == "1" or Path("/proc/driver/nvidia").exists():
         return sys.executable  # a card is seen once for all by who imports torch
-    place = tempfile.TemporaryDirectory(prefix="served-")
-    address, path = f"{place.name}/socket", Path(place.name, "bin", "python")
+    place = tempfile.mkdtemp(prefix="served-")  # the server takes it away, also where this process is killed
+    address, path = f"{place}/socket", Path(place, "bin", "python")
     path.parent.mkdir()
     snakemake = str(Path(sys.executable).with_name("snakemake"))
     values = {"python": sys.executable, "snakemake": snakemake, "jobs": JOBS, "address": address, "refused": REFUSED}
@@ -143,7 +144,6 @@ def program() -> str:
         server.stdin.close()
         server.wait()
         server.stdout.close()
-        place.cleanup()
 
     atexit.register(end)
     return str(path)
@@ -220,6 +220,7 @@ def serve(address: str, path: str) -> None:
     for channel, process in warm.values():
         channel.close()
         process.wait()
+    shutil.rmtree(Path(address).parent, ignore_errors=True)
 
 
 def warm_up(kind: str, number: int) -> dict[str, Any]:

@@ -203,6 +203,8 @@ def test_the_price_of_an_exam_by_hand():
         ({"path": "mine.csv", "max_questions": 300}, 300),
         ({"source": "demo", "path": None}, 400),
         ({"source": "demo", "path": None, "rows": 40}, 40),
+        ({"source": "demo", "path": None, "max_questions": 20}, 16),
+        ({"source": "demo", "path": None, "rows": 40, "max_questions": 80}, 80),
     ],
 )
 def test_the_size_of_an_exam_before_it_is_read(changed, questions):
@@ -227,6 +229,31 @@ def test_an_exam_that_was_fetched_is_read_for_the_plan(tmp_path):
     found = examinations(config, {"exam_ours": str(manifest), "retention": str(texts)}, None, 2048)
     assert [(each.name, each.count, each.rows) for each in found.sets] == [("ours", 7, 7), ("retention", 5, 5)]
     assert found.unknown == {}
+
+
+def test_what_an_earlier_configuration_asked_for_is_not_taken_for_what_is_asked_now(tmp_path):
+    """As after a first try with ten questions and ten texts."""
+    from medscale.fetch.manifest import write_manifest
+
+    questions = [{"question": f"第{i}题？", "A": "甲", "B": "乙", "answer": "A"} for i in range(40)]
+    manifests, data = {}, tmp_path / "results" / "data"
+    for name, lines in {"exam_ours": questions, "retention": [{"text": f"春天来了{i}。"} for i in range(40)]}.items():
+        write_jsonl(tmp_path / name / "a.jsonl", lines)
+        manifests[name] = str(write_manifest(tmp_path / name, kind="data", source="file"))
+    write_jsonl(data / "exams" / "ours.jsonl", [ONE] * 10)
+    write_jsonl(data / "retention.jsonl", [{"id": f"t{i}", "text": "春天来了。"} for i in range(10)])
+
+    def counts(most, manifests):
+        exams, retention = {"ours": {"path": "x.jsonl", "max_questions": most}}, {"path": "t.jsonl", "max_texts": most}
+        config = resolve(
+            {"evaluation": {"exams": exams, "retention": retention}, "paths": {"results": str(data.parent)}}
+        )
+        return [each.count for each in examinations(config, manifests, None, 2048).sets]
+
+    assert counts(None, manifests) == [40, 40]
+    assert counts(30, manifests) == [30, 30]
+    assert counts(10, manifests) == [10, 10]
+    assert counts(None, {}) == [10, 10]
 
 
 def test_why_a_fetched_set_cannot_be_read_is_told(tmp_path):

@@ -33,7 +33,8 @@ def test_what_is_not_shown_is_said_to_be_missing_and_why():
     assert "没有区间" in _agreement(few).zh
     nobody = {"decided": 0, "first": 0, "share": None, "ci": None}
     assert _position(nobody).en == "No verdict preferred an answer, so there is no telling whether the place counted."
-    assert _unsaid(["safe", "clear"]).en == "Nothing was said by Safe, Clear, which is therefore not shown."
+    told = "No verdict tells of these criteria, which are therefore not shown: Safe, Clear."
+    assert _unsaid(["safe", "clear"]).en == told
     assert _unsaid([]) is None
 
 

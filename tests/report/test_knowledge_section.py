@@ -1,6 +1,7 @@
 """What the report and the plot tell of exams and general texts, whatever their subjects are called."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,14 +9,16 @@ import pytest
 
 from medscale.base.files import write_json
 from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tables
-from medscale.compare.paired_differences import FEWEST_DIFFERING
+from medscale.compare.paired_differences import FEWEST_DIFFERING, critical_values
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
-from medscale.report.knowledge import FEWEST_TEXTS, RETENTION, _too_few
+from medscale.report.knowledge import RETENTION, _too_few
 from medscale.report.plots.knowledge import COLUMNS, _title, plot_knowledge
 from medscale.report.plots.style import DPI, LOOK
 from medscale.report.plots.words import DRAWN, Drawn
 from medscale.report.summary import write_table
+from medscale.report.tables import FEWEST_ITEMS, _unbounded
+from medscale.report.texts import say
 from report_files import Page, Study, make_report
 
 LETTERS = LOOK["xtick.labelsize"]
@@ -99,16 +102,33 @@ def test_what_one_question_or_text_cannot_tell_is_said(words_of_one, sentence):
 
 
 def test_as_few_texts_are_too_few_as_differing_items():
-    assert FEWEST_TEXTS == FEWEST_DIFFERING
+    assert FEWEST_ITEMS == FEWEST_DIFFERING
 
 
 @pytest.mark.parametrize(
-    ("texts", "bounded", "key"), [(22, True, None), (22, False, "unlike_texts"), (5, False, "few_texts")]
+    ("texts", "bounded", "few_resamples", "key"),
+    [
+        (22, True, False, None),
+        (22, False, False, "unlike_texts"),
+        (22, False, True, "few_resamples"),
+        (5, False, True, "few_texts"),
+    ],
 )
-def test_why_general_texts_have_no_interval(texts, bounded, key):
+def test_why_general_texts_have_no_interval(texts, bounded, few_resamples, key):
     compared = {"n_items": texts, "base_difference": 0.1, "base_lo": -0.2 if bounded else None}
     base = {"n_items": texts, "base_difference": None, "base_lo": None}
-    assert _too_few(RETENTION, [base, compared]) == key
+    assert _too_few(RETENTION, [base, compared], few_resamples) == key
+
+
+@pytest.mark.parametrize(
+    ("items", "resamples", "key"), [(5, 1000, "no_interval"), (600, 1000, "few_resamples"), (600, 1999, "unlike_items")]
+)
+def test_why_a_comparison_has_no_interval(items, resamples, key):
+    """It was said of 600 items that six are the least."""
+    inputs = SimpleNamespace(config={"statistics": {"alpha": 0.0005, "resamples": resamples}})
+    assert _unbounded(inputs, items) == say(f"comparisons.{key}", items=str(items))
+    drawn = np.abs(np.random.default_rng(1).normal(size=(resamples, 1)))
+    assert np.isinf(critical_values(drawn, 0.0005)[0]) == (resamples == 1000)
 
 
 def section(text: str) -> str:

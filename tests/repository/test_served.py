@@ -201,13 +201,16 @@ def test_the_server_ends_with_who_asked_for_it():
 import os, psutil, served, subprocess
 assert subprocess.run([served.program(), "-m", "snakemake", "--version"]).returncode == 0
 print(*(process.pid for process in psutil.Process().children(recursive=True)))
+print(served.program())
 os.kill(os.getpid(), 9)
 """
     helpers = str(Path(sys.modules["served"].__file__).parent)
     done = call("-uc", text, python=sys.executable, env={"PYTHONPATH": helpers})
-    numbers = [int(word) for word in done.stdout.splitlines()[1].split()]
+    _version, processes, path = done.stdout.splitlines()
+    numbers = [int(word) for word in processes.split()]
     assert len(numbers) == 2
     wait_for(lambda: not any(map(psutil.pid_exists, numbers)))
+    assert not Path(path).parents[1].exists(), "nor is its folder left"
 
 
 @pytest.mark.workflow

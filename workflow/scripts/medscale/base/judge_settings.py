@@ -65,9 +65,10 @@ def judged_rows(config: dict) -> list[str]:
 
 
 def drawing(config: dict) -> dict[str, Any]:
-    """Return what decides which pairs are shown, and how; ``pairs`` is None where the recommendation names them."""
+    """Return what decides which pairs are shown, and how; ``largest`` only where the recommendation names them."""
     told = {key: config["judging"][key] for key in ("items", "repeated", "seed")}
-    return told | {"pairs": named_pairs(config), "largest": largest_runs(config)}
+    pairs = named_pairs(config)
+    return told | {"pairs": pairs, "largest": largest_runs(config) if pairs is None else None}
 
 
 def judging_statistics(config: dict) -> dict[str, Any]:

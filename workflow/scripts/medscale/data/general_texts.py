@@ -10,7 +10,7 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.data.files.plain import open_plain
 from medscale.data.table_files import Broken, FileOptions, open_table, parts_of
-from medscale.data.values import NotText, text_of
+from medscale.data.values import NotText, text_of, without_half_pairs
 from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
@@ -60,7 +60,7 @@ def _text(record: dict[str, Any] | Broken, column: str) -> tuple[str, str]:
     if isinstance(record, Broken):
         return "", "broken"
     try:
-        text = (text_of(record.get(column)) or "").strip()
+        text = without_half_pairs(text_of(record.get(column)) or "").strip()
     except NotText:
         return "", "no_text"
     return text, "kept" if text else "empty"

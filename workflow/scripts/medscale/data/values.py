@@ -5,6 +5,7 @@ import datetime
 import decimal
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ _NULL_TYPES = ("NAType", "NaTType")
 """How pandas names what it writes for nothing; it need not be here for that."""
 _NULL_WORDS = frozenset(["nan", "null", "none", "n/a", "na", "nat", "<na>", "#n/a", "nil"])
 _LARGEST_WRITTEN_OUT = 1e15
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class NotText(ValueError):
@@ -66,6 +68,21 @@ def text_of(value: Any, lists: str = "first") -> str | None:
     if isinstance(value, list | tuple):
         return _of_list(value, lists)
     raise NotText(described(value))
+
+
+def without_half_pairs(value: Any) -> Any:
+    """Return a value whose texts any file can hold: without halves of surrogate pairs, which JSON may carry.
+
+    >>> without_half_pairs({"A": ["头\\ud83d疼", 1]})
+    {'A': ['头疼', 1]}
+    """
+    if isinstance(value, str):
+        return _HALF_PAIR.sub("", value)
+    if isinstance(value, list):
+        return [without_half_pairs(each) for each in value]
+    if isinstance(value, dict):
+        return {without_half_pairs(key): without_half_pairs(each) for key, each in value.items()}
+    return value
 
 
 def is_scalar(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """What a model is given for exams and general texts: which questions or texts there are, and how long their rows are.
 
-The questions that the study has read are asked as an examination asks them, and their tokens counted; of a set that was
-fetched and not read yet they are read here. Before that the number of questions is that of `exam_sizes`, and their
-lengths are assumed.
+The questions of a set that was fetched are asked as an examination asks them, and their tokens counted. They are read
+here: what the study has read of them may be what an earlier configuration asked for, and counts only where the fetched
+set is no longer there. Before that the number of questions is that of `exam_sizes`, and their lengths are assumed.
 """
 
 import json
@@ -136,16 +136,14 @@ def _questions(
 ) -> tuple[list[dict[str, Any]] | None, str]:
     """Return the questions of an exam, and where they are from; None for one that is not there, or why it is unread."""
     file = data / "exams" / f"{name}.jsonl"
-    if file.is_file():
-        return list(read_jsonl(file)), f"the questions in {file}"
-    # The demo's questions are asked of facts that stand in training rows, which are not there yet.
+    # The demo's questions are asked of facts that stand in training rows, which may not be there yet.
     if config["evaluation"]["exams"][name]["source"] != "demo" and manifest and Path(manifest).is_file():
         try:
             reading = Reading.from_json(name, json.dumps(exam_settings(config, name)))
             return [each._asdict() for each in read_exam(Path(manifest), reading).questions], "the fetched set"
         except (UserError, pa.ArrowInvalid) as error:
             return None, str(error)
-    return None, ""
+    return (list(read_jsonl(file)), f"the questions in {file}") if file.is_file() else (None, "")
 
 
 def _add_texts(
@@ -158,10 +156,11 @@ def _add_texts(
         most = min(retention["rows"] or DEMO_TEXTS, most or 1 << 30)
     texts: Sequence[str] | None = None
     count, source, unread = most, "", None
-    if file.is_file():
-        texts, source = [line["text"] for line in read_jsonl(file)], f"the texts in {file}"
-        count = len(texts)
-    elif manifest and Path(manifest).is_file():
+    fetched = manifest is not None and Path(manifest).is_file()
+    drawn = [line["text"] for line in read_jsonl(file)] if file.is_file() else []
+    if drawn and (len(drawn) == most or not fetched):
+        texts, source, count = drawn, f"the texts in {file}", len(drawn)
+    elif fetched:
         try:
             options = FileOptions(**retention["files"], section="evaluation.retention")
             every = texts_of(Path(manifest), None, retention["column"], options=options)

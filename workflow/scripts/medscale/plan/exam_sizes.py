@@ -11,12 +11,11 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from medscale.data.demo.exam import EIGHT, QUESTIONS
 from medscale.data.exams.places import split_of, subject_of
 
 OPTIONS = 5
 """Of a question of a set that is not known: as the licensing examinations have."""
-DEMO_QUESTIONS = 400
-"""What the demo's exam has unless it is told otherwise."""
 
 
 class Guessed(NamedTuple):
@@ -89,8 +88,8 @@ def guessed_size(exam: dict[str, Any]) -> Guessed | None:
     """
     most = exam["max_questions"]
     if exam["source"] == "demo":
-        made = exam["rows"] or DEMO_QUESTIONS
-        return Guessed(min(made, most or made), "as many as are made", options=4)
+        made = (most or exam["rows"] or QUESTIONS) // EIGHT * EIGHT
+        return Guessed(made, "as many as are made, if there are facts enough", options=4)
     name = known_set(exam)
     count = None if name is None else _known_count(KNOWN[name], exam)
     if name is not None and count is not None:

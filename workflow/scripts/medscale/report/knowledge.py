@@ -6,11 +6,19 @@ from medscale.data.exams.subjects import chinese_name
 from medscale.report.answers import kind_of
 from medscale.report.facts import count_list, reason
 from medscale.report.inputs import Inputs
-from medscale.report.tables import Cell, Column, Row, comparison_blocks, figure, level
+from medscale.report.tables import (
+    FEWEST_ITEMS,
+    Cell,
+    Column,
+    Row,
+    comparison_blocks,
+    figure,
+    level,
+    too_few_resamples,
+)
 from medscale.report.texts import Metric, Text, both, interval, number, p_value, run_title, say
 
 RETENTION = "retention"
-FEWEST_TEXTS = 6  # as compare.paired_differences has it, which imports pandas
 EXTRAS = ("value_without_leaks", "value_calibrated", "value_permuted", "consistent")
 
 
@@ -60,7 +68,7 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     else:
         lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), items=told["items"])
         detectable = say("knowledge.detectable", **told)
-    small = _too_few(name, whole)
+    small = _too_few(name, whole, too_few_resamples(inputs))
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
         "lead": lead,
@@ -73,7 +81,7 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     }
 
 
-def _too_few(name: str, rows: list[dict[str, Any]]) -> str | None:
+def _too_few(name: str, rows: list[dict[str, Any]], few_resamples: bool) -> str | None:
     """Return the key of what is to be said of a set that tells little or nothing of differences, or None."""
     first = rows[0]
     if first["n_items"] == 1:
@@ -81,7 +89,9 @@ def _too_few(name: str, rows: list[dict[str, Any]]) -> str | None:
     if name == RETENTION:
         if not any(row["base_difference"] is not None and row["base_lo"] is None for row in rows):
             return None
-        return "few_texts" if first["n_items"] < FEWEST_TEXTS else "unlike_texts"
+        if first["n_items"] < FEWEST_ITEMS:
+            return "few_texts"
+        return "few_resamples" if few_resamples else "unlike_texts"
     if not first["too_small"]:
         return None
     return "too_small" if first["smallest_detectable"] is not None and first["smallest_detectable"] < 100 else "no_rank"

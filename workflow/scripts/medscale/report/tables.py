@@ -20,6 +20,8 @@ from medscale.report.texts import (
 )
 
 STANDARD = ("nll", "rouge_1", "rouge_2", "rouge_l", "bleu_4")
+FEWEST_ITEMS = 6
+"""`paired_differences.FEWEST_DIFFERING`; that module imports scipy."""
 KINDS = ("method", "size", "ends", "base", "floor", "control", "mix")
 
 
@@ -199,7 +201,7 @@ def comparison_blocks(
         groups = [
             {
                 "title": say(f"comparisons.{kind}") if kind in KINDS else both(kind),
-                "rows": _comparisons([row for row in here if row["kind"] == kind], each, title),
+                "rows": _comparisons(inputs, [row for row in here if row["kind"] == kind], each, title),
             }
             for kind in kinds
         ]
@@ -211,19 +213,19 @@ def comparison_blocks(
     return tables
 
 
-def _comparisons(rows: list[dict[str, Any]], each: Metric, title: Callable) -> list[dict[str, Any]]:
+def _comparisons(inputs: Inputs, rows: list[dict[str, Any]], each: Metric, title: Callable) -> list[dict[str, Any]]:
     """Return the rows of one kind, their bars on one scale: differences to the base dwarf those between methods."""
     ends = [abs(row[name] or 0) for row in rows for name in ("lo", "hi", "difference", "smallest_detectable")]
     scale = 92 / (max(ends, default=0) or 1)
-    return [_comparison(row, each, title, scale) for row in rows]
+    return [_comparison(inputs, row, each, title, scale) for row in rows]
 
 
-def _comparison(row: dict[str, Any], each: Metric, title: Callable, scale: float) -> dict[str, Any]:
+def _comparison(inputs: Inputs, row: dict[str, Any], each: Metric, title: Callable, scale: float) -> dict[str, Any]:
     digits = each.digits
     difference, low, high, band = (row[name] for name in ("difference", "lo", "hi", "smallest_detectable"))
     # One item has no spread, and so no p-value.
     state = "untested" if None in (row["significant"], row["p_holm"], difference) else "equal"
-    small = say("comparisons.no_interval", items=number(row["n_items"])) if low is None else None
+    small = _unbounded(inputs, row["n_items"]) if low is None else None
     if row["significant"] is True and difference is not None:
         state = "better"
         small = say("comparisons.small") if row["exceeds_smallest_detectable"] is False else None
@@ -246,6 +248,13 @@ def _comparison(row: dict[str, Any], each: Metric, title: Callable, scale: float
         "small": small,
         "bar": {"middle": place(difference), "low": place(low), "high": place(high), "band": scale * (band or 0)},
     }
+
+
+def _unbounded(inputs: Inputs, items: int) -> Text:
+    """Return why a difference has no interval."""
+    if items < FEWEST_ITEMS:
+        return say("comparisons.no_interval", items=number(items))
+    return say("comparisons.few_resamples" if too_few_resamples(inputs) else "comparisons.unlike_items")
 
 
 def power_table(inputs: Inputs) -> dict[str, Any]:
@@ -281,6 +290,11 @@ def _power(row: dict[str, Any] | None, each: Metric) -> Cell:
 
 def _alpha(inputs: Inputs) -> float:
     return inputs.config.get("statistics", {}).get("alpha", 0.05)
+
+
+def too_few_resamples(inputs: Inputs) -> bool:
+    """Return whether the resamples have no quantile of statistics.alpha; see `paired_differences.critical_values`."""
+    return _alpha(inputs) * (inputs.config.get("statistics", {}).get("resamples", 10_000) + 1) < 1 - 1e-9
 
 
 def level(inputs: Inputs) -> str:

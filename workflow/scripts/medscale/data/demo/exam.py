@@ -29,6 +29,8 @@ from medscale.data.exams.reading import opened
 QUESTIONS = 400
 """How many are made unless `evaluation.exams` says otherwise: half of them of seen facts."""
 FOUR = 4
+EIGHT = 2 * FOUR
+"""The smallest set: a four of seen facts, and a four of unseen ones."""
 SENTENCES = {
     "symptoms": ("{name}的常见表现有哪些？", "{name}的常见表现有{fact}。"),
     "causes": ("{name}的发生多与什么有关？", "{name}的发生多与{fact}有关。"),
@@ -84,7 +86,7 @@ def demo_exam(manifest: Path, reading: Reading, rows: Iterable[Mapping[str, Any]
         {"path": file.path.as_posix(), "exam_format": "demo", "because": file.fields.why, "rows": len(table)}
     )
     exam.source = "demo"
-    wanted = (reading.max_questions or QUESTIONS) // (2 * FOUR)
+    wanted = (reading.max_questions or QUESTIONS) // EIGHT
     seen, unseen = divided(table, rows)
     for is_seen, facts in ((True, seen), (False, unseen)):
         rng = Random(f"exam/{reading.seed}/{is_seen}")

@@ -17,7 +17,7 @@ from medscale.data.exams.question import Dropped, Row
 from medscale.data.exams.rows import plain, question_of
 from medscale.data.exams.selection import drawn, of_subjects, without_twins
 from medscale.data.table_files import Broken, Part, TableFile, open_table, parts_of
-from medscale.data.values import from_csv, is_null
+from medscale.data.values import from_csv, is_null, without_half_pairs
 from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
@@ -166,6 +166,7 @@ def _rows(file: _File, number: int, answers: dict[str, Any]) -> Iterator[Row]:
         if isinstance(record, Broken):
             yield Row(**here, question=(record.text,), broken=record.reason, detail=record.detail)
             continue
+        record = without_half_pairs(record)
         if file.table.format == "csv":
             # The answer may be the text of an option.
             texts = {*fields.question, *fields.options, fields.answer}

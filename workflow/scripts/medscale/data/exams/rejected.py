@@ -44,10 +44,9 @@ class Rejected(NamedTuple):
         """Return the row as a row of the schema `REJECTED`."""
         row = self.row
         cells = {"question": row.question, "options": row.options, "answer": row.answer, "subject": row.subject}
-        place = {"id": row.id, "row": row.number, "file": row.file, "row_of_file": row.place}
-        return (
-            place | {"reason": self.reason, "detail": self.detail} | {key: _cell(value) for key, value in cells.items()}
-        )
+        place = {"id": row.id, "row": row.number, "file": original_text(row.file), "row_of_file": row.place}
+        why = {"reason": self.reason, "detail": _cell(self.detail)}
+        return place | why | {key: _cell(value) for key, value in cells.items()}
 
     def example(self) -> dict[str, Any]:
         """Return what is shown of the row: its place, the reason, and how its cells begin."""

@@ -22,22 +22,18 @@ def without_twins(questions: Sequence[Question], exam: Exam) -> Iterator[Questio
     def right(question: Question) -> frozenset:
         return frozenset(comparable(question.options[letter]) for letter in question.answer)
 
-    asked = defaultdict(list)
-    answers = defaultdict(set)
+    answered = defaultdict(dict)  # of what is asked, the first question with each answer
     for question in questions:
-        asked[key_of(question)].append(question)
-        answers[key_of(question)].add(right(question))
-    seen = set()
+        answered[key_of(question)].setdefault(right(question), question)
     for question in questions:
-        key = key_of(question)
-        if len(answers[key]) > 1:
-            other = next(one for one in asked[key] if right(one) != right(question))
+        first = answered[key_of(question)]
+        if len(first) > 1:
+            other = next(one for answer, one in first.items() if answer != right(question))
             told = "; ".join(other.options[letter] for letter in other.answer)
             exam.drop(question.id, "answered_in_two_ways", f"{other.id} has the same question, and {told} is right")
-        elif key in seen:
-            exam.drop(question.id, "duplicate", f"of {asked[key][0].id}")
+        elif (kept := first[right(question)]) is not question:
+            exam.drop(question.id, "duplicate", f"of {kept.id}")
         else:
-            seen.add(key)
             yield question
 
 
