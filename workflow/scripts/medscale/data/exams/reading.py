@@ -9,7 +9,7 @@ from medscale.base.errors import UserError
 from medscale.data.exams import columns
 from medscale.data.exams.account import Exam, require_usable
 from medscale.data.exams.answers import are_places_too, indices_of, is_word_for_nothing, way_of
-from medscale.data.exams.choice import SPLIT_OF, choose, is_answer_file
+from medscale.data.exams.choice import SPLIT_OF, choose, headers, is_answer_file
 from medscale.data.exams.fields import Fields, Reading
 from medscale.data.exams.options import Lettered, lettered, options_of
 from medscale.data.exams.places import split_of, subject_of
@@ -84,18 +84,21 @@ def opened(manifest: Path, reading: Reading, exam: Exam, content: str | None = N
         parts, skipped = parts_of(root / name)
         exam.skipped += [f"{name}/{one}" for one in skipped]
         for part in parts:
-            files.append(_File(part, part.name.relative_to(root), _open(part, reading)))
+            path = part.name.relative_to(root)
+            files.append(_File(part, path, _open(part, reading, subject_of(path))))
     for file in files:
         if not (is_answer_file(file.table.columns) and len(files) > 1):
             file.fields = choose(reading, file.table, subject_of(file.path))
     return files
 
 
-def _open(part: Part, reading: Reading) -> TableFile:
+def _open(part: Part, reading: Reading, subject: str) -> TableFile:
     """Open a file; where an object may have rows or columns by name, that it has questions tells which."""
     try:
         lines = part.ending() in (".jsonl", ".ndjson")
-        return open_table(part, OptionLists(reading.options) if lines else None, reading.files)
+        return open_table(
+            part, OptionLists(reading.options) if lines else None, reading.files, headers(reading, subject)
+        )
     except UserError as error:
         if error.code != "D126":
             raise
