@@ -105,7 +105,7 @@ def required_verdicts(config: dict) -> list[str]:
     folder = Path(config["paths"]["results"]) / "judging"
     first = "save what judge.html gives there"
     if not (folder / "key.json").is_file():
-        first = f"call snakemake judge_export first, which writes {folder / 'judge.html'}, and save there what it gives"
+        first = f"call snakemake judge_export first, then save in this folder what {folder / 'judge.html'} gives"
     raise UserError(
         "J103",
         f"{verdict_folder(config)}: holds no file of verdicts (*.jsonl); {first}, or name the folder in judging.path",
