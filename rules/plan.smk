@@ -19,9 +19,11 @@ rule plan:
         corpus=as_typed(SOURCES["data"].manifest),
         model=as_typed(SOURCES["model"].manifest),
         sets=as_typed(as_json({name: SETS[name].manifest for name in SETS})),
+        # " --configfile my.yaml" of this call: without it the commands that the plan tells are of another study.
+        options=as_typed(settings.with_configfiles(workflow.config_settings.configfiles)),
         output=f"{RESULTS}/plan",
     message:
         "Forecasting what the study will take"
     shell:
         "python {params.script:q} --config {params.config:q} --corpus {params.corpus:q} --model {params.model:q} --sets {params.sets:q}"
-        " --threads {threads} --output {params.output:q} 2>&1 | tee {log:q}"
+        " --options={params.options:q} --threads {threads} --output {params.output:q} 2>&1 | tee {log:q}"

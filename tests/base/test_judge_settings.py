@@ -110,10 +110,15 @@ def test_a_file_that_nobody_is_asked_to_make_has_a_digest_where_it_is(tmp_path):
 
 def test_verdicts_that_are_not_there_are_missed_before_anything_is_trained(tmp_path):
     config = resolve({"paths": {"results": str(tmp_path)}})
-    with pytest.raises(UserError, match="holds no file of verdicts") as caught:
+    with pytest.raises(UserError, match=r"holds no file of verdicts .*; call snakemake judge_export first") as caught:
         judge_settings.required_verdicts(config)
     assert caught.value.code == "J103"
+    assert str(tmp_path / "judging" / "judge.html") in caught.value.text
     (tmp_path / "judging" / "verdicts").mkdir(parents=True)
+    (tmp_path / "judging" / "key.json").write_text("{}")
+    with pytest.raises(UserError, match="holds no file of verdicts") as caught:
+        judge_settings.required_verdicts(config)
+    assert "judge_export" not in caught.value.text, "there is a page to save from"
     (tmp_path / "judging" / "verdicts" / "a.jsonl").write_text("")
     assert judge_settings.required_verdicts(config) == [str(tmp_path / "judging" / "verdicts" / "a.jsonl")]
 

@@ -88,7 +88,7 @@ class TestCorpusCleaning:
         assert result.kept[0]["question"].endswith("13812345678")
 
     def test_nothing_usable_is_an_error_with_the_reasons(self, tmp_path):
-        with pytest.raises(UserError, match=r"none of the 2 rows is usable \({'placeholder_answer': 2}\)"):
+        with pytest.raises(UserError, match=r"none of the 2 rows is usable \(placeholder answer 2\)"):
             Cleaned(tmp_path, [row("头疼", "无")] * 2)
 
     def test_a_limit_reads_the_first_rows(self, tmp_path):

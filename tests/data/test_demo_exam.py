@@ -7,6 +7,7 @@ import pytest
 from medscale.base.errors import UserError
 from medscale.data.demo.corpus import FACT_COUNTS, generate, load_conditions, some
 from medscale.data.demo.exam import demo_exam, divided, write
+from medscale.data.exams.account import report_of
 from medscale.data.exams.fields import Reading
 from medscale.fetch.manifest import write_manifest
 from places import ROOT
@@ -104,6 +105,7 @@ def test_no_rule_over_the_options_alone_has_more_than_a_quarter(exam):
 
 def test_the_seed_decides_and_the_number_is_asked_for(manifest, training):
     small = demo_exam(manifest, Reading("demo", max_questions=80), training)
+    assert small.warnings == []
     assert Counter(question.subject for question in small.questions) == {"seen": 40, "unseen": 40}
     assert demo_exam(manifest, Reading("demo", max_questions=80), training).questions == small.questions
     assert demo_exam(manifest, Reading("demo", max_questions=80, seed=1), training).questions != small.questions
@@ -128,3 +130,16 @@ def test_no_facts_to_ask_for_is_said(manifest):
     with pytest.raises(UserError, match="no four go together") as error:
         demo_exam(manifest, Reading("demo"), [{"question": everything, "answer": "请就医。"}])
     assert error.value.code == "D160"
+
+
+def test_questions_that_few_rows_do_not_give_are_told(manifest, training):
+    reading = Reading("demo", max_questions=40)
+    made = demo_exam(manifest, reading, training[:48])
+    counts = Counter(question.seen for question in made.questions)
+    assert counts[True] < 20 == counts[False]
+    (warning,) = made.warnings
+    assert f"made are {counts[True]} questions on facts that training rows hold and 20 on" in warning
+    assert "of 20 each that were asked for" in warning
+    assert "48 training rows" in warning
+    assert "use larger study.sizes (a few hundred rows), or a smaller evaluation.exams.demo.max_questions" in warning
+    assert report_of(made, reading, "demo.rejected.parquet")["warnings"] == [warning]

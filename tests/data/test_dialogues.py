@@ -24,7 +24,7 @@ BAD = [{"instruction": "头痛怎么办", "input": "", "output": "无"}] * 7
 
 class TestStop:
     def test_a_share_of_bad_rows_stops_the_run_and_what_was_rejected_is_kept(self, tmp_path):
-        message = r"7 of the 10 rows.*max_dropped_share, which is 0\.5, are unusable \({'placeholder_answer': 7}\)"
+        message = r"7 of the 10 rows.*max_dropped_share, which is 0\.5, are unusable \(placeholder answer 7\)"
         with pytest.raises(UserError, match=message) as stopped:
             Cleaned(tmp_path, GOOD + BAD, "--max-dropped-share", "0.5")
         kept = tmp_path / "stopped" / "rejected.parquet"

@@ -327,6 +327,45 @@ def test_what_could_be_anything_is_dropped(value, answer, reason):
         read(value, answer)
 
 
+LATIN = ["维生素B12", "IgA", "(+)-儿茶素C", "5mg", "维生素C", "HbA1c", "叶酸", "x(a)y", "α", "T4[B]", "pH 7"]
+
+
+@given(st.lists(st.sampled_from(LATIN), min_size=2, max_size=8, unique=True), st.data())
+def test_letters_in_brackets_begin_options_whatever_letter_or_digit_is_before_them(options, data):
+    opening, closing = data.draw(st.sampled_from([*zip("(（【", ")）】", strict=True)]))
+    gap = data.draw(st.sampled_from(["", ";"]))
+    marked = [f"{opening}{letter}{closing}{text}" for letter, text in zip(LETTERS, options, strict=False)]
+    assert read(gap.join(marked), "B") == (options, "B")
+    halves = len(marked) // 2
+    if halves > 1:
+        assert read(f"{gap.join(marked[:halves])}\n{gap.join(marked[halves:])}", "A") == (options, "A")
+
+
+@pytest.mark.parametrize(
+    ("value", "options"),
+    [
+        ("(A)维生素B12(B)硫酸亚铁(C)叶酸(D)输血", ["维生素B12", "硫酸亚铁", "叶酸", "输血"]),
+        ("(A)钠盐(B)钾盐(C)维生素C(D)钙盐", ["钠盐", "钾盐", "维生素C", "钙盐"]),
+        ("[A]钠盐[B]维生素K[C]钙盐", ["钠盐", "维生素K", "钙盐"]),
+        ("（a）IgG（b）IgA（c）IgM", ["IgG", "IgA", "IgM"]),
+        ("(A) 甲 (B) 维生素B12(C) 丙 (D) 丁", ["甲", "维生素B12", "丙", "丁"]),
+        ("A.5mgB.10mgC.15mgD.20mg", ["5mg", "10mg", "15mg", "20mg"]),
+        ("A、维生素B12B、硫酸亚铁C、叶酸D、输血", ["维生素B12", "硫酸亚铁", "叶酸", "输血"]),
+        ("(A)甲(B)HbA(C)", ["甲", "HbA(C)"]),
+        ("(A)甲(B)HbA(C)类(C)丙", ["甲", "HbA(C)类", "丙"]),
+        ("(A)甲(B)(C)丙", ["甲", "丙"]),
+    ],
+)
+def test_letters_without_brackets_are_text_where_options_are_in_brackets(value, options):
+    assert list(lettered(options_of(value)).texts.values()) == options
+
+
+@pytest.mark.parametrize("value", ["(A) 甲 (B) HbA(C)类", "(A) 甲 (B) 维生素(C)片", "(A)甲(B)乙(D)维生素C(C)丙"])
+def test_letters_in_brackets_that_may_be_words_are_dropped(value):
+    with pytest.raises(Dropped, match="unreadable_options"):
+        lettered(options_of(value))
+
+
 def test_letters_that_texts_repeat_are_no_part_of_them():
     assert read({"A": "A. 甲", "B": "B. 乙"}, "A")[0] == ["甲", "乙"]
     assert read({"A": "A. 甲", "B": "乙"}, "A")[0] == ["A. 甲", "乙"]

@@ -104,6 +104,15 @@ def test_dropped_rows_are_listed_beside_the_questions_and_told(read, tmp_path):
     assert read_json(tmp_path / "q.json")["rejected"]["file"] == "ours.rejected.parquet"
 
 
+def test_what_may_be_otherwise_than_it_was_meant_is_told_in_the_log(read, tmp_path):
+    records = [{"options": list("甲乙丙丁戊"), "answer": 1 + n % 4} for n in range(20)]
+    done = read({"a.jsonl": records}, "--exam", '{"answer_as": "index_from_0"}')
+    assert done.returncode == 0
+    assert "ours: kept 20 of 20 questions; dropped: none\n" in done.stdout
+    assert "warning: evaluation.exams.ours.answer_as: index_from_0, and none of the 20 answers" in done.stderr
+    assert len(read_json(tmp_path / "q.json")["warnings"]) == 1
+
+
 def test_rows_that_stop_the_study_stay_to_be_looked_at(read, tmp_path):
     stopped = tmp_path / "stopped" / "ours.rejected.parquet"
     done = read({"a.jsonl": [{"answer": "见解析"}, {"answer": "无法确定"}, {}]})

@@ -276,6 +276,43 @@ def test_numbers_that_cannot_begin_where_they_are_said_to_are_refused(read, said
     assert error.value.code == "D155"
 
 
+@pytest.mark.parametrize(
+    ("said", "answers", "count", "warned"),
+    [
+        ("index_from_0", (1, 2, 3, 4), 20, True),
+        ("index_from_0", ([1, 3], "2", "4.0"), 21, True),
+        ("index_from_0", (1, 2, 3, 4), 19, False),  # may be chance
+        ("index_from_0", (0, 1, 2, 3), 20, False),
+        ("index_from_1", (1, 2, 3, 4), 20, False),
+    ],
+)
+def test_places_of_which_none_is_the_first_are_told_where_they_may_count_from_1(read, said, answers, count, warned):
+    five = {"options": list("甲乙丙丁戊")}
+    records = [OWN | five | {"question": f"第{n}题", "answer": answers[n % len(answers)]} for n in range(count)]
+    exam, report = read({"a.jsonl": "".join(rows(record) for record in records)}, answer_as=said)
+    assert (len(exam.questions), len(exam.warnings)) == (count, warned), "what was said is done"
+    assert report["warnings"] == exam.warnings
+    for warning in exam.warnings:
+        assert warning.startswith("evaluation.exams.mine.answer_as: index_from_0, and none of the ")
+        assert "they go from 1 to 4 and may count from 1" in warning
+
+
+@pytest.mark.parametrize("header", ["question,A,B,answer\n", "标题,,,\nquestion,A,B,answer\n\n"])
+def test_a_file_without_rows_says_so(read, header):
+    with pytest.raises(UserError, match=r"mine: a\.csv has no rows, only the names of columns") as error:
+        read({"a.csv": header})
+    assert error.value.code == "D159"
+
+
+def test_reasons_are_told_in_words(read):
+    records = [OWN | {"options": ["甲"], "question": f"第{n}题"} for n in range(8)] + [
+        OWN | {"options": ["甲", "乙"], "answer": None}
+    ]
+    with pytest.raises(UserError, match=r"9 of the 9 rows .* \(no options 8, no answer 1\); see") as error:
+        read({"a.jsonl": "".join(rows(record) for record in records)})
+    assert error.value.code == "D154"
+
+
 def test_a_file_that_is_no_exam_says_what_was_looked_for_and_found(read):
     with pytest.raises(UserError) as error:
         read({"a.csv": "title,text\n一,二\n"})
@@ -422,7 +459,7 @@ def test_the_list_is_bounded_and_the_counts_are_not(read):
 
 def test_more_than_half_unusable_stops(read):
     bad = [{"question": f"第{n}题", "options": ["甲", "乙"], "answer": "Z"} for n in range(3)]
-    with pytest.raises(UserError, match=r"3 of the 5 rows .*answer_not_an_option") as error:
+    with pytest.raises(UserError, match=r"3 of the 5 rows .*answer not an option 3") as error:
         read({"a.jsonl": rows(*bad, *(row | {"answer": "A"} for row in bad[:2]))})
     assert error.value.code == "D154"
 

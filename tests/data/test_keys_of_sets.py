@@ -58,8 +58,7 @@ def read(section: str, folder, name: str, content: bytes, files: dict) -> None:
 def test_the_key_of_the_set_is_named(tmp_path, section, name, content, said, code, key):
     with pytest.raises(UserError) as caught:
         read(section, tmp_path, name, content, said)
-    # The columns of an exam may have any names, by which no header is found.
-    assert caught.value.code == ("D153" if content == ABOVE and "exams" in section else code)
+    assert caught.value.code == code
     assert f"{section}.files.{key}" in caught.value.text
     assert not re.search(r"\bdata\.(encoding|csv\.|json\.|columns)", caught.value.text)
 
@@ -103,16 +102,60 @@ def test_columns_of_general_rows_have_the_keys_that_are_named(tmp_path, record, 
     assert not re.search(r"\bdata\.(columns|layout|ignore)", caught.value.text)
 
 
-def test_a_table_with_a_title_above_its_header_is_no_exam_until_the_header_is_named(tmp_path):
-    content = "内科试题,,\n题号,,\nquestion,A,B,answer\n头痛吗,是,否,A\n".encode()
-    manifest = tmp_path / "manifest.json"
-    (tmp_path / "a.csv").write_bytes(content)
-    write_manifest(tmp_path, kind="data", source="file", files=["a.csv"])
+TITLES = ["", "内科试题,,\n题号,,\n", "内科试题\n", "\n标题,,,,\n\n", "# 导出于 2024 年\n"]
+OWN = {"question": "题", "options": ["甲", "乙"], "answer": "答"}
+
+
+def exam_of(folder, text: str, **entry):
+    (folder / "a.csv").write_text(text, encoding="utf-8")
+    manifest = write_manifest(folder, kind="data", source="file", files=["a.csv"])
+    return read_exam(manifest, Reading.from_json("mine", json.dumps(entry))).questions
+
+
+@pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize(
+    ("header", "entry"),
+    [
+        ("question,A,B,answer", {}),
+        ("题干,选项A,选项B,答案", {}),
+        ("题干,选项A,选项B,答案", {"columns": {"question": "题干"}}),
+        ("题,甲,乙,答", {"columns": OWN}),
+        ("题,甲,乙,答案", {"columns": {"question": "题", "options": ["甲", "乙"]}}),
+        ("question,A,B,answer", {"format": "columns"}),
+        ("question;A;B;answer", {}),
+    ],
+)
+def test_the_header_of_an_exam_is_found_below_a_title_as_that_of_a_corpus(tmp_path, title, header, entry):
+    row = "头痛吗,是,否,A\n".replace(",", ";" if ";" in header else ",")
+    (question,) = exam_of(tmp_path, f"{title}{header}\n{row}", **entry)
+    assert (question.question, list(question.options.values()), question.answer) == ("头痛吗", ["是", "否"], "A")
+
+
+def test_the_columns_below_a_title_are_told_where_a_named_one_is_not_among_them(tmp_path):
+    with pytest.raises(UserError, match=r"no column '题'; its columns are 'question', 'A', 'B', 'answer'") as caught:
+        exam_of(tmp_path, "内科试题,,,\nquestion,A,B,answer\n头痛吗,是,否,A\n", columns={"question": "题"})
+    assert caught.value.code == "D153"
+
+
+def test_a_header_that_nothing_tells_is_named(tmp_path):
+    text = "内科试题,,,\n问,第一,第二,对\n头痛吗,是,否,第一\n"
     with pytest.raises(UserError, match=r"evaluation\.exams\.mine\.files\.header") as caught:
-        read_exam(manifest, Reading.from_json("mine", "{}"))
+        exam_of(tmp_path, text)
     assert caught.value.code == "D151"
-    exam = read_exam(manifest, Reading.from_json("mine", '{"files": {"header": 3}}'))
-    assert [question.answer for question in exam.questions] == ["A"]
+
+
+@pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize("header", ["instruction,input,output", "instruction,output", "input,output"])
+def test_general_rows_below_a_title_are_read_by_the_columns_of_their_layout(tmp_path, title, header):
+    values = {"instruction": "头痛怎么办", "input": "", "output": "休息"}
+    if "instruction" not in header:
+        values["input"] = values["instruction"]
+    row = ",".join(values[name] for name in header.split(","))
+    (tmp_path / "a.csv").write_text(f"{title}{header}\n{row}\n", encoding="utf-8")
+    manifest = write_manifest(tmp_path, kind="data", source="file", files=["a.csv"])
+    columns = Columns.from_json('{"question": ["instruction", "input"], "answer": "output"}', section="study.mix")
+    (found,) = Corpus(manifest, columns, options=FileOptions(section="study.mix")).rows()
+    assert ("".join(filter(None, found.question)), found.answer) == ("头痛怎么办", "休息")
 
 
 def test_a_file_whose_name_looks_like_a_key_keeps_its_name(tmp_path):

@@ -82,7 +82,7 @@ def test_rows_that_were_not_asked_for_are_not_unusable(tmp_path):
     first = [{"instruction": topic(1)[0], "input": "", "output": topic(1)[1]}]
     result = Cleaned(tmp_path / "a", [later] * 4 + first, "--turns", "first", "--max-dropped-share", 0.1)
     assert result.report["dropped"] == {"later_turn": 4}
-    with pytest.raises(UserError, match=r"^rows\.jsonl: none of the 4 rows is usable \(\{'later_turn': 4\}\)"):
+    with pytest.raises(UserError, match=r"^rows\.jsonl: none of the 4 rows is usable \(later turn 4\)"):
         Cleaned(tmp_path / "b", [later] * 4, "--turns", "first")
 
 

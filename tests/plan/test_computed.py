@@ -226,7 +226,14 @@ def written(tmp_path_factory):
     )
     missing = folder / "missing.json"
     args = Namespace(
-        config=json.dumps(config), model=missing, corpus=missing, sets="{}", threads=2, seconds=1, output=folder / "out"
+        config=json.dumps(config),
+        model=missing,
+        corpus=missing,
+        sets="{}",
+        options="",
+        threads=2,
+        seconds=1,
+        output=folder / "out",
     )
     (folder / "out").mkdir()
     plan.run(args)
@@ -260,7 +267,7 @@ def test_further_seeds_and_general_rows_are_priced_and_counted_in_the_totals(tmp
     from argparse import Namespace
 
     missing = tmp_path / "missing.json"
-    args = Namespace(model=missing, corpus=missing, sets="{}", threads=2, seconds=1)
+    args = Namespace(model=missing, corpus=missing, sets="{}", options="", threads=2, seconds=1)
     study = {"methods": ["lora"], "sizes": [500, 1000, 2000], "test_size": 100}
 
     def planned(evaluation=None, **more):
@@ -305,7 +312,7 @@ def test_computed_figures_stand_beside_measured_ones_on_a_known_card(tmp_path, m
     monkeypatch.setattr(plan, "measure_apart", lambda task: made)
     config = resolve({"study": {"methods": ["lora"], "sizes": [1000]}, "paths": {"results": str(tmp_path)}})
     missing = tmp_path / "missing.json"
-    args = Namespace(model=missing, corpus=missing, sets="{}", threads=2, seconds=1)
+    args = Namespace(model=missing, corpus=missing, sets="{}", options="", threads=2, seconds=1)
     shape = shape_of(config["model"], missing)
     found = plan.forecast(config, shape, plan.lengths_of(config, shape, args), args)
     assert found["computed"] is False

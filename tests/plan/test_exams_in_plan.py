@@ -221,11 +221,13 @@ def test_an_exam_that_was_fetched_is_read_for_the_plan(tmp_path):
     manifest = write_manifest(folder, kind="data", source="file")
     write_jsonl(folder / "texts" / "texts.jsonl", [{"text": "春天来了。" * 4} for _ in range(5)])
     texts = write_manifest(folder / "texts", kind="data", source="file")
-    section = {"exams": {"ours": {"path": "x.jsonl"}}, "retention": {"path": "t.jsonl", "max_texts": None}}
+    hub = {"source": "huggingface", "id": "some/set", "file": "x.jsonl"}
+    section = {"exams": {"ours": hub}, "retention": hub | {"max_texts": None}}
     config = resolve({"evaluation": section, "paths": {"results": str(tmp_path / "none")}})
-    unread = examinations(config, {}, None, 2048)
+    unread = examinations(config, {}, None, 2048, " --configfile my.yaml")
     assert set(unread.unknown) == {"ours", "retention"}
-    assert "exams/ours.jsonl --cores 1" in unread.unknown["ours"]
+    assert "none/data/exams/ours.jsonl --cores 1 --configfile my.yaml reads it" in unread.unknown["ours"]
+    assert "none/data/retention.jsonl --cores 1 --configfile my.yaml reads them" in unread.unknown["retention"]
     found = examinations(config, {"exam_ours": str(manifest), "retention": str(texts)}, None, 2048)
     assert [(each.name, each.count, each.rows) for each in found.sets] == [("ours", 7, 7), ("retention", 5, 5)]
     assert found.unknown == {}
@@ -277,6 +279,65 @@ def test_why_a_fetched_set_cannot_be_read_is_told(tmp_path):
             assert "foo" in told[name]
 
 
+def own_sets(folder, exam=None, retention=None):
+    """Return a configuration with the user's own files, of which nothing was fetched."""
+    section = {"exams": {"ours": {"path": str(folder / "ours.csv")} | (exam or {})}}
+    section["retention"] = {"path": str(folder / "texts.jsonl")} | (retention or {})
+    return resolve({"evaluation": section, "paths": {"results": str(folder / "none"), "resources": str(folder / "r")}})
+
+
+@pytest.mark.parametrize("most", [None, 100000, 5])
+def test_files_of_the_user_are_read_for_the_plan_though_nothing_was_fetched(tmp_path, most):
+    lines = [f"第{i}题问什么,甲,乙,丙,丁,{'ABCD'[i % 4]}" for i in range(14)]
+    (tmp_path / "ours.csv").write_text("\n".join(["Question,A,B,C,D,Answer", *lines]), encoding="utf-8")
+    write_jsonl(tmp_path / "texts.jsonl", [{"text": f"春天来了{i}。"} for i in range(50)])
+    before = sorted(tmp_path.rglob("*"))
+    retention = {} if most is None else {"max_texts": most}
+    config = own_sets(tmp_path, {"format": "columns", "max_questions": most}, retention)
+    found = examinations(config, {"exam_ours": str(tmp_path / "r" / "manifest.json")}, None, 2048)
+    exams, texts = found.sets
+    assert (exams.count, texts.count) == (min(14, most or 14), min(50, most or 50))
+    assert texts.rows == texts.count
+    assert sum(each.rows * each.width for each in texts.passes) < 20 * texts.count, "and not the whole window"
+    assert exams.source.startswith("the files of evaluation.exams.ours.path")
+    assert texts.source.startswith("the files of evaluation.retention.path")
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is written"
+
+
+def test_a_known_set_of_the_user_has_the_questions_that_its_file_has(tmp_path):
+    lines = ["Question,Options,Answer", *(f'问{i},"A 甲\nB 乙",A' for i in range(14))]
+    (tmp_path / "ours.csv").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "texts.jsonl").write_text('{"text": "春天来了。"}\n', encoding="utf-8")
+    found = examinations(own_sets(tmp_path, {"format": "cmexam"}), {}, None, 2048)
+    assert [each.count for each in found.sets] == [14, 1]
+
+
+def test_why_the_user_s_files_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "ours.csv").write_text("foo\n1\n", encoding="utf-8")
+    write_jsonl(tmp_path / "texts.jsonl", [{"foo": 1}])
+    found = examinations(own_sets(tmp_path, retention={"max_texts": None}), {}, None, 2048)
+    for name, key in (("ours", "evaluation.exams.ours"), ("retention", "evaluation.retention")):
+        assert found.unknown[name].startswith(f"the files of {key}.path cannot be read: ")
+        assert "foo" in found.unknown[name]
+    (tmp_path / "ours.csv").unlink()
+    (tmp_path / "texts.jsonl").unlink()
+    found = examinations(own_sets(tmp_path, {"max_questions": 30}), {}, None, 2048)
+    assert [each.count for each in found.sets] == [30, 1000]
+    assert all("is not there" in each.source for each in found.sets)
+
+
+def test_files_that_the_user_has_mended_are_read_as_they_are_now(tmp_path):
+    from medscale.fetch.manifest import write_manifest
+
+    (tmp_path / "ours.csv").write_text("question,A,B,answer\n问,甲,乙,A\n", encoding="utf-8")
+    write_jsonl(tmp_path / "texts.jsonl", [{"text": "春天来了。"}])
+    manifest = write_manifest(tmp_path / "r", kind="data", source="file", root=tmp_path, files=["ours.csv"])
+    with (tmp_path / "ours.csv").open("a", encoding="utf-8") as file:
+        file.write("另一问,甲,乙,B\n")
+    found = examinations(own_sets(tmp_path), {"exam_ours": str(manifest)}, None, 2048)
+    assert found.sets[0].count == 2
+
+
 def model_config(name="Qwen/Qwen2.5-3B"):
     fields = dict(SHAPES[name])
     return AutoConfig.for_model(fields.pop("model_type"), **fields)
@@ -310,7 +371,7 @@ def planned(tmp_path_factory):
     """Return a function that makes the plan of a small study for a T4."""
     folder = tmp_path_factory.mktemp("study")
     missing, simulations = folder / "missing.json", Simulations(model_config())
-    args = argparse.Namespace(model=missing, corpus=missing, sets="{}", threads=1, seconds=1)
+    args = argparse.Namespace(model=missing, corpus=missing, sets="{}", options="", threads=1, seconds=1)
     study = {"methods": ["lora", "qlora"], "sizes": [500, 1000], "test_size": 100, "seeds": [1, 2]}
 
     def made(**evaluation):

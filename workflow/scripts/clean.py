@@ -26,6 +26,7 @@ from medscale.base.arguments import add_paths, add_source, add_threads, boolean,
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import atomic_path, write_json
 from medscale.base.parallel import ordered_map
+from medscale.base.plurals import counts_of
 from medscale.base.progress import counted, working
 from medscale.data.cleaning import Rules
 from medscale.data.columns import LAYOUTS, Columns
@@ -118,7 +119,7 @@ def main() -> None:
     for found in summary["boilerplate"]:
         print(f"left out of the similarity, in {found['share']:.1%} of the questions: {found['text']}")
     made = f", which give {tally.samples} samples" if tally.samples != tally.kept else ""
-    print(f"kept {tally.kept} of {tally.read} rows{made}; dropped {dict(tally.dropped)}")
+    print(f"kept {tally.kept} of {tally.read} rows{made}; dropped: {counts_of(tally.dropped)}")
     for found in corpus.layouts:
         print(f"{found['path']}: layout {found['layout']}, because of this: {found['because']}")
         for role in ("history", "system"):
@@ -145,8 +146,8 @@ def require_enough_good(args: argparse.Namespace, corpus: Corpus, tally: Tally) 
     named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more files" if len(paths) > 3 else "")
     raise UserError(
         "D111",
-        f"{named}: {found} ({reasons}); {stopped / args.output_rejected.name} has them with the reasons; see "
-        "whether data.columns and data.layout fit the file, and the bounds in the section cleaning the texts",
+        f"{named}: {found} ({counts_of(reasons)}); {stopped / args.output_rejected.name} has them with the reasons; "
+        "see whether data.columns and data.layout fit the file, and the bounds in the section cleaning the texts",
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from medscale.base.arguments import add_paths, add_source
 from medscale.base.errors import run_script
 from medscale.base.files import read_jsonl, write_json, write_jsonl
-from medscale.base.plurals import how_many
+from medscale.base.plurals import counts_of, how_many
 from medscale.data.demo.exam import demo_exam
 from medscale.data.exams.account import parts_read, report_of, require_scorable
 from medscale.data.exams.fields import Reading
@@ -34,7 +34,8 @@ def main() -> None:
     report = report_of(exam, reading, args.rejected.name)
     write_json(args.report, report)
     print(
-        f"{reading.name}: kept {report['kept']} of {how_many(report['read'], 'question')}; dropped {report['dropped']}"
+        f"{reading.name}: kept {report['kept']} of {how_many(report['read'], 'question')}; "
+        f"dropped: {counts_of(report['dropped'])}"
     )
     if report["examples"]:
         print(f"{args.rejected} has the dropped rows, with the reasons and what was read; the first ones:")
@@ -43,6 +44,8 @@ def main() -> None:
         print(f"  {row['file']}, row {row['row_of_file']}: {row['reason']}{detail}")
     for file in report["files"]:
         print(f"{file['path']}: {file['exam_format']}" + (f", {file['because']}" if "because" in file else ""))
+    for warning in exam.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     parts = parts_read(exam)
     if len(parts) > 1:
         named = "; ".join(f"{part}: {', '.join(paths[:3])}{' …' * (len(paths) > 3)}" for part, paths in parts.items())

@@ -15,7 +15,7 @@ from medscale.base.arguments import (
 )
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from medscale.base.plurals import how_many
+from medscale.base.plurals import counts_of, how_many
 from medscale.base.progress import counted
 from medscale.data.cleaning import Rules
 from medscale.data.columns import Columns
@@ -52,7 +52,7 @@ def main() -> None:
     write_jsonl(args.output, found.rows)
     write_json(args.report, report(args, corpus, found))
     print(
-        f"kept {found.kept} of {how_many(found.read, 'general row')}; dropped {dict(found.dropped)}; "
+        f"kept {found.kept} of {how_many(found.read, 'general row')}; dropped: {counts_of(found.dropped)}; "
         f"{args.needed} needed"
     )
 
@@ -80,7 +80,7 @@ def require_enough(found: General, needed: int, corpus: Corpus) -> None:
     raise UserError(
         "D170",
         f"{KEY}: the largest mix takes {how_many(needed, 'general row')}, and {named} has {found.kept} that can be "
-        f"used, of {found.read} read ({dict(found.dropped)}); {cure}",
+        f"used, of {found.read} read ({counts_of(found.dropped)}); {cure}",
     )
 
 

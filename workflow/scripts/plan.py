@@ -35,6 +35,9 @@ def parse_arguments() -> argparse.Namespace:
         default="{}",
         help="JSON text: manifest.json of each exam (exam_NAME) and of general texts (retention); it may not exist yet",
     )
+    parser.add_argument(
+        "--options", default="", help="what a call of snakemake for this study needs besides, for the commands told"
+    )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of torch (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="time to train a method for (default: %(default)s)")
     parser.add_argument(

@@ -102,10 +102,13 @@ def required_verdicts(config: dict) -> list[str]:
             raise UserError("J106", f"{path}: braces or control characters in a file's name; rename it")
     if found:
         return found
+    folder = Path(config["paths"]["results"]) / "judging"
+    first = "save what judge.html gives there"
+    if not (folder / "key.json").is_file():
+        first = f"call snakemake judge_export first, then save in this folder what {folder / 'judge.html'} gives"
     raise UserError(
         "J103",
-        f"{verdict_folder(config)}: holds no file of verdicts (*.jsonl); save what judge.html gives there, or name the "
-        "folder in judging.path",
+        f"{verdict_folder(config)}: holds no file of verdicts (*.jsonl); {first}, or name the folder in judging.path",
     )
 
 

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from medscale.base.study import Run, mix_percent, mixed_arms, mixed_rows, runs_of
@@ -79,6 +80,17 @@ def as_json(value: Any) -> str:
 def option(name: str, value: Any) -> str:
     """Return an option for the shell, such as `` --adapter 'a b'``; nothing where there is no value."""
     return f" {name} {shlex.quote(str(value))}" if value else ""
+
+
+def with_configfiles(paths: Iterable[str | os.PathLike]) -> str:
+    """Return the option of snakemake that names a study's files, for a command that is told; nothing without any.
+
+    >>> with_configfiles(["/a/b c.yaml", "/a/d.yaml"])
+    " --configfile '/a/b c.yaml' /a/d.yaml"
+    """
+    here = Path.cwd()
+    shown = [path.relative_to(here) if path.is_relative_to(here) else path for path in map(Path, paths)]
+    return " --configfile " + shlex.join(map(str, shown)) if shown else ""
 
 
 def settings_for(config: dict, run: Run) -> dict:

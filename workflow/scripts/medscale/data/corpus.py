@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medscale.base.errors import UserError
 from medscale.data.columns import Columns
-from medscale.data.layouts.choice import Wanted, choose, refuse_unused
+from medscale.data.layouts.choice import Wanted, choose, headers, refuse_unused
 from medscale.data.layouts.context import LOOKED_AT, note_used, require_history, require_system
 from medscale.data.layouts.fields import Fields
 from medscale.data.raw_rows import RawRow
@@ -68,7 +68,7 @@ class Corpus:
         for part in self._parts:
             if number == limit:
                 return
-            table = open_table(part, Wanted(self._columns), self._options)
+            table = open_table(part, Wanted(self._columns), self._options, headers(self._columns))
             fields = choose(self._columns, table.columns, table.path)
             department = self._department_of(part)
             name = part.name.relative_to(self._root).as_posix()

@@ -4,6 +4,7 @@ Its format is told by what it holds, and by its name where that is not enough. T
 `files`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from medscale.base.errors import UserError
@@ -11,7 +12,7 @@ from medscale.data.files.arrow_rows import open_arrow, open_parquet
 from medscale.data.files.csv_rows import open_csv
 from medscale.data.files.json_rows import open_json
 from medscale.data.files.parts import Part, parts_of, require_readable
-from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
+from medscale.data.files.records import Broken, FileOptions, Known, TableFile, Wanted
 from medscale.fetch.corpus_files import REFUSED
 from medscale.fetch.endings import SUFFIXES
 
@@ -20,7 +21,9 @@ __all__ = ["Broken", "FileOptions", "Part", "TableFile", "open_table", "parts_of
 _TEXT = {".csv", ".tsv", ".json", ".jsonl", ".ndjson"}
 
 
-def open_table(path: Path | Part, wanted: Wanted, options: FileOptions | None = None) -> TableFile:
+def open_table(
+    path: Path | Part, wanted: Wanted, options: FileOptions | None = None, headers: Sequence[Known] = ()
+) -> TableFile:
     """Open a data file, packed or not, in any of the formats CSV, JSON lines, JSON, Parquet and Arrow.
 
     Blank lines are no rows.
@@ -31,6 +34,8 @@ def open_table(path: Path | Part, wanted: Wanted, options: FileOptions | None = 
     wanted : names of the columns that the caller will look at, by which a CSV header and the layout of a JSON file are
         found; a Parquet or Arrow file reads no others. None: all there are.
     options : what the configuration says of files; default None, all is found out.
+    headers : what tells the header of a CSV file, in this order: the first line that the first of them knows, else the
+        first that the next one knows; default: the names in ``wanted``, all of them in one line.
 
     Raises `UserError` where the file has no header, no JSON object or no known format, where it is damaged, and where
     it could be read in two ways.
@@ -54,7 +59,7 @@ def open_table(path: Path | Part, wanted: Wanted, options: FileOptions | None = 
         why = REFUSED.get(suffix, f"expected one of {', '.join(sorted(SUFFIXES))}, packed or not")
         raise UserError("D101", f"{part.name}: unknown format; {why}")
     if suffix in {".csv", ".tsv"} and not _is_json(first):
-        return open_csv(part, wanted, options)
+        return open_csv(part, wanted, options, headers)
     return open_json(part, wanted, options)
 
 

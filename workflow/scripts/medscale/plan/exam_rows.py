@@ -1,8 +1,9 @@
 """What a model is given for exams and general texts: which questions or texts there are, and how long their rows are.
 
-The questions of a set that was fetched are asked as an examination asks them, and their tokens counted. They are read
-here: what the study has read of them may be what an earlier configuration asked for, and counts only where the fetched
-set is no longer there. Before that the number of questions is that of `exam_sizes`, and their lengths are assumed.
+The questions of a set that was fetched, and of the user's own files, are asked as an examination asks them, and their
+tokens counted. They are read here: what the study has read of them may be what an earlier configuration asked for, and
+counts only where the files are no longer there. Before that the number of questions is that of `exam_sizes`, and their
+lengths are assumed.
 """
 
 import json
@@ -16,7 +17,8 @@ import pyarrow as pa
 
 from medscale.base.errors import UserError
 from medscale.base.files import read_jsonl
-from medscale.base.settings import exam_settings, examination_settings
+from medscale.base.settings import AskedSet as SetAsked
+from medscale.base.settings import exam_settings, examination_settings, sets_of
 from medscale.data.demo.everyday_texts import ROWS as DEMO_TEXTS
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.reading import read_exam
@@ -26,6 +28,7 @@ from medscale.evaluate.exam_prompts import Asked, asked, combined, least_letters
 from medscale.plan.exam_passes import AskedSet, Examinations, Extent, passes_of
 from medscale.plan.exam_sizes import Guessed, guessed_size
 from medscale.plan.lengths import TEMPLATE_TOKENS, TOKENS_A_CHARACTER
+from medscale.plan.set_files import files_of_set
 
 QUESTION_TOKENS = 40
 """Assumed of a question that has not been read: the line before it, the question, and what asks for the answer."""
@@ -38,7 +41,9 @@ TEXTS_READ = 2000
 ASSUMED = f"{QUESTION_TOKENS} tokens a question and {OPTION_TOKENS} an option are assumed"
 
 
-def examinations(config: dict[str, Any], manifests: dict[str, str], chat: Any, longest: int) -> Examinations:
+def examinations(
+    config: dict[str, Any], manifests: dict[str, str], chat: Any, longest: int, options: str = ""
+) -> Examinations:
     """Return what each model is asked in exams and general texts.
 
     Args:
@@ -46,12 +51,14 @@ def examinations(config: dict[str, Any], manifests: dict[str, str], chat: Any, l
         manifests: of the sets, by ``exam_{name}`` and ``retention``; they may not exist.
         chat: a `chat.Chat` where the tokenizer is there, else None.
         longest: tokens that the model takes at once.
+        options: what a call of snakemake for this study needs besides, such as `` --configfile my.yaml``.
     """
+    every = sets_of(config)
     data, found = Path(config["paths"]["results"]) / "data", Examinations([], {})
     settings = examination_settings(config, None)
     for name, exam in config["evaluation"]["exams"].items():
-        questions, source = _questions(config, name, data, manifests.get(f"exam_{name}"))
-        unread = None if questions is not None or not source else f"the fetched set cannot be read: {source}"
+        fetched = manifests.get(f"exam_{name}")
+        questions, source, unread = _questions(config, name, data, every[f"exam_{name}"], fetched)
         if questions is not None:
             extents = question_extents(questions, settings["exams"][name], chat, longest)
             count = len(questions)
@@ -64,12 +71,14 @@ def examinations(config: dict[str, Any], manifests: dict[str, str], chat: Any, l
         else:
             found.unknown[name] = unread or (
                 f"how many questions it has is not known before it is read (evaluation.exams.{name}.max_questions is "
-                f"not set): snakemake {data.as_posix()}/exams/{name}.jsonl --cores 1 reads it, and the next plan has it"
+                f"not set): snakemake {data.as_posix()}/exams/{name}.jsonl --cores 1{options} reads it, and the next "
+                "plan has it"
             )
             continue
         found.sets.append(AskedSet(name, count, len(extents), passes_of(extents), source))
     if config["evaluation"]["retention"]:
-        _add_texts(found, config["evaluation"]["retention"], data, manifests.get("retention"), chat, longest)
+        read = f"snakemake {data.as_posix()}/retention.jsonl --cores 1{options}"
+        _add_texts(found, every["retention"], data, manifests.get("retention"), chat, longest, read)
     return found
 
 
@@ -132,46 +141,55 @@ def guessed_extents(guess: Guessed, settings: dict[str, Any]) -> list[Extent]:
 
 
 def _questions(
-    config: dict[str, Any], name: str, data: Path, manifest: str | None
-) -> tuple[list[dict[str, Any]] | None, str]:
-    """Return the questions of an exam, and where they are from; None for one that is not there, or why it is unread."""
-    file = data / "exams" / f"{name}.jsonl"
+    config: dict[str, Any], name: str, data: Path, asked: SetAsked, fetched: str | None
+) -> tuple[list[dict[str, Any]] | None, str, str | None]:
+    """Return the questions of an exam and where they are from, or None, an empty text and why its files are unread."""
+    file, unread = data / "exams" / f"{name}.jsonl", None
     # The demo's questions are asked of facts that stand in training rows, which may not be there yet.
-    if config["evaluation"]["exams"][name]["source"] != "demo" and manifest and Path(manifest).is_file():
-        try:
-            reading = Reading.from_json(name, json.dumps(exam_settings(config, name)))
-            return [each._asdict() for each in read_exam(Path(manifest), reading).questions], "the fetched set"
-        except (UserError, pa.ArrowInvalid) as error:
-            return None, str(error)
-    return (list(read_jsonl(file)), f"the questions in {file}") if file.is_file() else (None, "")
+    if asked.settings["source"] != "demo":
+        with files_of_set(asked, fetched) as files:
+            unread = files.unread
+            if files.manifest is not None:
+                try:
+                    reading = Reading.from_json(name, json.dumps(exam_settings(config, name)))
+                    questions = read_exam(files.manifest, reading).questions
+                    return [each._asdict() for each in questions], files.called, None
+                except (UserError, pa.ArrowInvalid) as error:
+                    return None, "", f"{files.called} cannot be read: {error}"
+    if file.is_file():
+        return list(read_jsonl(file)), f"the questions in {file}", None
+    return None, "", unread
 
 
 def _add_texts(
-    found: Examinations, retention: dict[str, Any], data: Path, manifest: str | None, chat: Any, longest: int
+    found: Examinations, asked: SetAsked, data: Path, fetched: str | None, chat: Any, longest: int, read: str
 ) -> None:
-    """Add the general texts."""
+    """Add the general texts; ``read`` is the command that draws them."""
+    retention = asked.settings
     window, file = min(retention["window"], longest), data / "retention.jsonl"
     most = retention["max_texts"]
     if retention["source"] == "demo":
         most = min(retention["rows"] or DEMO_TEXTS, most or 1 << 30)
     texts: Sequence[str] | None = None
     count, source, unread = most, "", None
-    fetched = manifest is not None and Path(manifest).is_file()
     drawn = [line["text"] for line in read_jsonl(file)] if file.is_file() else []
-    if drawn and (len(drawn) == most or not fetched):
-        texts, source, count = drawn, f"the texts in {file}", len(drawn)
-    elif fetched:
-        try:
-            options = FileOptions(**retention["files"], section="evaluation.retention")
-            every = texts_of(Path(manifest), None, retention["column"], options=options)
-            texts = [text for _, text in islice(every, most and max(most, TEXTS_READ))]
-            source, count = "the fetched texts", min(len(texts), most or len(texts))
-        except (UserError, pa.ArrowInvalid) as error:
-            texts, unread = None, f"the fetched texts cannot be read: {error}"
+    with files_of_set(asked, fetched) as files:
+        if drawn and (len(drawn) == most or files.manifest is None):
+            texts, source, count = drawn, f"the texts in {file}", len(drawn)
+        elif files.manifest is None:
+            unread = files.unread
+        else:
+            try:
+                options = FileOptions(**retention["files"], section=asked.key)
+                every = texts_of(files.manifest, None, retention["column"], options=options)
+                texts = [text for _, text in islice(every, most and max(most, TEXTS_READ))]
+                source, count = files.called, min(len(texts), most or len(texts))
+            except (UserError, pa.ArrowInvalid) as error:
+                texts, unread = None, f"{files.called} cannot be read: {error}"
     if count is None:
         found.unknown["retention"] = unread or (
             "how many texts there are is not known before they are read (evaluation.retention.max_texts is null): "
-            f"snakemake {data.as_posix()}/retention.jsonl --cores 1 reads them, and the next plan has them"
+            f"{read} reads them, and the next plan has them"
         )
         return
     if texts:

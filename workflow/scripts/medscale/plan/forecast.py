@@ -226,7 +226,7 @@ def lengths_of(config: dict[str, Any], shape: Shape, args: argparse.Namespace) -
         answers = [len(chat.answer_ids(item["answer"])) for item in items]
         found.parts["test"] = [Row(p + a, a) for p, a in zip(prompts, answers, strict=True)]
     longest = longest_input(config_of(shape))
-    return found._replace(examined=examinations(config, json.loads(args.sets), chat, longest))
+    return found._replace(examined=examinations(config, json.loads(args.sets), chat, longest, args.options))
 
 
 def task_of(

@@ -95,7 +95,7 @@ def shape_of(model: dict[str, Any], manifest: Path) -> Shape:
         raise UserError(
             "P104",
             f"model.id: the shape of {name} is not known before it is fetched. Put its config.json into {folder} (it "
-            f"has a few kilobytes), or fetch the model first: snakemake fetch_model --cores 1; known without it are "
-            f"{', '.join(sorted(SHAPES))} and their -Instruct models",
+            f"has a few kilobytes), or fetch the model first: snakemake fetch_model --cores 1, with the --configfile "
+            f"of this study; known without it are {', '.join(sorted(SHAPES))} and their -Instruct models",
         )
     return Shape(name, "the table of known models, random weights", config=known)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from medscale.base.errors import UserError
 from medscale.base.files import write_jsonl
+from medscale.base.plurals import how_many
 from medscale.data.demo.corpus import FACT_COUNTS, load_conditions
 from medscale.data.exams.account import Exam
 from medscale.data.exams.fields import Reading
@@ -87,16 +88,28 @@ def demo_exam(manifest: Path, reading: Reading, rows: Iterable[Mapping[str, Any]
     )
     exam.source = "demo"
     wanted = (reading.max_questions or QUESTIONS) // EIGHT
+    rows = list(rows)
     seen, unseen = divided(table, rows)
+    made = {}
     for is_seen, facts in ((True, seen), (False, unseen)):
         rng = Random(f"exam/{reading.seed}/{is_seen}")
         for four in fours(table, facts, rng)[:wanted]:
             exam.questions += questions_of(four, len(exam.questions) + 1, is_seen, rng)
+        made[is_seen] = sum(question.seen is is_seen for question in exam.questions)
     if not exam.questions:
         raise UserError(
             "D160",
             f"{reading.where}: of the {len(table)} facts of the demo no four go together, of conditions of one "
             "department that training rows all hold or all do not; ask for more rows, or leave this exam out",
+        )
+    if min(made.values()) < FOUR * wanted:
+        cures = ["larger study.sizes (a few hundred rows)"] * (made[True] < FOUR * wanted)
+        cures += ["a smaller data.condition_count"] * (made[False] < FOUR * wanted)
+        exam.warnings.append(
+            f"{reading.where}: made are {made[True]} questions on facts that training rows hold and {made[False]} on "
+            f"conditions that none names, of {FOUR * wanted} each that were asked for: with the "
+            f"{how_many(len(rows), 'training row')} of the largest size, too few such facts of one department go "
+            f"together; use {' and '.join(cures)}, or a smaller {reading.where}.max_questions"
         )
     return exam
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
-from medscale.base.plurals import how_many
+from medscale.base.plurals import counts_of, how_many
 from medscale.data.exams.fields import Reading
 from medscale.data.exams.question import MOST_OPTIONS, Question, Row
 from medscale.data.exams.rejected import EXAMPLES, MOST, Rejected, write_rejected
@@ -35,6 +35,7 @@ class Exam:
     files : one dict a file: path, part, format, encoding, compression, dialect, notes, rows, exam_format, because,
         answer_as.
     skipped : files that were not read, each with the reason in brackets.
+    warnings : what may be otherwise than it was meant, for the log and the account.
     licence, source, id, revision : of the manifest.
     """
 
@@ -44,6 +45,7 @@ class Exam:
     rows: dict[str, Row] = field(default_factory=dict)
     files: list[dict] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     licence: str | None = None
     source: str | None = None
     id: str | None = None
@@ -80,6 +82,12 @@ def require_usable(reading: Reading, exam: Exam, stopped: Path | None = None) ->
     if exam.questions and unusable <= MOST_UNUSABLE * exam.read:
         return
     paths = ", ".join(str(file["path"]) for file in exam.files[:3])
+    if not exam.read:
+        raise UserError(
+            "D159",
+            f"{reading.where}: {paths or 'the files'} {'have' if len(exam.files) > 1 else 'has'} no rows, only the "
+            "names of columns; name the file that has the questions",
+        )
     where = ""
     if stopped is not None and exam.rejected:
         write_rejected(stopped, exam.rejected)
@@ -94,7 +102,7 @@ def require_usable(reading: Reading, exam: Exam, stopped: Path | None = None) ->
     raise UserError(
         "D154",
         f"{reading.where}: {unusable} of the {how_many(exam.read, 'row')} of {paths} cannot be asked as a question "
-        f"({bad}); {where}see whether {reading.where}.format, columns and answer_as fit the file",
+        f"({counts_of(bad)}); {where}see whether {reading.where}.format, columns and answer_as fit the file",
     )
 
 
@@ -160,6 +168,7 @@ def report_of(exam: Exam, reading: Reading, rejected: str) -> dict[str, Any]:
         "subjects": dict(sorted(subjects.items())),
         "files": exam.files,
         "files_skipped": exam.skipped,
+        "warnings": exam.warnings,
     }
 
 

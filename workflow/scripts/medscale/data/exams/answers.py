@@ -172,6 +172,21 @@ def are_places_too(answers: Iterable[tuple[Any, Lettered]]) -> bool:
     return any(apart[start] for start in possible)
 
 
+def could_begin_at(answers: Iterable[tuple[Any, Lettered]], start: int) -> int:
+    """Return how many answers are places counted from ``start``; 0 where one of those that are numbers is not."""
+    count = 0
+    for value, options in answers:
+        try:
+            parts = parts_of(value, options)
+        except Dropped:
+            continue
+        if numbers_of(parts):
+            if by_index(parts, options, start) is None:
+                return 0
+            count += 1
+    return count
+
+
 def indices_of(answers: Iterable[tuple[Any, Lettered]]) -> tuple[set[int], int]:
     """Return the numbers that answers are, and how many options the questions have at most that are answered so."""
     numbers: set[int] = set()

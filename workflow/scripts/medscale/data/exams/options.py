@@ -233,6 +233,61 @@ def _of_line(line: str, style: re.Pattern) -> list[Option]:
 
     Raises `Dropped` with ``unreadable_options`` where other letters with a mark could be those of the options too.
     """
+    options, refused = [], None
+    try:
+        options = _apart_from_words(line, style)
+    except Dropped as dropped:
+        refused = dropped
+    close = _close_to_words(line, style)
+    if close and (style is _OPENED or len(options) < 2):
+        return close
+    if refused is not None:
+        raise refused
+    return options
+
+
+def _close_to_words(line: str, style: re.Pattern) -> list[Option]:
+    """Return the options of one line in which a letter with a mark follows a Latin letter or a digit, [] otherwise.
+
+    As in (A)维生素B12(B)叶酸 and A.5mgB.10mgC.15mg: whatever is marked as the first one is A, B, C … in order, without
+    any other, and something is behind each. Letters without a mark are text, and so are other brackets.
+    """
+    every = [match for match in style.finditer(line) if style is not _OPENED or line[match.start()] in _same(line)]
+    every = [match for match in every if match[1].isupper() == every[0][1].isupper()]
+    places = [(letter_of(match[1]), match.start(), match.end()) for match in every]
+    if style is not _OPENED:
+        places = [place for place in places if _mark(line, place) == _mark(line, places[0])]
+    letters = [letter for letter, _, _ in places]
+    if len(letters) < (2 if style is _OPENED else 3) or letters != list(LETTERS[: len(letters)]) or places[0][1] > 0:
+        return []
+    behind = [place for place in places if _is_latin(line[place[1] - 1 : place[1]])]
+    if not behind:
+        return []
+    found = _between(line, places)
+    if not all(option.text for option in found):
+        return []
+    if behind[-1] == places[-1] and len(_begun(line, style, True)) > 1:  # (A) 甲 (B) HbA(C)类
+        raise Dropped("unreadable_options", "a letter in the line may begin an option or be part of one")
+    return found
+
+
+def _same(line: str) -> str:
+    """Return the brackets, of both widths, that are like the first of a line."""
+    return next((pair for pair in ("(（", "[［", "【") if line[:1] in pair), "")
+
+
+def _is_latin(character: str) -> bool:
+    return character.isascii() and character.isalnum()
+
+
+def _between(line: str, places: Sequence[tuple[str, int, int]]) -> list[Option]:
+    """Return what stands behind each mark, up to the next one."""
+    ends = [start for _, start, _ in places[1:]] + [len(line)]
+    return [Option(key, line[end:until].strip(_BETWEEN)) for (key, _, end), until in zip(places, ends, strict=True)]
+
+
+def _apart_from_words(line: str, style: re.Pattern) -> list[Option]:
+    """Return the options of one line whose marks follow no Latin letter and no digit; see `_of_line`."""
     apart = len(_begun(line, style, True)) > 1
     places = _begun(line, style, apart)
     if places[0][0] != "A":
@@ -247,8 +302,7 @@ def _of_line(line: str, style: re.Pattern) -> list[Option]:
     others = {place for place in _marks(line, style, apart, mark) if place[0] in likely} - {*places}
     if len(places) > 1 and (longest > len(places) or others):
         raise Dropped("unreadable_options", "a letter in the line may begin an option or be part of one")
-    ends = [start for _, start, _ in places[1:]] + [len(line)]
-    return [Option(key, line[end:until].strip(_BETWEEN)) for (key, _, end), until in zip(places, ends, strict=True)]
+    return _between(line, places)
 
 
 def _begun(line: str, style: re.Pattern, apart: bool, mark: str | None = None) -> list[tuple[str, int, int]]:
@@ -268,7 +322,7 @@ def _marks(line: str, style: re.Pattern, apart: bool, mark: str | None) -> Itera
     capital = None
     for match in style.finditer(line):
         before = line[match.start() - 1 : match.start()]
-        free = not before or before in _BETWEEN if apart else not (before.isascii() and before.isalnum())
+        free = not before or before in _BETWEEN if apart else not _is_latin(before)
         capital = match[1].isupper() if capital is None else capital
         place = letter_of(match[1]), match.start(), match.end()
         if free and match[1].isupper() == capital and mark in (None, _mark(line, place)):

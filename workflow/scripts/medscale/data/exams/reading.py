@@ -8,8 +8,8 @@ from typing import Any
 from medscale.base.errors import UserError
 from medscale.data.exams import columns
 from medscale.data.exams.account import Exam, require_usable
-from medscale.data.exams.answers import are_places_too, indices_of, is_word_for_nothing, way_of
-from medscale.data.exams.choice import SPLIT_OF, choose, is_answer_file
+from medscale.data.exams.answers import are_places_too, could_begin_at, indices_of, is_word_for_nothing, way_of
+from medscale.data.exams.choice import SPLIT_OF, choose, headers, is_answer_file
 from medscale.data.exams.fields import Fields, Reading
 from medscale.data.exams.options import Lettered, lettered, options_of
 from medscale.data.exams.places import split_of, subject_of
@@ -21,6 +21,8 @@ from medscale.data.values import from_csv, is_null, without_half_pairs
 from medscale.fetch.endings import in_order
 from medscale.fetch.manifest import read_manifest, verify
 
+FEWEST = 20
+"""Rows from which it is odd that the first option is right in none: one in a hundred times of five options."""
 _NAMED = ("question", "Question")
 _EMPTY = {"", "nan", "NaN", "<NA>", "null", "NULL"}
 """What a CSV file has where a question or an option is missing. None is an option that English questions have."""
@@ -59,7 +61,7 @@ def read_exam(manifest: Path, reading: Reading, content: str | None = None, stop
             continue
         rows = list(_rows(file, number, answers))
         number += len(rows)
-        told_by = _answer_as(rows, file, reading)
+        told_by = _answer_as(rows, file, reading, exam)
         exam.files.append(_entry(file, len(rows)) | {"answer_as": told_by})
         numbered += [(row, file.fields, told_by) for row in rows]
     exam.rows = {row.id: row for row, _, _ in numbered}
@@ -84,18 +86,21 @@ def opened(manifest: Path, reading: Reading, exam: Exam, content: str | None = N
         parts, skipped = parts_of(root / name)
         exam.skipped += [f"{name}/{one}" for one in skipped]
         for part in parts:
-            files.append(_File(part, part.name.relative_to(root), _open(part, reading)))
+            path = part.name.relative_to(root)
+            files.append(_File(part, path, _open(part, reading, subject_of(path))))
     for file in files:
         if not (is_answer_file(file.table.columns) and len(files) > 1):
             file.fields = choose(reading, file.table, subject_of(file.path))
     return files
 
 
-def _open(part: Part, reading: Reading) -> TableFile:
+def _open(part: Part, reading: Reading, subject: str) -> TableFile:
     """Open a file; where an object may have rows or columns by name, that it has questions tells which."""
     try:
         lines = part.ending() in (".jsonl", ".ndjson")
-        return open_table(part, OptionLists(reading.options) if lines else None, reading.files)
+        return open_table(
+            part, OptionLists(reading.options) if lines else None, reading.files, headers(reading, subject)
+        )
     except UserError as error:
         if error.code != "D126":
             raise
@@ -205,11 +210,11 @@ def _readable(rows: Sequence[Row]) -> Iterator[tuple[Any, Lettered]]:
             continue
 
 
-def _answer_as(rows: Sequence[Row], file: _File, reading: Reading) -> str:
+def _answer_as(rows: Sequence[Row], file: _File, reading: Reading, exam: Exam) -> str:
     """Return how a file tells its answers; `UserError` where they are numbers and nothing says where they begin."""
     if reading.answer_as != "auto":
         if reading.answer_as.startswith("index"):
-            _require_beginning(rows, file, reading)
+            _require_beginning(rows, file, reading, exam)
         return reading.answer_as
     way = way_of(_readable(rows))
     example = next((text for row in rows if (text := plain(row.answer))), None)
@@ -229,8 +234,11 @@ def _answer_as(rows: Sequence[Row], file: _File, reading: Reading) -> str:
     return way
 
 
-def _require_beginning(rows: Sequence[Row], file: _File, reading: Reading) -> None:
-    """Raise `UserError` where the numbers of a file tell that they do not count from where they are said to."""
+def _require_beginning(rows: Sequence[Row], file: _File, reading: Reading, exam: Exam) -> None:
+    """See that the numbers of a file count from where they are said to; where that is only unlikely, it is a warning.
+
+    Raises `UserError` where they tell that they do not.
+    """
     numbers, most = indices_of(_readable(rows))
     start = int(reading.answer_as[-1])
     wrong = {0: most in numbers and 0 not in numbers, 1: 0 in numbers and most not in numbers}[start]
@@ -239,6 +247,12 @@ def _require_beginning(rows: Sequence[Row], file: _File, reading: Reading) -> No
             "D155",
             f"{reading.where}.answer_as: {reading.answer_as} cannot be, because the answers of {file.table.path} go "
             f"from {min(numbers)} to {max(numbers)} with up to {most} options; say index_from_{1 - start}",
+        )
+    if start == 0 and min(numbers, default=0) == 1 and (count := could_begin_at(_readable(rows), 1)) >= FEWEST:
+        exam.warnings.append(
+            f"{reading.where}.answer_as: {reading.answer_as}, and none of the {count} answers of {file.table.path} is "
+            f"0, the first option: they go from {min(numbers)} to {max(numbers)} and may count from 1; look at a few "
+            "rows, and say index_from_1 if that is so"
         )
 
 

@@ -7,14 +7,14 @@ that give different rows, it is refused with both readings, and the configuratio
 import csv
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from medscale.base.errors import UserError
 from medscale.data.files.csv_lines import DELIMITERS, Dialect, Lines
 from medscale.data.files.parts import Part
-from medscale.data.files.records import FileOptions, Wanted
+from medscale.data.files.records import FileOptions, Known, Wanted
 from medscale.data.files.text import LONGEST, lines_of, open_text
 
 _HEADER_LINES = 30
@@ -23,7 +23,9 @@ _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _BLOCK = 1 << 20
 
 
-def find_dialect(part: Part, encoding: str, wanted: Wanted, options: FileOptions) -> Dialect | None:
+def find_dialect(
+    part: Part, encoding: str, wanted: Wanted, options: FileOptions, headers: Sequence[Known] = ()
+) -> Dialect | None:
     """Return how a CSV file is written, or None where it has no line with names.
 
     Parameters
@@ -31,6 +33,7 @@ def find_dialect(part: Part, encoding: str, wanted: Wanted, options: FileOptions
     part, encoding : the file.
     wanted : names of the columns that are looked for; None where any will do.
     options : what the configuration says of CSV files goes before what is found.
+    headers : what knows a header otherwise than by the names in ``wanted``; see `table_files.open_table`.
 
     Raises `UserError` that names two readings and the key that decides between them.
     """
@@ -55,7 +58,7 @@ def find_dialect(part: Part, encoding: str, wanted: Wanted, options: FileOptions
             f"{'the file has' if whole else 'the header is looked for in the first'} {len(head)} lines; "
             "name the line with the columns, from 1, or null",
         )
-    named = _by_names(head, candidates, places, wanted)
+    named = _by_names(head, candidates, places, headers or ([set(wanted).issubset] if wanted else []))
     found = named or _by_counts(part, head, candidates, places, options)
     if found is None:
         return None
@@ -90,16 +93,15 @@ def _fields(lines: list[str], delimiter: str) -> list[str]:
         return []
 
 
-def _by_names(head: list[str], candidates: list[str], places: range | list[int], wanted: Wanted) -> Any:
-    """Return delimiter and line of the first line that has all wanted names."""
-    names = set(wanted or ())
-    if not names:
-        return None
-    for place in places:
-        for delimiter in candidates:
-            if names <= {field.strip() for field in _fields(head[place:], delimiter)}:
-                return delimiter, place
-    return None
+def _by_names(head: list[str], candidates: list[str], places: range | list[int], headers: Sequence[Known]) -> Any:
+    """Return delimiter and line of the first line that is known for a header, by the first test that knows any."""
+    lines = [
+        (delimiter, place, [field.strip() for field in _fields(head[place:], delimiter)])
+        for place in (places if headers else ())
+        for delimiter in candidates
+    ]
+    found = ((delimiter, place) for known in headers for delimiter, place, names in lines if known(names))
+    return next(found, None)
 
 
 def _by_counts(

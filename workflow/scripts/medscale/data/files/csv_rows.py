@@ -1,6 +1,6 @@
 """The rows of a CSV file; one that is not well formed is handed on as broken and takes no other with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from medscale.base.errors import UserError
@@ -8,14 +8,14 @@ from medscale.data.files.csv_dialect import find_dialect
 from medscale.data.files.csv_lines import Dialect, Lines
 from medscale.data.files.csv_multiline import require_one_reading, would_be_rows
 from medscale.data.files.parts import Part
-from medscale.data.files.records import Broken, FileOptions, TableFile, Wanted
+from medscale.data.files.records import Broken, FileOptions, Known, TableFile, Wanted
 from medscale.data.files.text import encoding_of, lines_of, open_text
 
 
-def open_csv(part: Part, wanted: Wanted, options: FileOptions) -> TableFile:
+def open_csv(part: Part, wanted: Wanted, options: FileOptions, headers: Sequence[Known] = ()) -> TableFile:
     """Open a CSV file; see `table_files.open_table`."""
     encoding = encoding_of(part, options)
-    dialect = find_dialect(part, encoding, wanted, options)
+    dialect = find_dialect(part, encoding, wanted, options, headers)
     if dialect is None:
         raise UserError(
             "D103",

@@ -1,7 +1,7 @@
 """What reading a data file gives: its rows, one by one, and what it turned out to be."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from medscale.base.errors import UserError
 
 Wanted = Collection[str] | None
 """Names of the columns that a caller will look at; None where he wants them all."""
+Known = Callable[[Collection[str]], bool]
+"""Tells whether the fields of a line are names of columns, for a caller who knows several sets of them."""
 
 
 @dataclass(frozen=True)

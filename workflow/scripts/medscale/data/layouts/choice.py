@@ -1,13 +1,14 @@
 """Which layout a file has: that of the configured columns, one that its columns show, or the one that was set."""
 
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medscale.base.errors import UserError
 from medscale.data.columns import Columns
+from medscale.data.files.records import Known
 from medscale.data.layouts.alpaca import ALPACA
 from medscale.data.layouts.fields import Fields
 from medscale.data.layouts.lists import LISTS
@@ -100,6 +101,19 @@ def choose(columns: Columns, found: Collection[str], path: Path) -> Fields:
             f"{_listed(found)}{hint}",
         )
     return fields
+
+
+def headers(columns: Columns) -> Sequence[Known]:
+    """Return what knows the header of a CSV file: all configured columns, else those of a layout that it may have."""
+
+    def is_readable(found: Collection[str]) -> bool:
+        try:
+            choose(columns, found, Path())
+        except UserError:
+            return False
+        return True
+
+    return set(columns.names).issubset, is_readable
 
 
 def _is_default(columns: Columns) -> bool:
