@@ -122,7 +122,7 @@ def test_the_floor_is_named_with_the_best_value():
     )
     assert chinese == (
         "没有任何微调配置的 ROUGE-L 被证明高于最好的基线：不用模型的 floor_bm25 为 15.50，最好的配置为 15.25。"
-        "就 ROUGE-L 而言，这些回答并不优于平凡的回答。"
+        "就 ROUGE-L 而言，这些回答不比不用模型的简单做法好。"
     )
 
 
@@ -184,13 +184,13 @@ def test_one_seed_beside_several_is_told_with_the_comparisons_that_mix_them():
     table = comparison_table(study, [{"run": run, "training": None} for run in runs])
     english, chinese = warned("one_seed", study, table=table)
     assert english == (
-        "Of 3 configurations 2 were trained with several seeds (lora_1k, lora_2k), the others with one: the intervals "
-        "of those do not cover the luck of a training. Of the 2 comparisons between trainings 1 is of one with "
-        "several seeds and one with a single one, and cover it on one side only."
+        "Of 3 configurations 2 were trained with several seeds (lora_1k, lora_2k), the other with one: the intervals "
+        "of that one do not cover the luck of a training. In 1 of the 2 comparisons between trainings one side has "
+        "several seeds and the other a single one: the interval covers that luck on one side only."
     )
     assert chinese == (
         "3 个配置中有 2 个用了多个随机种子（lora_1k、lora_2k），其余只用一个：后者的区间不反映训练的偶然性。训练之间的 "
-        "2 组比较中，1 组一方有多个种子而另一方只有一个，只反映一方的偶然性。"
+        "2 组比较中，有 1 组一方有多个种子而另一方只有一个，区间只反映一方的偶然性。"
     )
 
 

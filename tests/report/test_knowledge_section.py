@@ -185,7 +185,7 @@ def test_a_panel_calls_a_known_subject_by_its_name_in_the_language(language, tit
 def test_what_was_lost_is_marked_as_worse(text):
     part = section(text)
     assert "+0.200 *" in part
-    assert "Base model is better" in part.replace("\u00a0", " ")
+    assert "Base model did better" in part.replace("\u00a0", " ")
 
 
 @pytest.mark.browser

@@ -80,7 +80,7 @@ def test_comparisons_say_in_words_who_is_better(text):
     rows = re.findall(r'<tr class="(better|equal)">(.*?)</tr>', blocks[0], re.DOTALL)
     assert {row[0] for row in rows} == {"better", "equal"}
     row = next(row for state, row in rows if state == "better" and "Base model" in row)
-    assert "Difference shown: LoRA · 20k is better" in row, "the lower NLL is the better one"
+    assert "Difference shown: LoRA · 20k did better" in row, "the lower NLL is the better one"
     assert "差异成立：LoRA · 20k 更好" in row
     assert "&lt; 0.001" in row
     assert all("Difference not shown" in row for state, row in rows if state == "equal")
@@ -91,8 +91,8 @@ def test_the_higher_score_wins_where_higher_is_better(text):
     block = next(part for part in section.split('class="metric-block') if 'data-metric="rouge_l"' in part[:60])
     for row in re.findall(r'<tr class="better">(.*?)</tr>', block, re.DOTALL):
         one, other = re.search(r"([\d.]+) / ([\d.]+)</td>", row).groups()
-        names = re.search(r'scope="row" class="name">(.*?) <span class="muted">', row)[1]
-        assert (f"Difference shown: {names} is better" in row) == (float(one) > float(other))
+        names = re.search(r'scope="row" class="name"><span class="t-en" lang="en">(.*?) against ', row)[1]
+        assert (f"Difference shown: {names} did better" in row) == (float(one) > float(other))
 
 
 def test_cleaning_leak_licences_and_disclaimer_are_told(page):
