@@ -12,7 +12,8 @@ from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tabl
 from medscale.compare.paired_differences import FEWEST_DIFFERING, critical_values
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
-from medscale.report.knowledge import RETENTION, _too_few
+from medscale.report.facts import reason
+from medscale.report.knowledge import RETENTION, _reason, _too_few
 from medscale.report.plots.knowledge import COLUMNS, _title, plot_knowledge
 from medscale.report.plots.style import DPI, LOOK
 from medscale.report.plots.words import DRAWN, Drawn
@@ -158,6 +159,13 @@ def test_rows_that_are_no_questions_are_counted_and_the_first_shown(text):
     assert "&lt;i&gt;第七题" in row
     assert "见解析" in row
     assert "答案含义不明" in row
+
+
+def test_reasons_are_called_as_exams_call_them():
+    assert _reason("no_answer").zh == "没有答案"
+    assert _reason("empty_question").zh == "题干为空"
+    assert _reason("duplicate") == reason("duplicate")
+    assert reason("no_answer").zh == "提问没有回答", "of a dialogue"
 
 
 def test_subjects_are_text_and_no_markup(text):

@@ -87,7 +87,7 @@ def _leaked_exams(by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:
         if count < NOTABLE_SHARE * total and differs < NOTABLE_POINTS:
             continue
         of = f"all {total:,}" if count == total else f"{count:,} of {total:,}"
-        of_zh = f"全部 {total:,} 道" if count == total else f"{total:,} 道中的 {count:,} 道"
+        of_zh = f"全部 {total:,} 道" if count == total else f" {total:,} 道中的 {count:,} 道"
         moved = f", without which an accuracy moves by up to {differs:.1f} points" if apart else ""
         moved_zh = f"，去掉后正确率最多变动 {differs:.1f} 分" if apart else ""
         english.append(f"{of} of {name}{moved}")
@@ -211,7 +211,7 @@ def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
     far = [entry for entry in rates if entry["verdict"] == "far"]
     if far:
         told = ", ".join(_lost(entry, "{:g} loses {:.3f} nats to {:g}", "at {:g} it diverged") for entry in far)
-        told_zh = "、".join(_lost(entry, "{0:g} 比 {2:g} 多损失 {1:.3f} 奈特", "{:g} 时发散") for entry in far)
+        told_zh = "；".join(_lost(entry, "{0:g} 比 {2:g} 多损失 {1:.3f} 奈特", "{:g} 时发散", "：") for entry in far)
         yield (
             "rate_far",
             f"The fixed learning rate is far from the best of the pilot ({told}), so the comparison may be of rates "
@@ -221,19 +221,21 @@ def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
         )
     edges = [entry for entry in rates if entry["at_edge"] and entry["fixed"] is None]
     if edges:
-        told = ", ".join(f"{entry['method']}_{entry['label']}: {entry['chosen']:g}" for entry in edges)
+        chosen = {f"{entry['method']}_{entry['label']}": f"{entry['chosen']:g}" for entry in edges}
+        told = ", ".join(f"{name}: {rate}" for name, rate in chosen.items())
+        told_zh = "、".join(f"{name} 为 {rate}" for name, rate in chosen.items())
         yield (
             "rate_at_edge",
             f"The learning rate that the pilot chose lies at an end of those that were tried ({told}): a better one "
             "may lie beyond it. Name further pilot.rates.",
-            f"试训选出的学习率在所试范围的一端（{told}），更好的可能在范围之外。请在 pilot.rates 中再加几个。",
+            f"试训选出的学习率在所试范围的一端（{told_zh}），更好的可能在范围之外。请在 pilot.rates 中再加几个。",
         )
 
 
-def _lost(entry: Mapping[str, Any], whole: str, diverged: str) -> str:
+def _lost(entry: Mapping[str, Any], whole: str, diverged: str, colon: str = ": ") -> str:
     fixed = next(rate for rate in entry["rates"] if rate["rate"] == entry["fixed"])
     values = (entry["fixed"], fixed["difference"], entry["chosen"])
-    return f"{entry['method']}_{entry['label']}: " + (diverged if values[1] is None else whole).format(*values)
+    return f"{entry['method']}_{entry['label']}{colon}" + (diverged if values[1] is None else whole).format(*values)
 
 
 def _times(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:
