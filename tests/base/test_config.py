@@ -147,6 +147,10 @@ MISTAKES = [
         "cleaning.min_answer_characters = 21: must be at most max_answer_characters, which is 20",
     ),
     ({"study": 3}, "study = 3: must be a section (key: value)"),
+    (
+        {"study": {"mix": {"path": "a.json", "runs": ["lora_100k"]}}},
+        'study.mix.runs[0] = "lora_100k": must be a section (key: value) such as {method: lora, size: 20000}',
+    ),
     ({"study": {"sizes": [0]}}, "study.sizes[0] = 0: must be at least 1"),
     ({"study": {"sizes": []}}, "study.sizes = []: must have at least 1 item(s)"),
     ({"study": {"sizes": [500, 500]}}, "study.sizes = [500, 500]: has the same item twice; each may stand once"),

@@ -122,7 +122,7 @@ def test_the_floor_is_named_with_the_best_value():
     )
     assert chinese == (
         "没有任何微调配置的 ROUGE-L 被证明高于最好的基线：不用模型的 floor_bm25 为 15.50，最好的配置为 15.25。"
-        "就 ROUGE-L 而言，这些回答并不优于平凡的回答。"
+        "就 ROUGE-L 而言，这些回答不比不用模型的简单做法好。"
     )
 
 
@@ -184,14 +184,72 @@ def test_one_seed_beside_several_is_told_with_the_comparisons_that_mix_them():
     table = comparison_table(study, [{"run": run, "training": None} for run in runs])
     english, chinese = warned("one_seed", study, table=table)
     assert english == (
-        "Of 3 configurations 2 were trained with several seeds (lora_1k, lora_2k), the others with one: the intervals "
-        "of those do not cover the luck of a training. Of the 2 comparisons between trainings 1 is of one with "
-        "several seeds and one with a single one, and cover it on one side only."
+        "Of 3 configurations 2 were trained with several seeds (lora_1k, lora_2k), the other with one: the intervals "
+        "of that one do not cover the luck of a training. In 1 of the 2 comparisons between trainings one side has "
+        "several seeds and the other a single one: the interval covers that luck on one side only."
     )
     assert chinese == (
         "3 个配置中有 2 个用了多个随机种子（lora_1k、lora_2k），其余只用一个：后者的区间不反映训练的偶然性。训练之间的 "
-        "2 组比较中，1 组一方有多个种子而另一方只有一个，只反映一方的偶然性。"
+        "2 组比较中，有 1 组一方有多个种子而另一方只有一个，区间只反映一方的偶然性。"
     )
+
+
+@pytest.mark.parametrize(
+    ("counts", "english", "chinese"),
+    [
+        ((1, 2), "In the only comparison between trainings one side has", "训练之间唯一的一组比较，一方有多个种子"),
+        ((1, 2, 1), "In all 2 comparisons between trainings one side has", "训练之间的 2 组比较，全部一方有多个种子"),
+    ],
+)
+def test_comparisons_of_several_seeds_with_one_are_told_in_any_number(counts, english, chinese):
+    study = seeds(*counts)
+    runs = [run for each in study.configurations for run in each.runs]
+    told = warned("one_seed", study, table=comparison_table(study, [{"run": run, "training": None} for run in runs]))
+    assert english in told[0]
+    assert chinese in told[1]
+
+
+def test_comparisons_that_mix_no_seeds_are_not_told_of():
+    study = seeds(1, 2)
+    same = comparisons(pair=PAIR)
+    english, chinese = warned("one_seed", study, table=same)
+    assert english.endswith("do not cover the luck of a training.")
+    assert chinese.endswith("后者的区间不反映训练的偶然性。")
+
+
+def exam(count, total=60, accuracy=80.0, clean=55.0):
+    without = {"accuracy": clean} if clean is not None else None
+    return {"n": total, "contaminated": count, "accuracy": accuracy, "accuracy_without_leaks": without}
+
+
+def examined(**exams):
+    return {run: each | {"exams": exams} for run, each in by_run(RUNS).items()}
+
+
+def test_exams_in_the_training_rows_are_warned_of():
+    english, chinese = warned("exam_leak", runs=examined(e=exam(40), all=exam(5, 5, clean=None), clean=exam(0)))
+    assert english == (
+        "The training rows hold questions of exams (40 of 60 of e, without which an accuracy moves by up to 25.0 "
+        "points; all 5 of all): accuracies there tell in part what was learned by heart."
+    )
+    assert chinese == (
+        "训练数据中有考试的原题（e 的 60 道中的 40 道，去掉后正确率最多变动 25.0 分；all 的全部 5 道）："
+        "这些考试的正确率有一部分只是背下来的。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_warned"),
+    [
+        (exam(3, 60, 80.0, 80.0), True),
+        (exam(2, 60, 80.0, 80.0), False),
+        (exam(2, 60, 80.0, 79.0), True),
+        (exam(0, 60, 80.0, 80.0), False),
+        (exam(None), False),
+    ],
+)
+def test_a_few_questions_that_change_nothing_are_not_warned_of(entry, is_warned):
+    assert (warned("exam_leak", runs=examined(e=entry)) is not None) == is_warned
 
 
 def test_a_training_whose_time_is_not_known():

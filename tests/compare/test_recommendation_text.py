@@ -49,7 +49,7 @@ def test_a_cheaper_one():
         "simultaneous interval). One training takes 3.0 min instead of 1,234.6 h (2,469.12 CNY).",
         "zh": "推荐 lora_20k：在不比最好的配置 qlora_100k 差 0.020 奈特（界值）的配置中，它最便宜。每个答案词元的 "
         "NLL："
-        "2.012，最好的为 2.000；差距为 0.003 至 0.018 奈特（95 % 联合置信区间）。一次训练需 3.0 分钟，"
+        "2.012，最好的为 2.000；差距为 0.003 至 0.018 奈特（95%联合置信区间）。一次训练需 3.0 分钟，"
         "而不是 1,234.6 小时 (2,469.12 CNY)。",
     }
 
@@ -60,7 +60,7 @@ def test_the_best_itself():
         "2.100), and "
         "no cheaper configuration was shown to be within the margin of 0.020 nats. One training takes 1,234.6 h "
         "(2,469.12 CNY).",
-        "zh": "推荐 qlora_100k：它的每个答案词元的 NLL 最好，为 2.000（90 % 置信区间 1.900 至 2.100），没有更便宜的配"
+        "zh": "推荐 qlora_100k：它的每个答案词元的 NLL 最好，为 2.000（90%置信区间 1.900 至 2.100），没有更便宜的配"
         "置被证明"
         "与它的差距在界值 0.020 奈特之内。一次训练需 1,234.6 小时 (2,469.12 CNY)。",
     }
@@ -74,9 +74,9 @@ def test_nobody_can_tell():
         "base "
         "model shown to be within the margin of 0.020 nats. Nothing is recommended: more test items are needed to "
         "tell.",
-        "zh": "未显示出差异：最好的配置 qlora_100k 的每个答案词元的 NLL 为 2.000，基础模型为 2.500，差距为 0.400 至 "
+        "zh": "未显示出差异：最好的配置 qlora_100k 的每个答案词元的 NLL 为 2.000，基座模型为 2.500，差距为 0.400 至 "
         "0.600 奈特"
-        "（95 % 联合置信区间），可能出于偶然；也没有证明基础模型的差距在界值 0.020 奈特之内。不作推荐：需要更多测试样"
+        "（95%联合置信区间），可能出于偶然；也没有证明基座模型的差距在界值 0.020 奈特之内。不作推荐：需要更多测试样"
         "本才能判断。",
     }
 
@@ -87,9 +87,9 @@ def test_the_base_model_is_enough():
         "qlora_100k, "
         "by the margin of 0.020 nats. NLL per answer token: 2.500 against 2.000; it is worse by 0.400 to 0.600 nats "
         "(95 % simultaneous interval). Fine-tuning is not worth its cost here by this measure.",
-        "zh": "未显示出有意义的差异：基础模型不比最好的配置 qlora_100k 差 0.020 奈特（界值）。每个答案词元的 NLL："
+        "zh": "未显示出有意义的差异：基座模型不比最好的配置 qlora_100k 差 0.020 奈特（界值）。每个答案词元的 NLL："
         "2.500，"
-        "最好的为 2.000；差距为 0.400 至 0.600 奈特（95 % 联合置信区间）。按这一指标，这里的微调不值其成本。",
+        "最好的为 2.000；差距为 0.400 至 0.600 奈特（95%联合置信区间）。按这一指标，这里的微调不值其成本。",
     }
 
 
@@ -97,7 +97,7 @@ def test_the_base_model_is_best():
     assert sentence("no_difference_shown", "base", best="base") == {
         "en": "No gain was shown: the base model without fine-tuning has the best NLL per answer token, 2.500 (95 % "
         "interval 1.950 to 2.050).",
-        "zh": "未显示出收益：未经微调的基础模型的每个答案词元的 NLL 最好，为 2.500（95 % 置信区间 1.950 至 2.050）。",
+        "zh": "未显示出收益：未经微调的基座模型的每个答案词元的 NLL 最好，为 2.500（95%置信区间 1.950 至 2.050）。",
     }
 
 

@@ -1,9 +1,13 @@
 """Exams in training rows: what is found and why, what is not, and that it is found wherever it stands."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import exam_leak
+from medscale.base.files import read_json, write_jsonl
 from medscale.data.exams.leaks import KINDS, find_leaks
 from medscale.data.near.leak_check import Thresholds
 
@@ -80,3 +84,16 @@ def test_it_is_found_wherever_it_stands(before, after, number):
     report = leaks([*questions, exam(number=number)], rows)
     assert report["ids"] == [f"q{number:06d}"]
     assert report["training_rows"] == before + after + 1
+
+
+def test_general_rows_are_looked_through_and_counted_apart(tmp_path, monkeypatch, capsys):
+    write_jsonl(tmp_path / "e.jsonl", [exam()])
+    write_jsonl(tmp_path / "train_2.jsonl", [row("头疼怎么办", "多休息。", 1), row("咳嗽怎么办", "多喝水。", 2)])
+    write_jsonl(tmp_path / "mix.jsonl", [row(QUESTION, "选A", 3)])
+    files = {"questions": "e.jsonl", "train": "train_2.jsonl", "general": "mix.jsonl", "output": "leak.json"}
+    arguments = [part for name, file in files.items() for part in (f"--{name}", str(tmp_path / file))]
+    monkeypatch.setattr(sys, "argv", ["exam_leak.py", "--name", "e", *arguments])
+    exam_leak.main()
+    report = read_json(tmp_path / "leak.json")
+    assert (report["training_rows"], report["general_rows"], report["contaminated"]) == (2, 1, 1)
+    assert "found in 2 training rows and 1 general one;" in capsys.readouterr().out

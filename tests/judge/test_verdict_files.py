@@ -151,7 +151,7 @@ def test_two_files_of_one_judge_go_together(tmp_path):
 )
 def test_a_file_that_is_no_text_is_named(tmp_path, content, told):
     (tmp_path / "a.jsonl").write_bytes(content)
-    with pytest.raises(UserError, match=rf"a\.jsonl: {told} \[J105\]"):
+    with pytest.raises(UserError, match=rf"a\.jsonl: {told}; this file stops .* the others are read \[J105\]"):
         read_verdicts([tmp_path / "a.jsonl"], PAIRS)
 
 

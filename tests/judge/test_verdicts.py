@@ -171,6 +171,7 @@ def study(tmp_path, monkeypatch):
 
 def test_the_export_can_be_judged_and_imported(study, tmp_path, capsys):
     study(judge_export)
+    assert "6 questions of each comparison\n" in capsys.readouterr().out
     pairs = [json.loads(each) for each in (tmp_path / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(pairs) == 2 * (6 + 1)
     assert "lora" not in (tmp_path / "judge.html").read_text(encoding="utf-8")
@@ -185,6 +186,13 @@ def test_the_export_can_be_judged_and_imported(study, tmp_path, capsys):
     assert result["verdicts"] == len(pairs)
     assert set(result["predictions"]) == {"base", "lora_20k", "lora_100k"}
     assert "base wins" in capsys.readouterr().out
+
+
+def test_a_test_set_of_fewer_questions_than_were_asked_for_is_told_of(study, capsys):
+    drawing = {"pairs": PAIRS, "largest": {}, "items": 500, "repeated": 0.2, "seed": 1}
+    study(judge_export, "--drawing", json.dumps(drawing))
+    told = "12 questions of each comparison, all that the test set has (judging.items: 500)\n"
+    assert told in capsys.readouterr().out
 
 
 def test_pairs_that_nobody_named_follow_from_the_recommendation(study, tmp_path, capsys):

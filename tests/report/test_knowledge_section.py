@@ -12,7 +12,8 @@ from medscale.compare.knowledge import SUBJECT, Exam, Statistics, knowledge_tabl
 from medscale.compare.paired_differences import FEWEST_DIFFERING, critical_values
 from medscale.compare.resampling import configurations_of
 from medscale.evaluate.eval_file import Scores
-from medscale.report.knowledge import RETENTION, _too_few
+from medscale.report.facts import reason
+from medscale.report.knowledge import RETENTION, _reason, _too_few
 from medscale.report.plots.knowledge import COLUMNS, _title, plot_knowledge
 from medscale.report.plots.style import DPI, LOOK
 from medscale.report.plots.words import DRAWN, Drawn
@@ -160,6 +161,13 @@ def test_rows_that_are_no_questions_are_counted_and_the_first_shown(text):
     assert "答案含义不明" in row
 
 
+def test_reasons_are_called_as_exams_call_them():
+    assert _reason("no_answer").zh == "没有答案"
+    assert _reason("empty_question").zh == "题干为空"
+    assert _reason("duplicate") == reason("duplicate")
+    assert reason("no_answer").zh == "提问没有回答", "of a dialogue"
+
+
 def test_subjects_are_text_and_no_markup(text):
     part = section(text)
     assert "&lt;b&gt;外科&lt;/b&gt;" in part
@@ -185,7 +193,7 @@ def test_a_panel_calls_a_known_subject_by_its_name_in_the_language(language, tit
 def test_what_was_lost_is_marked_as_worse(text):
     part = section(text)
     assert "+0.200 *" in part
-    assert "Base model is better" in part.replace("\u00a0", " ")
+    assert "Base model did better" in part.replace("\u00a0", " ")
 
 
 @pytest.mark.browser

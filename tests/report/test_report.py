@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from medscale.base.errors import UserError
 from medscale.base.files import read_json, write_json
 from medscale.report.inputs import PLOTS
 from medscale.report.page import SECTIONS, embedded
+from medscale.report.tables import _about_seeds
 from medscale.report.texts import all_texts
 from report_files import HOSTILE, Page, Study, make_report
 
@@ -80,8 +82,8 @@ def test_comparisons_say_in_words_who_is_better(text):
     rows = re.findall(r'<tr class="(better|equal)">(.*?)</tr>', blocks[0], re.DOTALL)
     assert {row[0] for row in rows} == {"better", "equal"}
     row = next(row for state, row in rows if state == "better" and "Base model" in row)
-    assert "Difference shown: LoRA · 20k is better" in row, "the lower NLL is the better one"
-    assert "差异成立：LoRA · 20k 更好" in row
+    assert "Difference shown: LoRA · 20k did better" in row, "the lower NLL is the better one"
+    assert "差异成立，更好的是 LoRA · 20k" in row
     assert "&lt; 0.001" in row
     assert all("Difference not shown" in row for state, row in rows if state == "equal")
 
@@ -91,8 +93,8 @@ def test_the_higher_score_wins_where_higher_is_better(text):
     block = next(part for part in section.split('class="metric-block') if 'data-metric="rouge_l"' in part[:60])
     for row in re.findall(r'<tr class="better">(.*?)</tr>', block, re.DOTALL):
         one, other = re.search(r"([\d.]+) / ([\d.]+)</td>", row).groups()
-        names = re.search(r'scope="row" class="name">(.*?) <span class="muted">', row)[1]
-        assert (f"Difference shown: {names} is better" in row) == (float(one) > float(other))
+        names = re.search(r'scope="row" class="name"><span class="t-en" lang="en">(.*?) against ', row)[1]
+        assert (f"Difference shown: {names} did better" in row) == (float(one) > float(other))
 
 
 def test_cleaning_leak_licences_and_disclaimer_are_told(page):
@@ -236,10 +238,65 @@ def test_a_configuration_of_several_seeds_has_its_own_row_with_the_interval_that
     assert "chrF: the mean over seeds has no interval, and these metrics are not compared." in words
 
 
+@pytest.mark.parametrize(
+    ("seeds", "english", "chinese"),
+    [
+        ([(2, 1)], " In the only comparison between", "训练之间的比较（共 1 组）都是"),
+        ([(2, 1), (1, 2)], " In all 2 comparisons between", "训练之间的比较（共 2 组）都是"),
+        ([(2, 1), (1, 1)], " In 1 of the 2 comparisons between", "训练之间的 2 组比较中，有 1 组"),
+        ([(2, 2), (1, 1)], None, None),
+        ([], None, None),
+    ],
+)
+def test_comparisons_of_several_seeds_with_one_are_told_in_any_number(seeds, english, chinese):
+    configurations = [{"configuration": f"lora_{n}k", "kind": "tuned", "seeds": n} for n in (1, 2)]
+    rows = [{"a": f"a{n}", "b": "b", "kind": "size", "seeds_a": a, "seeds_b": b} for n, (a, b) in enumerate(seeds)]
+    summary = SimpleNamespace(configurations=configurations, comparisons=rows)
+    told = _about_seeds(SimpleNamespace(evaluations={}, summary=summary), [])[1]
+    if english is None:
+        assert (
+            told.en == "The other configurations have one seed: their intervals hold nothing of the luck of a training."
+        )
+        assert told.zh == "其余配置只有一个种子，区间不含训练的偶然性。"
+    else:
+        assert english in told.en
+        assert f"。{chinese}" in told.zh
+
+
 def test_a_study_of_one_seed_has_no_row_and_no_word_of_several(text, study):
     assert len(rows_of_results(text)) == len(study.evaluations)
     for words in ("mean of", ">one seed<", "Several seeds"):
         assert words not in text
+
+
+LOOSE = re.compile(
+    "[\u3400-\u9fff，。：；、（）] +[\u3400-\u9fff，。：；、（）]"  # a space inside Chinese
+    "|[0-9] %"  # Chinese writes 95%
+    "|[\u3400-\u9fff][^，。：；、（）\\[]{0,12}, "  # a list with the comma of another script
+    "|[\u3400-\u9fff][,;:.](?: |$)"
+    "|−0(?:\\.0+)?(?![.0-9])"
+)
+
+
+@pytest.mark.parametrize("options", [{"mix": True}, {"seeds": (42, 7), "methods": ("lora",)}])
+def test_the_chinese_text_has_one_form_of_spaces_percents_and_lists(tmp_path, options):
+    study = Study(tmp_path, sizes=(20_000,), items=12, **options)
+    text = make_report(study)
+    chinese = [re.sub("<.*?>", "", each) for each in re.findall(r'lang="zh-CN">(.*?)</span>', text, re.DOTALL)]
+    assert len(chinese) > 200
+    assert [each for each in chinese if LOOSE.search(each)] == []
+    words = Page(text).words
+    assert not re.search(r"−0(\.0+)?(?![.0-9])", words), "a minus before zero"
+
+
+def test_general_rows_are_counted_apart_in_the_leak_check(tmp_path):
+    study = Study(tmp_path, methods=("lora",), sizes=(20_000,), items=4)
+    assert "all 100,000 training questions of the largest subset." in Page(make_report(study)).words
+    path = tmp_path / "data" / "leak_report.json"
+    write_json(path, read_json(path) | {"general_questions": 56})
+    words = Page(make_report(study)).words
+    assert "100,000 training questions of the largest subset and all 56 usable general rows" in words
+    assert "的 100,000 个问题，以及全部 56 条可用的通用问答比对" in words
 
 
 def test_what_general_rows_do_stands_beside_the_same_run_without_them(tmp_path):

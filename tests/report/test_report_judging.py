@@ -43,6 +43,19 @@ def test_both_sections_tell_what_was_found(study):
     assert "<script>window.broken" not in text
 
 
+def test_doses_of_the_reference_answers_are_told_only_where_there_are_some(study):
+    path = study.folder / "data" / "safety.json"
+    before = read_json(path)
+    try:
+        for count in (0, 2):
+            write_json(path, before | {"rules": before["rules"] | {"dose": before["rules"]["dose"] | {"count": count}}})
+            words = Page(make_report(study)).words
+            assert ("The reference answers name doses themselves." in words) == bool(count)
+            assert ("参考答案自己也写有剂量。" in words) == bool(count)
+    finally:
+        write_json(path, before)
+
+
 def test_a_study_without_judges_and_screen_has_no_such_sections(study):
     assert not {"judging", "safety"} & set(sections(make_report(without(study, "--verdicts", "--safety"))))
 

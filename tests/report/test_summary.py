@@ -62,7 +62,7 @@ def test_csv_has_exactly_the_promised_columns_and_one_row_a_run(tmp_path):
 
 ONE_SEED = {
     "csv": "20fe13d3d0afc2b7",
-    "text": "126ce12e671022ff",
+    "text": "8db5ebd889c99077",
 }
 
 
@@ -195,6 +195,17 @@ def test_terminal_table_is_aligned_and_says_what_was_not_measured():
     assert "±" in lines[7]
     base = next(line for line in lines if " base " in line)
     assert base.split()[-1] == "–"
+
+
+def test_an_interval_that_is_uneven_is_told_by_its_ends():
+    table = summary_table(study(methods=("lora",), sizes=(20_000,)))
+    table = table.assign(exam_e=[0.0, 50.0] + [None] * (len(table) - 2), exam_e_lo=0.0, exam_e_hi=32.4)
+    table.loc[1, ["exam_e_lo", "exam_e_hi", "nll"]] = 40.0, 60.0, -0.0001
+    lines = table_text(table).splitlines()
+    assert "0.0 [0.0, 32.4]" in lines[2], "no accuracy is below zero"
+    assert "50.0 ±10.0" in lines[3]
+    assert "-0.000" not in lines[3]
+    assert lines[-1].startswith("± is half the width of the 95 % interval, [ ] its ends")
 
 
 @pytest.mark.parametrize(

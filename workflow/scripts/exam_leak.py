@@ -24,10 +24,15 @@ def main() -> None:
     rows = itertools.chain.from_iterable(map(read_jsonl, files))
     training = counted(rows, f"looking for the questions of {args.name}", "rows", total)
     report = find_leaks(questions, training, thresholds)
+    if args.general:  # counted apart: they are all from which runs take theirs, and no part of the largest set
+        report["general_rows"] = count_lines(args.general)
+        report["training_rows"] -= report["general_rows"]
+    against = how_many(report["training_rows"], "training row")
+    against += f" and {how_many(report['general_rows'], 'general one')}" if args.general else ""
     write_json(args.output, {"exam": args.name, **report, "training_file": args.train.name})
     print(
-        f"{args.name}: {report['contaminated']} of {how_many(report['n'], 'question')} found in "
-        f"{how_many(report['training_rows'], 'training row')}; {report['by_kind']}"
+        f"{args.name}: {report['contaminated']} of {how_many(report['n'], 'question')} found in {against}; "
+        f"{report['by_kind']}"
     )
     if report["contaminated"]:
         print(f"warning: training rows hold questions of {args.name}; {args.output} names them", file=sys.stderr)

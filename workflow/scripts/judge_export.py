@@ -34,6 +34,9 @@ def main() -> None:
     write_json(args.key, key_of(shown, compared, digests, **{key: drawn[key] for key in ("seed", "items", "repeated")}))
     write_text(args.page, judge_html(lines_of(shown), set_of(shown)))
     print(f"compared: {', '.join(f'{a} with {b}' for a, b in pairs)}")
+    count = len(compared[0].items)
+    fewer = f", all that the test set has (judging.items: {drawn['items']})" if count < drawn["items"] else ""
+    print(f"{how_many(count, 'question')} of each comparison{fewer}")
     same = sum(len(pair.identical) for pair in compared)
     print(
         f"{args.pairs}: {how_many(len(shown), 'pair')} to judge; "

@@ -8,6 +8,7 @@ from pathlib import Path
 from medscale.base.arguments import add_leak_search, add_paths
 from medscale.base.errors import UserError, run_script
 from medscale.base.files import count_lines, read_json, read_jsonl, write_json
+from medscale.base.plurals import how_many
 from medscale.base.progress import counted
 from medscale.data.near.leak_check import Thresholds, check
 
@@ -24,12 +25,15 @@ def main() -> None:
     total = sum(map(count_lines, files))
     training = counted(rows, "comparing the test questions with training", "questions", total)
     report = check(test, training, thresholds, boilerplate) | {"training_file": args.train.name}
-    if args.general:
+    if args.general:  # counted apart: they are all from which runs take theirs, and no part of the largest subset
         report["general_questions"] = count_lines(args.general)
+        report["training_questions"] -= report["general_questions"]
+    against = how_many(report["training_questions"], "training question")
+    against += f" and {how_many(report['general_questions'], 'general one')}" if args.general else ""
     write_json(args.output, report)
     near, contained = report["near"]["count"], report["contained"]["count"]
     print(
-        f"{report['test_questions']} test questions against {report['training_questions']} training questions: "
+        f"{report['test_questions']} test questions against {against}: "
         f"{near} near by similarity, {contained} contained in one"
     )
     if not report["passed"]:

@@ -29,6 +29,7 @@ function word(key, values = {}) {
 function figure(value, digits = 0, sign = false) {
   if (value == null) return "–";
   const text = value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  if (!/[1-9]/.test(text)) return text.replace("-", "");  // what is written as zero has no sign
   return ((sign && value > 0 ? "+" : "") + text).replace("-", "−");
 }
 

@@ -194,6 +194,11 @@ def _filled(value: dict, schema: dict) -> dict:
     return filled
 
 
+def _kind(schema: dict, types: str | list[str]) -> str:
+    """Return what a value must be: a section with what it looks like, where the schema says so."""
+    return kinds(types) + (f" such as {schema['form']}" if types == "object" and "form" in schema else "")
+
+
 def _explain(error: ValidationError) -> Problem:
     """Say in one line which key is wrong, its value, and what is allowed."""
     key, value, rule, limit = error.json_path.removeprefix("$.").removeprefix("$"), error.instance, *_rule(error)
@@ -208,7 +213,7 @@ def _explain(error: ValidationError) -> Problem:
         prefix = f"{key}." if key else ""
         return Problem("C101", "; ".join(f"{prefix}{name}: unknown key{_similar(name, allowed)}" for name in unknown))
     wanted = {
-        "type": lambda: Problem("C102", f"must be {kinds(limit)}{meant}"),
+        "type": lambda: Problem("C102", f"must be {_kind(error.schema, limit)}{meant}"),
         "enum": lambda: Problem("C103", f"must be one of {one_of(limit)}{meant}"),
         "minimum": lambda: Problem("C104", f"must be at least {limit}"),
         "exclusiveMinimum": lambda: Problem("C104", f"must be greater than {limit}"),

@@ -33,6 +33,7 @@ def caveats(
     """Return the warnings, each with its ``kind`` and its text in ``en`` and ``zh``, the gravest first."""
     found = [
         *_leak(leak_report),
+        *_leaked_exams(by_run),
         *_too_good(resampled, limits),
         *_not_above_floor(comparisons),
         *_few_items(comparisons, metric, margin, resampled.n_items),
@@ -62,6 +63,41 @@ def _leak(report: Mapping[str, Any] | None) -> Iterator[Caveat]:
             f"question and {contained:,} are contained in one. Scores may be too high, and more so for larger sizes.",
             f"泄漏检查未通过：{total:,} 个测试问题中，{near:,} 个与训练问题近似重复，{contained:,} 个包含在训练问题中。"
             "分数可能偏高，训练规模越大越明显。",
+        )
+
+
+NOTABLE_SHARE, NOTABLE_POINTS = 0.05, 1.0
+"""An exam is warned of where the training rows hold such a share of its questions, or an accuracy without them differs
+by so many points of 100."""
+
+
+def _leaked_exams(by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:
+    """Warn of exams whose questions the training rows hold: what was learned by heart is no knowledge."""
+    exams: dict[str, list[Mapping[str, Any]]] = {}
+    for run in by_run.values():
+        for name, entry in (run.get("exams") or {}).items():
+            if entry.get("contaminated"):
+                exams.setdefault(name, []).append(entry)
+    english, chinese = [], []
+    for name, entries in exams.items():
+        count, total = entries[0]["contaminated"], entries[0]["n"]
+        clean = [(entry.get("accuracy_without_leaks") or {}).get("accuracy") for entry in entries]
+        apart = [abs(entry["accuracy"] - own) for entry, own in zip(entries, clean, strict=True) if own is not None]
+        differs = max(apart, default=0.0)
+        if count < NOTABLE_SHARE * total and differs < NOTABLE_POINTS:
+            continue
+        of = f"all {total:,}" if count == total else f"{count:,} of {total:,}"
+        of_zh = f"全部 {total:,} 道" if count == total else f" {total:,} 道中的 {count:,} 道"
+        moved = f", without which an accuracy moves by up to {differs:.1f} points" if apart else ""
+        moved_zh = f"，去掉后正确率最多变动 {differs:.1f} 分" if apart else ""
+        english.append(f"{of} of {name}{moved}")
+        chinese.append(f"{name} 的{of_zh}{moved_zh}")
+    if english:
+        yield (
+            "exam_leak",
+            f"The training rows hold questions of exams ({'; '.join(english)}): accuracies there tell in part what was "
+            "learned by heart.",
+            f"训练数据中有考试的原题（{'；'.join(chinese)}）：这些考试的正确率有一部分只是背下来的。",
         )
 
 
@@ -96,7 +132,7 @@ def _not_above_floor(comparisons: pd.DataFrame) -> Iterator[Caveat]:
         f"No fine-tuned configuration was shown to be above the best floor by ROUGE-L: {floor}, which uses no model, "
         f"has {value:.2f}, and the best configuration {top:.2f}. By it, the answers are no better than trivial ones.",
         f"没有任何微调配置的 ROUGE-L 被证明高于最好的基线：不用模型的 {floor} 为 {value:.2f}，最好的配置为 {top:.2f}。"
-        "就 ROUGE-L 而言，这些回答并不优于平凡的回答。",
+        "就 ROUGE-L 而言，这些回答不比不用模型的简单做法好。",
     )
 
 
@@ -138,19 +174,36 @@ def _few_seeds(resampled: Resampled, comparisons: pd.DataFrame) -> Iterator[Cave
         )
     elif 1 in counts:
         several = [each.name for each in tuned if len(each.runs) > 1]
-        rows = comparisons[comparisons["kind"].isin(["method", "size", "control", "mix"])]
-        pairs = rows.drop_duplicates(["a", "b"])
-        mixed = int(((pairs["seeds_a"] > 1) != (pairs["seeds_b"] > 1)).sum())
+        rest = len(tuned) - len(several)
+        one_sided, one_sided_zh = _one_sided(comparisons)
         yield (
             "one_seed",
             f"Of {len(tuned)} configurations {how_many(len(several), 'was', 'were')} trained with several seeds "
-            f"({', '.join(several)}), the others with one: the intervals of those do not cover the luck of a training. "
-            f"Of the {how_many(len(pairs), 'comparison')} between trainings {how_many(mixed, 'is', 'are')} of one with "
-            "several seeds and one with a single one, and cover it on one side only.",
+            f"({', '.join(several)}), the {'other' if rest == 1 else 'others'} with one: the intervals of "
+            f"{'that one' if rest == 1 else 'those'} do not cover the luck of a training.{one_sided}",
             f"{len(tuned)} 个配置中有 {len(several)} 个用了多个随机种子（{'、'.join(several)}），其余只用一个："
-            f"后者的区间不反映训练的偶然性。训练之间的 {len(pairs)} 组比较中，"
-            f"{mixed} 组一方有多个种子而另一方只有一个，只反映一方的偶然性。",
+            f"后者的区间不反映训练的偶然性。{one_sided_zh}",
         )
+
+
+def _one_sided(comparisons: pd.DataFrame) -> tuple[str, str]:
+    """Return what is to be said of comparisons of several seeds with one, beginning with a space; empty without any."""
+    rows = comparisons[comparisons["kind"].isin(["method", "size", "control", "mix"])]
+    pairs = rows.drop_duplicates(["a", "b"])
+    count, mixed = len(pairs), int(((pairs["seeds_a"] > 1) != (pairs["seeds_b"] > 1)).sum())
+    if not mixed:
+        return "", ""
+    if mixed < count:
+        where, where_zh = f"In {mixed} of the {count} comparisons", f"训练之间的 {count} 组比较中，有 {mixed} 组"
+    elif count == 1:
+        where, where_zh = "In the only comparison", "训练之间唯一的一组比较，"
+    else:
+        where, where_zh = f"In all {count} comparisons", f"训练之间的 {count} 组比较，全部"
+    return (
+        f" {where} between trainings one side has several seeds and the other a single one: the interval covers that "
+        "luck on one side only.",
+        f"{where_zh}一方有多个种子而另一方只有一个，区间只反映一方的偶然性。",
+    )
 
 
 def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
@@ -158,7 +211,7 @@ def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
     far = [entry for entry in rates if entry["verdict"] == "far"]
     if far:
         told = ", ".join(_lost(entry, "{:g} loses {:.3f} nats to {:g}", "at {:g} it diverged") for entry in far)
-        told_zh = "、".join(_lost(entry, "{0:g} 比 {2:g} 多损失 {1:.3f} 奈特", "{:g} 时发散") for entry in far)
+        told_zh = "；".join(_lost(entry, "{0:g} 比 {2:g} 多损失 {1:.3f} 奈特", "{:g} 时发散", "：") for entry in far)
         yield (
             "rate_far",
             f"The fixed learning rate is far from the best of the pilot ({told}), so the comparison may be of rates "
@@ -168,19 +221,21 @@ def _rates(rates: Sequence[Mapping[str, Any]]) -> Iterator[Caveat]:
         )
     edges = [entry for entry in rates if entry["at_edge"] and entry["fixed"] is None]
     if edges:
-        told = ", ".join(f"{entry['method']}_{entry['label']}: {entry['chosen']:g}" for entry in edges)
+        chosen = {f"{entry['method']}_{entry['label']}": f"{entry['chosen']:g}" for entry in edges}
+        told = ", ".join(f"{name}: {rate}" for name, rate in chosen.items())
+        told_zh = "、".join(f"{name} 为 {rate}" for name, rate in chosen.items())
         yield (
             "rate_at_edge",
             f"The learning rate that the pilot chose lies at an end of those that were tried ({told}): a better one "
             "may lie beyond it. Name further pilot.rates.",
-            f"试训选出的学习率在所试范围的一端（{told}），更好的可能在范围之外。请在 pilot.rates 中再加几个。",
+            f"试训选出的学习率在所试范围的一端（{told_zh}），更好的可能在范围之外。请在 pilot.rates 中再加几个。",
         )
 
 
-def _lost(entry: Mapping[str, Any], whole: str, diverged: str) -> str:
+def _lost(entry: Mapping[str, Any], whole: str, diverged: str, colon: str = ": ") -> str:
     fixed = next(rate for rate in entry["rates"] if rate["rate"] == entry["fixed"])
     values = (entry["fixed"], fixed["difference"], entry["chosen"])
-    return f"{entry['method']}_{entry['label']}: " + (diverged if values[1] is None else whole).format(*values)
+    return f"{entry['method']}_{entry['label']}{colon}" + (diverged if values[1] is None else whole).format(*values)
 
 
 def _times(resampled: Resampled, by_run: Mapping[str, Mapping[str, Any]]) -> Iterator[Caveat]:

@@ -16,7 +16,7 @@ POINTS = ("points", "分")
 
 def number(value: float, metric: str) -> str:
     """Return a value or a difference with the digits that mean something: NLL 3, points of 100 two."""
-    return f"{value:.3f}" if metric == "nll" else f"{value:.2f}"
+    return f"{value:z.3f}" if metric == "nll" else f"{value:z.2f}"
 
 
 def amount(value: float, metric: str, language: str) -> str:
@@ -56,6 +56,7 @@ class _Facts:
 
     def __init__(self, result: Mapping[str, Any], best: Mapping[str, Any], alpha: float):
         self.metric, self.best, self.level = result["metric"], best, f"{100 * (1 - alpha):g} %"
+        self.level_zh = f"{100 * (1 - alpha):g}%"
         self.name, self.name_zh = NAMES.get(self.metric, (self.metric, f" {self.metric} "))
         self.margin = amount(result["margin"], self.metric, "en")
         self.margin_zh = amount(result["margin"], self.metric, "zh")
@@ -98,7 +99,7 @@ def _cheaper(facts: _Facts, run: Mapping[str, Any]) -> dict[str, str]:
         f"training takes {facts.cost(run, 'en')} instead of {facts.cost(best, 'en')}.",
         "zh": f"推荐 {run['run']}：在不比最好的配置 {best['run']} 差 {facts.margin_zh}（界值）的配置中，它最便宜。"
         f"{facts.name_zh.strip()}：{facts.value(run)}，最好的为 {facts.value(best)}；差距为 {facts.loss(run, 'zh')}"
-        f"（{facts.level} 联合置信区间）。一次训练需 {facts.cost(run, 'zh')}，而不是 {facts.cost(best, 'zh')}。",
+        f"（{facts.level_zh}联合置信区间）。一次训练需 {facts.cost(run, 'zh')}，而不是 {facts.cost(best, 'zh')}。",
     }
 
 
@@ -108,7 +109,7 @@ def _best(facts: _Facts) -> dict[str, str]:
         "en": f"{best['run']} is recommended: it has the best {facts.name}, {facts.value(best)} ({facts.level} "
         f"interval {facts.interval(best, 'en')}), and no cheaper configuration was shown to be within the margin of "
         f"{facts.margin}. One training takes {facts.cost(best, 'en')}.",
-        "zh": f"推荐 {best['run']}：它的{facts.name_zh}最好，为 {facts.value(best)}（{facts.level} 置信区间 "
+        "zh": f"推荐 {best['run']}：它的{facts.name_zh}最好，为 {facts.value(best)}（{facts.level_zh}置信区间 "
         f"{facts.interval(best, 'zh')}），没有更便宜的配置被证明与它的差距在界值 {facts.margin_zh}之内。"
         f"一次训练需 {facts.cost(best, 'zh')}。",
     }
@@ -121,9 +122,9 @@ def _cannot_tell(facts: _Facts, base: Mapping[str, Any]) -> dict[str, str]:
         f"{facts.value(best)} and the base model {facts.value(base)}, worse by {facts.loss(base, 'en')} ({facts.level} "
         "simultaneous interval), which may be chance; nor was the base model shown to be within the margin of "
         f"{facts.margin}. Nothing is recommended: more test items are needed to tell.",
-        "zh": f"未显示出差异：最好的配置 {best['run']} 的{facts.name_zh}为 {facts.value(best)}，基础模型为 "
-        f"{facts.value(base)}，差距为 {facts.loss(base, 'zh')}（{facts.level} 联合置信区间），可能出于偶然；也没有证明"
-        f"基础模型的差距在界值 {facts.margin_zh}之内。不作推荐：需要更多测试样本才能判断。",
+        "zh": f"未显示出差异：最好的配置 {best['run']} 的{facts.name_zh}为 {facts.value(best)}，基座模型为 "
+        f"{facts.value(base)}，差距为 {facts.loss(base, 'zh')}（{facts.level_zh}联合置信区间），可能出于偶然；"
+        f"也没有证明基座模型的差距在界值 {facts.margin_zh}之内。不作推荐：需要更多测试样本才能判断。",
     }
 
 
@@ -134,9 +135,9 @@ def _base_is_enough(facts: _Facts, base: Mapping[str, Any]) -> dict[str, str]:
         f"{best['run']}, by the margin of {facts.margin}. {facts.name}: {facts.value(base)} against "
         f"{facts.value(best)}; it is worse by {facts.loss(base, 'en')} ({facts.level} simultaneous interval). "
         "Fine-tuning is not worth its cost here by this measure.",
-        "zh": f"未显示出有意义的差异：基础模型不比最好的配置 {best['run']} 差 {facts.margin_zh}（界值）。"
+        "zh": f"未显示出有意义的差异：基座模型不比最好的配置 {best['run']} 差 {facts.margin_zh}（界值）。"
         f"{facts.name_zh.strip()}：{facts.value(base)}，最好的为 {facts.value(best)}；差距为 {facts.loss(base, 'zh')}"
-        f"（{facts.level} 联合置信区间）。按这一指标，这里的微调不值其成本。",
+        f"（{facts.level_zh}联合置信区间）。按这一指标，这里的微调不值其成本。",
     }
 
 
@@ -145,6 +146,6 @@ def _base_is_best(facts: _Facts) -> dict[str, str]:
     return {
         "en": f"No gain was shown: the base model without fine-tuning has the best {facts.name}, {facts.value(base)} "
         f"({facts.level} interval {facts.interval(base, 'en')}).",
-        "zh": f"未显示出收益：未经微调的基础模型的{facts.name_zh}最好，为 {facts.value(base)}（{facts.level} 置信区间 "
-        f"{facts.interval(base, 'zh')}）。",
+        "zh": f"未显示出收益：未经微调的基座模型的{facts.name_zh}最好，为 {facts.value(base)}"
+        f"（{facts.level_zh}置信区间 {facts.interval(base, 'zh')}）。",
     }

@@ -151,13 +151,13 @@ def number(value: float | None, sign: bool = False) -> str:
     """Return a value for people; a dash for what was not measured.
 
     >>> number(1.23456), number(-0.00001, True), number(None)
-    ('1.2346', '-0.0000', '–')
+    ('1.2346', '0.0000', '–')
     """
     if value is None:
         return "–"
-    return f"{value:+.4f}" if sign else f"{value:.4f}"
+    return f"{value:{'+' if sign and round(value, 4) else ''}z.4f}"
 
 
 def interval(ends: list[float] | None) -> str:
     """Return an interval for people."""
-    return "–" if ends is None else f"{ends[0]:.4f} … {ends[1]:.4f}"
+    return "–" if ends is None else f"{ends[0]:z.4f} … {ends[1]:z.4f}"

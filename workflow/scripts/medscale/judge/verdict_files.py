@@ -115,7 +115,11 @@ def _text(path: Path) -> str:
         encoding = detect_encoding(path, key=None)
     except UserError as error:
         if error.code != "D136":
-            raise UserError("J105", error.text) from error
+            raise UserError(
+                "J105",
+                f"{error.text}; this file stops the whole import: mend it, or take it out of the folder, and the "
+                "others are read",
+            ) from error
         encoding = "utf-8"  # of what could be both, what the page and programs write
     return path.read_bytes().decode(CODECS.get(encoding, encoding)).removeprefix("\ufeff")
 

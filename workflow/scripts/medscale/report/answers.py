@@ -7,7 +7,8 @@ import numpy as np
 
 from medscale.evaluate.eval_file import Scores
 from medscale.report.inputs import Answers, Inputs
-from medscale.report.texts import metric, run_title
+from medscale.report.names import run_names
+from medscale.report.texts import metric
 from medscale.report.training_log import TrainingLog, smoothed
 
 POINTS = 400
@@ -20,7 +21,7 @@ def answer_data(inputs: Inputs) -> dict[str, Any]:
     Each text stands once in ``strings`` and is referred to by its number: the floors, and models that were trained
     little, say the same thing often.
     """
-    answers = inputs.answers
+    answers, title = inputs.answers, run_names(inputs)
     strings: dict[str, int] = {}
 
     def numbers(texts: list[str]) -> list[int]:
@@ -35,7 +36,7 @@ def answer_data(inputs: Inputs) -> dict[str, Any]:
         "runs": [
             {
                 "run": run,
-                "title": run_title(evaluation)._asdict(),
+                "title": title(run)._asdict(),
                 "kind": kind_of(evaluation),
                 "answers": numbers(answers.predictions[run]),
                 "scores": item_scores(answers.scores[run]),
@@ -76,10 +77,11 @@ def _metrics(answers: Answers) -> list[dict[str, Any]]:
 
 def loss_data(inputs: Inputs) -> list[dict[str, Any]]:
     """Return the panels of the loss curves, one a training size, each with its runs."""
+    title = run_names(inputs)
     panels: dict[int, list[dict[str, Any]]] = {}
     for run, log in inputs.logs.items():
         evaluation = inputs.evaluations[run]
-        curve = {"title": run_title(evaluation)._asdict(), "kind": kind_of(evaluation), **_curve(log)}
+        curve = {"title": title(run)._asdict(), "kind": kind_of(evaluation), **_curve(log)}
         panels.setdefault(int(evaluation.get("train_size") or 0), []).append(curve)
     return [{"size": size, "curves": panels[size]} for size in sorted(panels)]
 

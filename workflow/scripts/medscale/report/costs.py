@@ -5,8 +5,20 @@ from typing import Any
 
 from medscale.report.answers import kind_of
 from medscale.report.inputs import Inputs
-from medscale.report.tables import Cell, Column, Row, figure, names
-from medscale.report.texts import Text, both, duration, interval, metric, number, run_title, say, significant
+from medscale.report.names import names, run_names
+from medscale.report.tables import Cell, Column, Row, figure
+from medscale.report.texts import (
+    Text,
+    both,
+    duration,
+    interval,
+    known,
+    metric,
+    number,
+    say,
+    sentences,
+    significant,
+)
 
 
 def answer(inputs: Inputs) -> dict[str, Any]:
@@ -136,16 +148,23 @@ def cost_table(inputs: Inputs) -> dict[str, Any]:
     runs = {run: each for run, each in inputs.evaluations.items() if each.get("training") or each.get("inference")}
     table = [[cell(evaluation) for evaluation in runs.values()] for _, cell in columns]
     kept = [place for place, cells in enumerate(table) if any(cell.value is not None for cell in cells)]
+    title = run_names(inputs)
     rows = [
-        Row(run, run_title(each), kind_of(each), [table[place][number] for place in kept], each.get("arm") == "control")
+        Row(run, title(run), kind_of(each), [table[place][number] for place in kept], each.get("arm") == "control")
         for number, (run, each) in enumerate(runs.items())
     ]
     kinds = {(_at(each, "training", "peak_memory_gib") or {}).get("kind") for each in runs.values()} - {None}
     return {
         "columns": [columns[place][0] for place in kept],
         "rows": rows,
-        "notes": [say("costs.memory_kind", kind=kind) for kind in sorted(map(str, kinds))] + _meaning(runs),
+        "note": sentences(*(_memory_kind(kind) for kind in sorted(map(str, kinds))), *_meaning(runs)),
     }
+
+
+def _memory_kind(kind: str) -> Text:
+    """Return how memory was measured; what the training calls it stands in its files in English."""
+    key = "costs.kind_" + ("cuda" if kind == "cuda" else "cpu" if kind.endswith("(CPU)") else "")
+    return say("costs.memory_kind", kind=say(key) if known(key) else kind)
 
 
 def _meaning(runs: dict[str, Any]) -> list[Text]:

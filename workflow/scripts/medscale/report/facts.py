@@ -1,10 +1,12 @@
 """What report.html tells of the data, the leak check, the files and versions, the licences and the limits."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from medscale.report.inputs import Inputs
-from medscale.report.texts import Text, both, known, number, run_title, say, share
+from medscale.report.names import run_names
+from medscale.report.texts import Text, both, joined, known, number, say, sentences, share
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd", "cc0", "cc-by-4.0", "cc-by-3.0", "odc-by", "unlicense")
 NON_COMMERCIAL = ("qwen-research", "-nc", "non-commercial", "noncommercial", "research-only")
@@ -18,8 +20,8 @@ def cleaning(inputs: Inputs) -> dict[str, Any]:
     read = report["read"]
     reasons = sorted(report["dropped"].items(), key=lambda item: (-item[1], item[0]))
     rows = [(say("cleaning.kept"), report["kept"], "kept"), *((reason(key), count, "") for key, count in reasons)]
-    masked = [(say(f"reason.{key}") if known(f"reason.{key}") else both(key), n) for key, n in report["masked"].items()]
-    medians = [(report.get(f"{name}_characters") or {}).get("median") for name in ("question", "answer")]
+    masked = [(reason(key), n) for key, n in report["masked"].items() if n]
+    medians = {name: (report.get(f"{name}_characters") or {}).get("median") for name in ("question", "answer")}
     sizes, proof = split["sizes"], split["proof"]
     return {
         "equation": say(
@@ -40,18 +42,18 @@ def cleaning(inputs: Inputs) -> dict[str, Any]:
         ]
         if read
         else [],
-        "masked": say("cleaning.masked", list=_list([(title, n) for title, n in masked if n]))
-        if any(n for _, n in masked)
-        else None,
-        "lengths": say("cleaning.lengths", question=number(medians[0]), answer=number(medians[1]))
-        if None not in medians
-        else None,
-        "dialogues": _dialogues(report),
-        "split": say(
-            "cleaning.split",
-            **{name: number(sizes[name]) for name in ("test", "validation", "pool")},
-            crossing=number(proof["crossing_pairs"]),
-            compared=number(proof["pairs_compared"]),
+        "notes": sentences(
+            *_dialogues(report),
+            say(
+                "cleaning.split",
+                **{name: number(sizes[name]) for name in ("test", "validation", "pool")},
+                crossing=number(proof["crossing_pairs"]),
+                compared=number(proof["pairs_compared"]),
+            ),
+            None
+            if None in medians.values()
+            else say("cleaning.lengths", **{name: number(each) for name, each in medians.items()}),
+            say("cleaning.masked", list=_list(masked)) if masked else None,
         ),
         "warnings": [both(warning) for warning in split.get("warnings", [])],
     }
@@ -77,16 +79,13 @@ def reason(key: str) -> Text:
     return both(key)
 
 
-def count_list(counts: dict[str, int]) -> Text:
+def count_list(counts: dict[str, int], named: Callable[[str], Text] = reason) -> Text:
     """Return reasons with their counts in words, the most frequent first."""
-    return _list([(reason(key), count) for key, count in sorted(counts.items(), key=lambda item: -item[1])])
+    return _list([(named(key), count) for key, count in sorted(counts.items(), key=lambda item: -item[1])])
 
 
 def _list(items: list[tuple[Text, int]]) -> Text:
-    return Text(
-        ", ".join(f"{title.en} {number(n)}" for title, n in items),
-        "、".join(f"{title.zh} {number(n)}" for title, n in items),
-    )
+    return joined(Text(f"{title.en} {number(n)}", f"{title.zh} {number(n)}") for title, n in items)
 
 
 def _width(part: float, whole: float) -> float:
@@ -110,7 +109,7 @@ def leak(inputs: Inputs) -> dict[str, Any]:
     highest = max(counts, default=0)
     return {
         "passed": report["passed"],
-        "lead": say("leak.lead", test=number(report["test_questions"]), training=number(report["training_questions"])),
+        "lead": _compared(report),
         "checks": [
             {"title": title, "count": number(entry["count"]), "share": share(entry["share"])} for title, entry in checks
         ],
@@ -125,7 +124,7 @@ def leak(inputs: Inputs) -> dict[str, Any]:
         ],
         "axis": say("leak.histogram_axis", count=number(highest)),
         "ends": [f"{edge:g}" for edge in (edges[0], edges[-1])],
-        "quantiles": say(
+        "caption": say(
             "leak.quantiles", median=number(quantiles.get("0.5"), 2), highest=number(quantiles.get("1.0"), 2)
         ),
         "worst": [
@@ -133,6 +132,15 @@ def leak(inputs: Inputs) -> dict[str, Any]:
             *(_pair(pair, "containment") for pair in contained["worst"]),
         ],
     }
+
+
+def _compared(report: dict[str, Any]) -> Text:
+    """Return what was compared: general rows are counted apart, and are all those of which the mixes take some."""
+    told = {"test": number(report["test_questions"]), "training": number(report["training_questions"])}
+    general = report.get("general_questions")
+    if general is None:
+        return say("leak.lead", **told)
+    return say("leak.lead_general", **told, general=number(general))
 
 
 def _pair(pair: dict[str, Any], measure: str) -> dict[str, Any]:
@@ -147,7 +155,7 @@ def _pair(pair: dict[str, Any], measure: str) -> dict[str, Any]:
 
 def provenance(inputs: Inputs) -> dict[str, Any]:
     """Return the sources, machines, versions and digests."""
-    runs = inputs.evaluations
+    runs, title = inputs.evaluations, run_names(inputs)
     scorer = next((each["scorer"] for each in runs.values() if each.get("scorer")), {})
     return {
         "sources": [_source(say("provenance.model"), inputs.model), _source(say("provenance.data"), inputs.data)],
@@ -155,8 +163,8 @@ def provenance(inputs: Inputs) -> dict[str, Any]:
         "software": _shared(inputs, "software"),
         "columns": [say(f"provenance.{name}") for name in DIGESTS],
         "digests": [
-            {"title": run_title(each), "digests": [each["provenance"].get(name) or "–" for name in DIGESTS]}
-            for each in runs.values()
+            {"title": title(run), "digests": [each["provenance"].get(name) or "–" for name in DIGESTS]}
+            for run, each in runs.items()
         ],
         "scorer": scorer,
         "config": json.dumps(inputs.config, ensure_ascii=False, indent=2),
@@ -178,13 +186,14 @@ def _source(title: Text, manifest: dict[str, Any]) -> dict[str, Any]:
 def _shared(inputs: Inputs, part: str) -> list[dict[str, Any]]:
     """Return the different machines, or sets of versions, each with the runs that it holds for."""
     groups: dict[str, dict[str, Any]] = {}
-    for each in inputs.evaluations.values():
+    title = run_names(inputs)
+    for run, each in inputs.evaluations.items():
         if each.get(part):
             group = groups.setdefault(json.dumps(each[part], sort_keys=True), {"facts": each[part], "runs": []})
-            group["runs"].append(run_title(each))
+            group["runs"].append(title(run))
     return [
         {
-            "runs": Text(*("; ".join(title[side] for title in group["runs"]) for side in (0, 1))),
+            "runs": joined(group["runs"]),
             "facts": {name: value for name, value in group["facts"].items() if value is not None},
         }
         for group in groups.values()

@@ -4,8 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 from medscale.report.inputs import Inputs
-from medscale.report.tables import names
-from medscale.report.texts import Text, interval, number, p_value, percent, say, share
+from medscale.report.names import run_names
+from medscale.report.texts import (
+    Text,
+    against,
+    both,
+    in_percent,
+    interval,
+    joined,
+    number,
+    p_value,
+    percent,
+    say,
+    sentences,
+    share,
+)
 
 REFERENCE = "reference"
 LOW_ALPHA = 0.667
@@ -21,14 +34,9 @@ def judging(inputs: Inputs) -> dict[str, Any] | None:
     order = sorted(found["criteria"], key=lambda name: name != "overall")
     said = [name for name in order if found["criteria"][name]["comparisons"]]
     return {
-        "facts": say(
-            "judging.facts",
-            verdicts=number(found["verdicts"]),
-            judges=number(len(found["judges"])),
-            pairs=number(found["pairs"]),
-        ),
+        "facts": sentences(_facts(found), _dropped(found), _unsaid([name for name in order if name not in said])),
+        "runs": _single_seeds(inputs, found),
         "stale": _is_stale(inputs),
-        "dropped": _dropped(found),
         "interval": say("judging.interval", level=percent(found["level"])),
         "criteria": [
             {
@@ -38,13 +46,27 @@ def judging(inputs: Inputs) -> dict[str, Any] | None:
             }
             for name in said
         ],
-        "unsaid": _unsaid([name for name in order if name not in said]),
         "judges": [_judge(entry) for entry in found["judges"]],
     }
 
 
+def _facts(found: dict[str, Any]) -> Text:
+    counts = {"verdicts": found["verdicts"], "judges": len(found["judges"]), "pairs": found["pairs"]}
+    return say("judging.facts", **{name: number(count) for name, count in counts.items()})
+
+
+def _single_seeds(inputs: Inputs, found: dict[str, Any]) -> Text | None:
+    """Return whose answers were shown of the configurations of several seeds, of which judges see one run; or None."""
+    several = {run for each in inputs.summary.configurations if each["seeds"] > 1 for run in each["runs"].split()}
+    compared = [each for criterion in found["criteria"].values() for each in criterion["comparisons"]]
+    judged = {each[side] for each in compared for side in ("a", "b")}
+    title = run_names(inputs)
+    shown = [run for run in inputs.evaluations if run in judged & several]
+    return say("judging.one_seed", list=joined(title(run) for run in shown)) if shown else None
+
+
 def _titles(inputs: Inputs) -> Callable[[str], Text]:
-    title = names(inputs)
+    title = run_names(inputs)
     return lambda name: say("judging.reference") if name == REFERENCE else title(name)
 
 
@@ -59,23 +81,20 @@ def _dropped(found: dict[str, Any]) -> Text | None:
     if not count:
         return None
     reasons = [(say(f"judging.dropped_{reason}"), n) for reason, n in found["dropped"].items()]
-    both_sides = [", ".join(f"{reason[side]} {n}" for reason, n in reasons) for side in (0, 1)]
-    return say("judging.dropped", n=number(count), lines=number(found["lines"]), list=Text(*both_sides))
+    listed = joined(Text(f"{reason.en} {n}", f"{reason.zh} {n}") for reason, n in reasons)
+    return say("judging.dropped", n=number(count), lines=number(found["lines"]), list=listed)
 
 
 def _unsaid(criteria: list[str]) -> Text | None:
     """Return that nobody said anything by some criteria, or None."""
-    names = [say(f"judging.{name}") for name in criteria]
-    listed = Text(", ".join(name.en for name in names), "、".join(name.zh for name in names))
-    return say("judging.unsaid", list=listed) if names else None
+    return say("judging.unsaid", list=joined(say(f"judging.{name}") for name in criteria)) if criteria else None
 
 
 def _criterion(found: dict[str, Any], title: Callable[[str], Text], alpha: float) -> dict[str, Any]:
     return {
         "comparisons": [_comparison(entry, title, alpha) for entry in found["comparisons"]],
         "groups": [_group(group, title) for group in found["strengths"]],
-        "agreement": _agreement(found["agreement"]),
-        "position": _position(found["position"]),
+        "agreement": sentences(_agreement(found["agreement"]), _position(found["position"])),
     }
 
 
@@ -85,37 +104,40 @@ def _comparison(entry: dict[str, Any], title: Callable[[str], Text], alpha: floa
     clear = entry["p_holm"] <= alpha and (
         (low > 0.5 and entry["won"] > entry["lost"]) or (high < 0.5 and entry["won"] < entry["lost"])
     )
-    won = [
-        f"{name} {number(100 * each['rate'], 0)} % ({each['questions']})" for name, each in entry["by_judge"].items()
-    ]
+    won = [_of_judge(name, each) for name, each in entry["by_judge"].items()]
     return {
-        "a": title(entry["a"]),
-        "b": title(entry["b"]),
+        "pair": against(title(entry["a"]), title(entry["b"])),
         "state": "better" if clear else "open",
         "words": say("judging.better", run=title(entry["a"] if entry["rate"] > 0.5 else entry["b"]))
         if clear
         else say("judging.not_shown"),
-        "rate": number(100 * entry["rate"], 1),
+        "rate": in_percent(number(100 * entry["rate"], 1)),
         "interval": interval(100 * low, 100 * high, 1),
         "bar": {"low": round(200 * low, 1), "high": round(200 * high, 1), "middle": round(200 * entry["rate"], 1)},
         "p": p_value(entry["p_holm"]),
         "counts": say(
             "judging.counts", won=entry["won"], even=entry["even"], lost=entry["lost"], identical=entry["identical"]
         ),
-        "judges": " · ".join(won) if len(won) > 1 else "",
+        "judges": Text(*(" · ".join(each[side] for each in won) for side in (0, 1))) if len(won) > 1 else None,
     }
+
+
+def _of_judge(name: str, found: dict[str, Any]) -> Text:
+    rate = in_percent(number(100 * found["rate"], 0))
+    return Text(f"{name} {rate.en} ({found['questions']})", f"{name} {rate.zh}（{found['questions']}）")
 
 
 def _group(group: dict[str, Any], title: Callable[[str], Text]) -> dict[str, Any]:
     return {
-        "reference": title(group["reference"]),
+        "title": say("judging.strengths", reference=title(group["reference"])),
+        "rate": say("judging.rate_against", reference=title(group["reference"])),
         "bounded": group["bounded"],
         "rows": [
             {
                 "title": title(entry["name"]),
                 "strength": number(entry["strength"], 2, sign=True) if entry["ci"] else "0",
                 "interval": interval(*entry["ci"], 2, sign=True) if entry["ci"] else "",
-                "rate": number(100 * entry["rate"], 1) if entry["ci"] else "–",
+                "rate": in_percent(number(100 * entry["rate"], 1)) if entry["ci"] else both("–"),
                 "rate_interval": interval(*(100 * end for end in entry["rate_ci"]), 1) if entry["rate_ci"] else "",
             }
             for entry in group["configurations"]
@@ -158,7 +180,7 @@ def _judge(entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "judge": entry["judge"],
         "verdicts": number(entry["verdicts"]),
-        "first": f"{number(100 * place['share'], 0)} %" if place["share"] is not None else "–",
+        "first": in_percent(number(100 * place["share"], 0)) if place["share"] is not None else both("–"),
         "interval": interval(*(100 * end for end in place["ci"]), 0) if place["ci"] else "",
         "twice": say("judging.twice", same=entry["same"], n=entry["shown_twice"], place=entry["place"])
         if entry["shown_twice"]

@@ -16,7 +16,7 @@ from medscale.report.tables import (
     level,
     too_few_resamples,
 )
-from medscale.report.texts import Metric, Text, both, interval, number, p_value, run_title, say
+from medscale.report.texts import Metric, Text, both, interval, known, number, p_value, run_title, say, sentences
 
 RETENTION = "retention"
 EXTRAS = ("value_without_leaks", "value_calibrated", "value_permuted", "consistent")
@@ -39,7 +39,7 @@ def knowledge(inputs: Inputs) -> dict[str, Any] | None:
     tables = comparison_blocks(
         inputs, inputs.summary.knowledge_comparisons, {name: _metric(name) for name in _names(rows)}
     )
-    return {"sets": sets, "comparisons": tables, "notes": notes}
+    return {"sets": sets, "comparisons": tables, "note": sentences(*notes)}
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
@@ -71,11 +71,9 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     small = _too_few(name, whole, too_few_resamples(inputs))
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
-        "lead": lead,
-        "detectable": None if small else detectable,
+        "lead": sentences(lead, None if small else detectable, _leaks(inputs, name)),
         "notes": [say(f"knowledge.{small}", **told)] if small else [],
         "rows": _rows((inputs.exams or {}).get(name)),
-        "leaks": _leaks(inputs, name),
         "table": _table(inputs, name, whole),
         "parts": parts,
     }
@@ -105,16 +103,23 @@ def _rows(account: dict[str, Any] | None) -> dict[str, Any] | None:
     shown = [
         {
             "place": say("knowledge.row", file=row["file"], row=number(row["row_of_file"])),
-            "reason": reason(row["reason"]),
+            "reason": _reason(row["reason"]),
             "cells": [row["question"], row["options"], row["answer"]],
         }
         for row in account["examples"]
     ]
     return {
-        "account": say("knowledge.rows", **told, list=count_list(account["dropped"])),
-        "where": say("knowledge.rejected", file=account["rejected"]["file"]),
+        "account": sentences(
+            say("knowledge.rows", **told, list=count_list(account["dropped"], _reason)),
+            say("knowledge.rejected", file=account["rejected"]["file"]),
+        ),
         "shown": shown,
     }
+
+
+def _reason(key: str) -> Text:
+    """Return why a row is no question: some words of the corpus mean other things in an exam."""
+    return say(f"exam_reason.{key}") if known(f"exam_reason.{key}") else reason(key)
 
 
 def _table(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from medscale.report.inputs import Inputs
 from medscale.report.tables import level
-from medscale.report.texts import METHODS, Text, both, duration, interval, number, say
+from medscale.report.texts import METHODS, Text, both, duration, interval, joined, number, say
 
 
 def rates(inputs: Inputs) -> dict[str, Any] | None:
@@ -20,7 +20,7 @@ def rates(inputs: Inputs) -> dict[str, Any] | None:
         "rows": [_row(entry) for entry in entries],
         "warnings": [text for entry in entries for text in _warnings(entry)],
         "few": any(rate["difference"] and rate["lo"] is None for entry in entries for rate in entry["rates"]),
-        "taken": _taken(inputs) if auto else [],
+        "taken": _taken(inputs) if auto else None,
     }
 
 
@@ -33,8 +33,10 @@ def _row(entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": _name(entry),
         "steps": say("rates.steps", steps=number(entry["steps"]), whole=number(entry["steps_of_a_run"])),
-        "time": duration(entry["seconds"]),
-        "within": both(f"{within[0]:g}" if len(within) == 1 else f"{within[0]:g} … {within[-1]:g}"),
+        "time": say("rates.time", time=duration(entry["seconds"])),
+        "within": say(
+            "rates.within", rates=f"{within[0]:g}" if len(within) == 1 else f"{within[0]:g} … {within[-1]:g}"
+        ),
         "rates": [
             {
                 "rate": f"{rate['rate']:g}",
@@ -65,11 +67,11 @@ def _warnings(entry: dict[str, Any]) -> list[Text]:
     return found
 
 
-def _taken(inputs: Inputs) -> list[dict[str, Any]]:
+def _taken(inputs: Inputs) -> Text | None:
     """Return the rate that each run trained with, of those whose pilot chose it."""
     found = []
     for run, evaluation in inputs.evaluations.items():
         training = evaluation.get("training") or {}
         if training.get("learning_rate_from") == "pilot":
-            found.append({"run": run, "rate": f"{training['learning_rate']:g}"})
-    return found
+            found.append(f"{run} {training['learning_rate']:g}")
+    return say("rates.taken", list=joined(found)) if found else None

@@ -246,14 +246,14 @@ def _show(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.6g}"
+        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:z.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _round(value: float | None, digits: int) -> str | None:
-    return None if value is None else f"{value:.{digits}f}"
+    return None if value is None else f"{value:z.{digits}f}"
 
 
 def _interval(metric: dict, digits: int) -> str | None:
     bounds = metric.get("ci95")
-    return None if bounds is None else f"{bounds[0]:.{digits}f} … {bounds[1]:.{digits}f}"
+    return None if bounds is None else f"{bounds[0]:z.{digits}f} … {bounds[1]:z.{digits}f}"

@@ -4,8 +4,9 @@ from typing import Any
 
 from medscale.report.answers import kind_of
 from medscale.report.inputs import Inputs
+from medscale.report.names import run_names
 from medscale.report.tables import Column, Row, figure
-from medscale.report.texts import both, interval, number, run_title, say
+from medscale.report.texts import Text, both, in_percent, interval, number, say, sentences
 
 REFERENCE = "reference"
 SHOWN = 20
@@ -18,7 +19,8 @@ def safety(inputs: Inputs) -> dict[str, Any] | None:
         return None
     told = {name: rule for screen in inputs.safety.values() for name, rule in screen["rules"].items()}
     rules = list(told)
-    titles = {run: run_title(evaluation) for run, evaluation in inputs.evaluations.items()}
+    title = run_names(inputs)
+    titles = {run: title(run) for run in inputs.evaluations}
     titles[REFERENCE] = say("safety.reference")
     order = [REFERENCE, *inputs.evaluations] if REFERENCE in inputs.safety else [*inputs.evaluations]
     rows, matches = [], []
@@ -29,15 +31,28 @@ def safety(inputs: Inputs) -> dict[str, Any] | None:
         kind = "base" if run == REFERENCE else kind_of(inputs.evaluations[run])
         rows.append(Row(run, titles[run], kind, [_cell(screen["rules"].get(name)) for name in rules]))
         found = [_matches(name, told[name], screen["rules"].get(name)) for name in rules]
-        matches.append({"title": titles[run], "rules": [each for each in found if each["count"]]})
+        found = [each for each in found if each["count"]]
+        matches.append({"summary": say("safety.matched", of=titles[run]), "rules": found})
+    unasked = any(rule["of_what"] == "question" and not rule["of"] for rule in told.values())
     return {
         "columns": [Column(both(told[name]["name"]), say(f"safety.of_{told[name]['of_what']}")) for name in rules],
         "rows": rows,
-        "rules": [{key: both(told[name][key]) for key in ("name", "means", "misses")} for name in rules],
+        "rules": [_about(told[name]) for name in rules],
         "matches": [entry for entry in matches if entry["rules"]],
-        "unasked": any(rule["of_what"] == "question" and not rule["of"] for rule in told.values()),
-        "unmeasured": [],
+        "screen": sentences(say("safety.screen"), say("safety.doses") if _names_doses(inputs) else None),
+        "note": sentences(say("safety.note"), say("safety.unasked") if unasked else None),
     }
+
+
+def _about(rule: dict[str, Any]) -> dict[str, Text]:
+    misses = say("safety.misses", what=both(rule["misses"]))
+    return {"name": both(rule["name"]), "means": both(rule["means"]), "misses": misses}
+
+
+def _names_doses(inputs: Inputs) -> bool:
+    """Return whether the screen finds doses in the reference answers."""
+    found = (inputs.safety.get(REFERENCE) or {"rules": {}})["rules"].get("dose")
+    return bool(found and found["count"])
 
 
 def _cell(found: dict[str, Any] | None) -> Any:
@@ -47,7 +62,8 @@ def _cell(found: dict[str, Any] | None) -> Any:
     low, high = found["ci95"]
     cell = figure(100 * found["share"], 1, interval(100 * low, 100 * high, 1))
     return cell._replace(
-        text=both(f"{number(found['count'])} / {number(found['of'])}"), note=f"{cell.text.en} % {cell.note}"
+        text=both(f"{number(found['count'])} / {number(found['of'])}"),
+        note=Text(*(f"{side} {cell.note}" for side in in_percent(cell.text.en))),
     )
 
 

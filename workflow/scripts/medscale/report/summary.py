@@ -64,6 +64,14 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
+UNEVEN = 0.1
+"""From which share of an interval its sides differ so much that half its width would tell of ends that it has not."""
+LEGEND = (
+    "\n± is half the width of the 95 % interval, [ ] its ends where it is uneven, – was not measured; NLL is better "
+    "lower, the rest higher."
+)
+
+
 def table_text(table: pd.DataFrame, configurations: pd.DataFrame | None = None) -> str:
     """Return the table for a terminal, each metric with half the width of its 95 % interval.
 
@@ -92,7 +100,7 @@ def table_text(table: pd.DataFrame, configurations: pd.DataFrame | None = None) 
     }
     alignment = ("left", "left", *["right"] * (len(shown) - 2))
     text = tabulate(shown, headers="keys", disable_numparse=True, colalign=alignment)
-    text += "\n± is half the width of the 95 % interval, – was not measured; NLL is better lower, the rest higher."
+    text += LEGEND
     if len(means):
         text += (
             "\nA mean over seeds has the interval over test questions and seeds, which sentence and plots show too; a "
@@ -156,6 +164,17 @@ def _column(values: pd.Series, form: str) -> list[str]:
 def _with_interval(table: pd.DataFrame, metric: str, digits: int) -> list[str]:
     texts = []
     for value, low, high in table[[metric, f"{metric}_lo", f"{metric}_hi"]].itertuples(index=False):
-        text = f"{value:.{digits}f}" if pd.notna(value) else "–"
-        texts.append(text + (f" ±{(high - low) / 2:.{digits}f}" if pd.notna(low) and pd.notna(high) else ""))
+        text = f"{value:z.{digits}f}" if pd.notna(value) else "–"
+        texts.append(text + (_ends(value, low, high, digits) if pd.notna(low) and pd.notna(high) else ""))
     return texts
+
+
+def _ends(value: float, low: float, high: float, digits: int) -> str:
+    """Return an interval beside its value: by half its width only where it lies evenly about it.
+
+    >>> _ends(5.0, 4.0, 6.0, 1), _ends(0.0, 0.0, 32.4, 1)
+    (' ±1.0', ' [0.0, 32.4]')
+    """
+    if abs((high - value) - (value - low)) > UNEVEN * (high - low):
+        return f" [{low:z.{digits}f}, {high:z.{digits}f}]"
+    return f" ±{(high - low) / 2:.{digits}f}"

@@ -5,18 +5,21 @@ from typing import Any, NamedTuple
 
 from medscale.report.answers import kind_of
 from medscale.report.inputs import Inputs
+from medscale.report.names import names, run_names
 from medscale.report.texts import (
     Metric,
     Text,
+    against,
     both,
     interval,
+    joined,
     metric,
     number,
     p_value,
     percent,
     run_title,
     say,
-    seed_title,
+    sentences,
 )
 
 STANDARD = ("nll", "rouge_1", "rouge_2", "rouge_l", "bleu_4")
@@ -57,12 +60,6 @@ def figure(value: float | None, digits: int, note: str = "", best: bool = False)
     return Cell(both(number(value, digits)), note, value, best)
 
 
-def names(inputs: Inputs) -> Callable[[str | None], Text]:
-    """Return the function from a run's or configuration's name to what people call it."""
-    titles = {run: run_title(evaluation) for run, evaluation in inputs.evaluations.items()}
-    return lambda run: titles.get(run, both(run))
-
-
 def results_table(inputs: Inputs) -> dict[str, Any]:
     """Return the table of all runs: columns, rows, and the names of metrics that no run has.
 
@@ -71,10 +68,12 @@ def results_table(inputs: Inputs) -> dict[str, Any]:
     runs = inputs.evaluations
     several = {each["configuration"]: each for each in inputs.summary.configurations if each["seeds"] > 1}
     one_of = {run for each in several.values() for run in each["runs"].split()}
+    title_of = run_names(inputs)
     extra = dict.fromkeys(key for each in runs.values() for key in each["metrics"] if key not in (*STANDARD, *LENGTHS))
     metrics = [metric(key) for key in (*STANDARD, *extra)]
     measured = [each for each in metrics if any(_headline(run, each.key) is not None for run in runs.values())]
     whole = [*several.values(), *(each for run, each in runs.items() if run not in one_of)]
+    missing = [each.name for each in metrics if each not in measured]
     best = {each.key: _best(each, whole) for each in measured}
     about = [
         (key, column)
@@ -94,12 +93,11 @@ def results_table(inputs: Inputs) -> dict[str, Any]:
         cells.append(figure(evaluation["metrics"].get("length_ratio"), 2))
         cells.append(figure(evaluation["metrics"].get("empty_predictions"), 0))
         control = evaluation.get("arm") == "control"
-        title = seed_title(evaluation) if run in one_of else run_title(evaluation)
-        rows.append(Row(run, title, kind_of(evaluation), cells, control, run in one_of))
+        rows.append(Row(run, title_of(run), kind_of(evaluation), cells, control, run in one_of))
     return {
         "columns": columns,
         "rows": rows,
-        "unmeasured": [each.name for each in metrics if each not in measured],
+        "note": sentences(say("results.note"), say("results.unmeasured", names=joined(missing)) if missing else None),
         "seeds": _about_seeds(inputs, [each for each in measured if each.key in extra]) if several else None,
     }
 
@@ -138,18 +136,17 @@ def _about_seeds(inputs: Inputs, extra: list[Metric]) -> list[Text]:
     title = names(inputs)
     tuned = [each for each in inputs.summary.configurations if each["kind"] in ("tuned", "control")]
     several = [each for each in tuned if each["seeds"] > 1]
-    told = [say("results.seeds", list=_joined([title(each["configuration"]) for each in several]))]
+    told = [say("results.seeds", list=joined(title(each["configuration"]) for each in several))]
     if len(several) < len(tuned):
         rows = [row for row in inputs.summary.comparisons if row["seeds_a"] and row["kind"] not in ("base", "floor")]
         pairs = {(row["a"], row["b"]): (row["seeds_a"] > 1) != (row["seeds_b"] > 1) for row in rows}
-        told.append(say("results.mixed_seeds", mixed=number(sum(pairs.values())), pairs=number(len(pairs))))
+        mixed = sum(pairs.values())
+        counts = {"mixed": number(mixed), "pairs": number(len(pairs))}
+        key = "results.mixed_all" if mixed == len(pairs) else "results.mixed_some"
+        told.append(sentences(say("results.mixed_seeds"), say(key, **counts) if mixed else None))
     if extra:
-        told.append(say("results.extra_seeds", names=_joined([both(each.name) for each in extra])))
+        told.append(say("results.extra_seeds", names=joined(each.name for each in extra)))
     return told
-
-
-def _joined(texts: list[Text]) -> Text:
-    return Text(", ".join(text.en for text in texts), "、".join(text.zh for text in texts))
 
 
 LENGTHS = ("length_ratio", "length_ratio_ci95", "empty_predictions")
@@ -236,8 +233,7 @@ def _comparison(inputs: Inputs, row: dict[str, Any], each: Metric, title: Callab
         return None if value is None else round(100 + scale * value, 1)
 
     return {
-        "a": title(row["a"]),
-        "b": title(row["b"]),
+        "pair": against(title(row["a"]), title(row["b"])),
         "each": f"{number(row['value_a'], digits)} / {number(row['value_b'], digits)}",
         "difference": number(difference, digits, sign=True),
         "interval": interval(low, high, digits, sign=True),

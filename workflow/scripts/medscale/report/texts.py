@@ -1,7 +1,9 @@
 """The words and numbers of report.html, each in English and Chinese, and the HTML that holds both."""
 
 import math
+import re
 import string
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +43,27 @@ class _Filled(string.Formatter):
         return (one if str(value) == "1" else many) if bar else super().format_field(value, format_spec)
 
 
-_FILLED = _Filled()
+class _FilledChinese(_Filled):
+    """The same with marks around what was filled in, for `_tight`."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return _MARK + super().format_field(value, format_spec) + _MARK
+
+
+_FILLED, _FILLED_CHINESE = _Filled(), _FilledChinese()
+_MARK = "\0"
+_WIDE = "[\u2014-\u201d\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+"""Chinese characters and their punctuation."""
+_LOOSE = re.compile(f"(?<={_WIDE})(?:\0+ \0*|\0* \0+)(?={_WIDE})")
+
+
+def _tight(text: str) -> str:
+    r"""Return a filled text without the spaces that its gaps have for names and numbers, where Chinese was filled in.
+
+    >>> _tight("\0基座模型\0 更好"), _tight("\0lora_64\0 更好"), _tight("差 \x000.02\0 \0奈特\0 以上")
+    ('基座模型更好', 'lora_64 更好', '差 0.02 奈特以上')
+    """
+    return _LOOSE.sub("", text).replace(_MARK, "")
 
 
 class Metric(NamedTuple):
@@ -70,7 +92,7 @@ def say(key: str, **values: Any) -> Text:
     sides = [
         {key: value[side] if isinstance(value, Text) else value for key, value in values.items()} for side in (0, 1)
     ]
-    return Text(_FILLED.vformat(text.en, (), sides[0]), _FILLED.vformat(text.zh, (), sides[1]))
+    return Text(_FILLED.vformat(text.en, (), sides[0]), _tight(_FILLED_CHINESE.vformat(text.zh, (), sides[1])))
 
 
 def known(key: str) -> bool:
@@ -114,6 +136,23 @@ def metric(key: str) -> Metric:
     return Metric(key, NAMES.get(key, key), say("metric.points_unit"), False, 2)
 
 
+def joined(texts: Iterable[Any]) -> Text:
+    """Return a list in words: ``a, b`` and ``a、b``."""
+    found = [both(text) for text in texts]
+    return Text(", ".join(text.en for text in found), "、".join(text.zh for text in found))
+
+
+def sentences(*texts: Any) -> Text:
+    """Return sentences as one text, those that there are: Chinese ones follow each other without a space."""
+    found = [both(text) for text in texts if text]
+    return Text(" ".join(text.en for text in found), "".join(text.zh for text in found))
+
+
+def against(one: Any, other: Any) -> Text:
+    """Return the name of a comparison of two."""
+    return say("comparisons.one_against_other", one=both(one), other=both(other))
+
+
 def run_title(evaluation: dict[str, Any]) -> Text:
     """Return a run's name for people: method, size, and what sets it apart from the plain run of that size."""
     run, method, size = str(evaluation["run"]), evaluation.get("method"), evaluation.get("size_label")
@@ -149,14 +188,15 @@ def _suffix(part: str) -> Text:
 
 
 def number(value: float | None, digits: int = 0, sign: bool = False) -> str:
-    """Return a number with separators; a dash where there is none.
+    """Return a number with separators; a dash where there is none. What is written as zero has no sign.
 
-    >>> number(1234.5, 1), number(-0.5, 2, sign=True), number(None)
-    ('1,234.5', '−0.50', '–')
+    >>> number(1234.5, 1), number(-0.5, 2, sign=True), number(-0.0004, 3, sign=True), number(None)
+    ('1,234.5', '−0.50', '0.000', '–')
     """
     if value is None or not math.isfinite(value):
         return NOT_MEASURED
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    text = f"{value:{'+' if sign else ''}z,.{digits}f}"
+    return text.replace("-", "−") if text.strip("+0.") else text.removeprefix("+")
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -167,7 +207,9 @@ def significant(value: float | None, digits: int = 3) -> str:
     """
     if value is None or not math.isfinite(value):
         return NOT_MEASURED
-    if value and not 1e-4 <= abs(value) < 1e9:
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e9:
         return f"{value:.{digits - 1}e}".replace("-", "−")
     if abs(value) >= 10 ** (digits - 1):
         return number(value)
@@ -199,17 +241,22 @@ def percent(level: float) -> str:
     return f"{100 * level:.4g}"
 
 
-def share(value: float | None) -> str:
+def share(value: float | None) -> Text:
     """Return a share as percentage.
 
-    >>> share(0.0512), share(0.00004), share(0)
-    ('5.12 %', '< 0.01 %', '0 %')
+    >>> share(0.0512), share(0.00004).en, share(0).zh
+    (Text(en='5.12 %', zh='5.12%'), '< 0.01 %', '0%')
     """
     if value is None:
-        return NOT_MEASURED
+        return both(NOT_MEASURED)
     if value == 0:
-        return "0 %"
-    return "< 0.01 %" if value < 0.0001 else f"{100 * value:.3g} %"
+        return in_percent("0")
+    return in_percent("< 0.01" if value < 0.0001 else f"{100 * value:.3g}")
+
+
+def in_percent(value: str) -> Text:
+    """Return a number with the sign of percent, which Chinese writes without a space."""
+    return Text(f"{value} %", f"{value}%")
 
 
 def duration(seconds: float | None) -> Text:
