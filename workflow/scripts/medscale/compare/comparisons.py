@@ -13,9 +13,8 @@ The p-values of a metric are corrected together (Holm 1979): with probability 1 
 called significant by that metric is between configurations that are equal. Metrics are not corrected for each other:
 the study has one primary metric, and the rest describe. Intervals are those of a single comparison.
 
-The smallest detectable effect of a comparison is (z(1 − α/2) + z(power)) × its standard error: a true difference of
-this size would be significant, uncorrected, with that power. One that is not significant says nothing about effects of
-up to this size.
+A true difference as large as the smallest detectable one (`detectable`) would be significant, uncorrected, with the
+power that was asked for. One that is not significant says nothing about effects of up to this size.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,10 +23,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from medscale.base.errors import UserError
 from medscale.base.study import mix_of
+from medscale.compare.detectable import detectable
 from medscale.compare.holm import holm
 from medscale.compare.paired_differences import Differences, intervals, p_values, paired_differences
 from medscale.compare.resampling import LOWER_IS_BETTER, Configuration, Resampled
@@ -92,11 +91,6 @@ def among_tuned(comparisons: pd.DataFrame) -> pd.DataFrame:
     """
     rows = comparisons[comparisons["kind"].isin(["method", "size"])]
     return comparisons[comparisons["kind"] == "base"] if rows.empty else rows
-
-
-def detectable(standard_error: Any, alpha: float, power: float) -> Any:
-    """Return the smallest true difference that a two-sided test at ``alpha`` finds with probability ``power``."""
-    return (stats.norm.isf(alpha / 2) + stats.norm.ppf(power)) * standard_error
 
 
 def compared_pairs(resampled: Resampled, metric: str, steps: Mapping[str, int | None]) -> list[Pair]:
@@ -167,15 +161,17 @@ def compared_rows(
     alpha: float,
     power: float,
     tested: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    least: float = 0.0,
 ) -> list[tuple]:
     """Return a row of `COLUMNS` a pair, their p-values corrected together.
 
-    ``tested`` are ends of intervals and p-values in place of the bootstrap's.
+    ``tested`` are ends of intervals and p-values in place of the bootstrap's, and no smaller difference than ``least``
+    is called detectable.
     """
     points, configurations = resampled.points[metric], resampled.configurations
     lo, hi, p = tested or (*intervals(differences, alpha), p_values(differences))
     adjusted = holm(p)
-    smallest = detectable(differences.se, alpha, power)
+    smallest = np.maximum(least, detectable(differences.value, lo, hi, differences.se, differences.freedom, power))
     return [
         (
             *(metric, kind, configurations[a].name, configurations[b].name, points[a], points[b]),

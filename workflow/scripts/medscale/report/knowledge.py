@@ -12,6 +12,7 @@ from medscale.report.tables import (
     Column,
     Row,
     comparison_blocks,
+    detectable_from,
     figure,
     level,
     too_few_resamples,
@@ -61,24 +62,34 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
         for scope in ("measures", "subject")
         if any(row["scope"] == scope for row in rows)
     ]
-    smallest = first["smallest_detectable"]
-    told = {"items": number(first["n_items"]), "smallest": number(smallest, _metric(name).digits)}
+    smallest, largest = first["smallest_detectable"], _largest(inputs, name)
+    told = {"items": number(first["n_items"]), "smallest": detectable_from(smallest, _metric(name))}
+    told["largest"] = detectable_from(largest, _metric(name))
+    ends = "_up_to" if told["largest"] not in (told["smallest"], number(None)) else ""
     if name == RETENTION:
-        lead, detectable = say("knowledge.retention_lead", **told), say("knowledge.detectable_nats", **told)
+        lead, detectable = say("knowledge.retention_lead", **told), say(f"knowledge.detectable_nats{ends}", **told)
     else:
         lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), items=told["items"])
-        detectable = say("knowledge.detectable", **told)
+        detectable = say(f"knowledge.detectable{ends}", **told)
     small = _too_few(name, whole, too_few_resamples(inputs))
+    if smallest is None:
+        detectable = None
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
         "lead": lead,
         "detectable": None if small else detectable,
-        "notes": [say(f"knowledge.{small}", **told)] if small else [],
+        "notes": [say(f"knowledge.{small}{ends if small == 'too_small' else ''}", **told)] if small else [],
         "rows": _rows((inputs.exams or {}).get(name)),
         "leaks": _leaks(inputs, name),
         "table": _table(inputs, name, whole),
         "parts": parts,
     }
+
+
+def _largest(inputs: Inputs, name: str) -> float | None:
+    """Return what the pair of which the set tells least can detect: no interval in the tables reaches farther."""
+    rows = [row for row in inputs.summary.knowledge_comparisons if row["metric"] == name]
+    return max((row["smallest_detectable"] for row in rows if row["smallest_detectable"] is not None), default=None)
 
 
 def _too_few(name: str, rows: list[dict[str, Any]], few_resamples: bool) -> str | None:
