@@ -65,7 +65,9 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     smallest, largest = first["smallest_detectable"], _largest(inputs, name)
     told = {"items": number(first["n_items"]), "smallest": detectable_from(smallest, _metric(name))}
     told["largest"] = detectable_from(largest, _metric(name))
-    ends = "_up_to" if told["largest"] not in (told["smallest"], number(None)) else ""
+    ends = "" if told["largest"] in (told["smallest"], number(None)) else "_up_to"
+    if ends and name != RETENTION and largest > 100:
+        ends = "_some_none"
     if name == RETENTION:
         lead, detectable = say("knowledge.retention_lead", **told), say(f"knowledge.detectable_nats{ends}", **told)
     else:
@@ -105,7 +107,7 @@ def _too_few(name: str, rows: list[dict[str, Any]], few_resamples: bool) -> str 
         return "few_resamples" if few_resamples else "unlike_texts"
     if not first["too_small"]:
         return None
-    return "too_small" if first["smallest_detectable"] is not None and first["smallest_detectable"] < 100 else "no_rank"
+    return "no_rank" if first["smallest_detectable"] is None or first["smallest_detectable"] > 100 else "too_small"
 
 
 def _rows(account: dict[str, Any] | None) -> dict[str, Any] | None:

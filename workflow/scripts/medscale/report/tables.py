@@ -215,7 +215,7 @@ def comparison_blocks(
 
 def detectable_from(value: float | None, each: Metric) -> str:
     """Return the smallest detectable difference; a score in points of 100 has none above 100."""
-    return "> 100" if value is not None and value >= 100 and not each.lower_is_better else number(value, each.digits)
+    return "> 100" if value is not None and value > 100 and not each.lower_is_better else number(value, each.digits)
 
 
 def _comparisons(inputs: Inputs, rows: list[dict[str, Any]], each: Metric, title: Callable) -> list[dict[str, Any]]:
