@@ -26,6 +26,7 @@ import pandas as pd
 
 from medscale.base.errors import UserError
 from medscale.base.study import mix_of
+from medscale.compare.accuracy_differences import AccuracyDifferences
 from medscale.compare.detectable import detectable
 from medscale.compare.holm import holm
 from medscale.compare.paired_differences import Differences, intervals, p_values, paired_differences
@@ -160,18 +161,15 @@ def compared_rows(
     differences: Differences,
     alpha: float,
     power: float,
-    tested: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
-    least: float = 0.0,
+    tested: AccuracyDifferences | None = None,
 ) -> list[tuple]:
     """Return a row of `COLUMNS` a pair, their p-values corrected together.
 
-    ``tested`` are ends of intervals and p-values in place of the bootstrap's, and no smaller difference than ``least``
-    is called detectable.
+    ``tested`` is what is found in place of the bootstrap's.
     """
     points, configurations = resampled.points[metric], resampled.configurations
-    lo, hi, p = tested or (*intervals(differences, alpha), p_values(differences))
+    lo, hi, p, smallest = tested or _bootstrapped(differences, alpha, power)
     adjusted = holm(p)
-    smallest = np.maximum(least, detectable(differences.value, lo, hi, differences.se, differences.freedom, power))
     return [
         (
             *(metric, kind, configurations[a].name, configurations[b].name, points[a], points[b]),
@@ -181,3 +179,12 @@ def compared_rows(
         )
         for i, (kind, a, b) in enumerate(pairs)
     ]
+
+
+def _bootstrapped(
+    differences: Differences, alpha: float, power: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return ends of intervals, p-values and smallest detectable differences."""
+    lo, hi = intervals(differences, alpha)
+    smallest = detectable(differences.value, lo, hi, differences.se, differences.freedom, power)
+    return lo, hi, p_values(differences), smallest

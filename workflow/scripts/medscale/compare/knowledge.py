@@ -30,7 +30,7 @@ from medscale.compare.accuracy_differences import accuracy_differences
 from medscale.compare.comparisons import COLUMNS as COMPARED
 from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, holm
 from medscale.compare.configurations import intervals_over_seeds
-from medscale.compare.detectable import least_accuracy, typical
+from medscale.compare.detectable import typical
 from medscale.compare.paired_differences import paired_differences
 from medscale.compare.resampling import NLL, Configuration, Resampled, resample
 from medscale.evaluate.eval_file import Scores
@@ -199,10 +199,8 @@ class _Study(NamedTuple):
         found = paired_differences(resampled, {metric: places})[metric]
         if metric != ACCURACY:
             return compared_rows(resampled, metric, pairs, found, alpha, power)
-        tested = accuracy_differences(resampled, metric, places, found.freedom, alpha)
-        found = found._replace(se=np.maximum(found.se, _least_error(resampled)))
-        least = least_accuracy(resampled.n_items, alpha, power)
-        return compared_rows(resampled, metric, pairs, found, alpha, power, tested, least)
+        tested = accuracy_differences(resampled, metric, places, found.freedom, alpha, power)
+        return compared_rows(resampled, metric, pairs, found, alpha, power, tested)
 
     def rows(self, resampled: Resampled, metric: str, compared: Iterable[tuple]) -> list[dict[str, Any]]:
         """Return a row of knowledge.csv a configuration, with its difference to the base model."""
@@ -255,11 +253,6 @@ def _smallest_detectable(resampled: Resampled, metric: str, pairs: Iterable[Mapp
         if (items[:, resampled.index(a)] != items[:, resampled.index(b)]).any()
     }
     return typical((unlike or values).values())
-
-
-def _least_error(resampled: Resampled) -> float:
-    """Return the least standard error of a difference: where all questions differ alike, one may be otherwise."""
-    return 100 / (resampled.n_items + 2)
 
 
 def _value(resampled: Resampled, metric: str, place: int, told: Mapping[str, Any] | None) -> tuple[float, float, float]:

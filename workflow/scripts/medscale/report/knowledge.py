@@ -62,12 +62,11 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
         for scope in ("measures", "subject")
         if any(row["scope"] == scope for row in rows)
     ]
-    smallest, largest = first["smallest_detectable"], _largest(inputs, name)
+    smallest = first["smallest_detectable"]
+    largest = _largest(inputs, name, smallest)
     told = {"items": number(first["n_items"]), "smallest": detectable_from(smallest, _metric(name))}
     told["largest"] = detectable_from(largest, _metric(name))
-    ends = "" if told["largest"] in (told["smallest"], number(None)) else "_up_to"
-    if ends and name != RETENTION and largest > 100:
-        ends = "_some_none"
+    ends = "" if largest is None else "_some_none" if name != RETENTION and largest > 100 else "_up_to"
     if name == RETENTION:
         lead, detectable = say("knowledge.retention_lead", **told), say(f"knowledge.detectable_nats{ends}", **told)
     else:
@@ -88,10 +87,15 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
     }
 
 
-def _largest(inputs: Inputs, name: str) -> float | None:
-    """Return what the pair of which the set tells least can detect: no interval in the tables reaches farther."""
-    rows = [row for row in inputs.summary.knowledge_comparisons if row["metric"] == name]
-    return max((row["smallest_detectable"] for row in rows if row["smallest_detectable"] is not None), default=None)
+def _largest(inputs: Inputs, name: str, smallest: float | None) -> float | None:
+    """Return what is detectable of the pair of which the set tells least; None where no interval is wider than usual.
+
+    ``smallest`` is the set's own, a median: beside it may stand intervals that reach farther.
+    """
+    rows = [row for row in inputs.summary.knowledge_comparisons if row["metric"] == name and row["lo"] is not None]
+    if smallest is None or all(row["hi"] - row["lo"] <= 2 * smallest for row in rows):
+        return None
+    return max(row["smallest_detectable"] for row in rows)
 
 
 def _too_few(name: str, rows: list[dict[str, Any]], few_resamples: bool) -> str | None:
