@@ -97,3 +97,44 @@ def test_of_accuracies_it_is_never_below_half_the_interval_nor_below_the_smalles
             assert smallest >= (ends.hi[0] - ends.lo[0]) / 2
             assert smallest >= 100 * 5 / items
             assert not exceeds or ends.p[0] <= 0.05, "what exceeds it is significant, uncorrected"
+
+
+def judged(won, lost, items, alpha=0.05, power=0.8):
+    """Return what is found of two models of which one alone is right ``won`` times and the other ``lost`` times."""
+    place = np.arange(items)
+    sides = (place < won), (place >= won) & (place < won + lost)
+    scores = {
+        name: Scores([*map(str, place)], {ACCURACY: 100.0 * side}, {}) for name, side in zip("ab", sides, strict=True)
+    }
+    configurations = [Configuration(name, "tuned", name, 1, (name,)) for name in "ab"]
+    resampled = resample(scores, configurations, [ACCURACY], 1, 0)
+    return accuracy_differences(resampled, ACCURACY, [(0, 1)], np.array([np.inf]), alpha, power)
+
+
+@pytest.mark.parametrize(("each", "items"), [(0, 90), (3, 90), (30, 90), (0, 400), (40, 400), (300, 1639)])
+def test_a_difference_of_accuracies_brings_the_questions_with_it_on_which_it_shows(each, items):
+    """The found difference is the root of Connor's equation, unless the interval or the count of answers ask more."""
+    found = judged(each, each, items)
+    delta = found.smallest_detectable[0] / 100
+    differing = delta + 2 * each / items * (1 - delta)
+    asked = (1.959964 * differing**0.5 + 0.841621 * (differing - delta**2) ** 0.5) / items**0.5
+    assert asked == pytest.approx(delta, rel=1e-4)
+    assert 100 * delta >= max(found.hi[0], least_accuracy(items, 0.05, 0.8))
+
+
+@pytest.mark.parametrize("items", [5, 20, 60, 90, 129])
+def test_no_exam_of_fewer_than_130_questions_can_show_5_points(items):
+    assert judged(0, 0, items).smallest_detectable[0] > 5
+    assert least_accuracy(items, 0.05, 0.8) > 5
+
+
+@pytest.mark.parametrize("different", [0.05, 0.3])
+def test_a_true_difference_of_that_size_is_found_as_often_as_promised(different):
+    generator, items, found = np.random.default_rng(3), 400, 0
+    each = round(different / 2 * items)
+    delta = judged(each, each, items).smallest_detectable[0] / 100
+    lost = each / items * (1 - delta)
+    for _ in range(300):
+        won, lose, _ = generator.multinomial(items, [lost + delta, lost, 1 - 2 * lost - delta])
+        found += judged(won, lose, items).p[0] <= 0.05
+    assert 0.72 <= found / 300 <= 0.9
