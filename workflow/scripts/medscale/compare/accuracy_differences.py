@@ -145,7 +145,7 @@ def _judged(
 def _smallest_detectable(score: _Score, low: float, high: float, freedom: float, alpha: float, power: float) -> float:
     """Return the true difference, as a share, that is found with probability ``power``; above 1 where none is."""
     differing = score.won + score.lost
-    error = math.sqrt(score.item_factor * (differing - score.observed**2) + score.seed_variance)
+    error = math.sqrt(score.item_factor * max(0.0, differing - score.observed**2) + score.seed_variance)
     smallest = float(detectable(score.observed, low, high, error, freedom, power))
     quantiles = float(stats.t.isf(alpha / 2, freedom)), float(stats.t.ppf(power, freedom))
     if score.lacking(1.0, *quantiles) >= 0:

@@ -10,8 +10,9 @@ with the critical value, the standard error and the degrees of freedom of the te
 · se where the bootstrap's critical value is the normal one. It is never below half the width of the interval, and there
 is none where there is no interval.
 
-Accuracies have a floor besides, for answers are counted: not even differences that all speak for one side are found if
-they are fewer than `fewest_one_sided`. docs/statistics.md has the simulations.
+Accuracies ask two things more (`accuracy_differences`), one of which is a floor, for answers are counted: not even
+differences that all speak for one side are found if they are fewer than `fewest_one_sided`. docs/statistics.md has the
+simulations.
 """
 
 from collections.abc import Iterable
