@@ -23,7 +23,8 @@ from medscale.base.errors import run_script
 from medscale.base.files import write_json
 from medscale.base.machine import cpu_model, versions
 from medscale.compare.best_comparisons import compare_with_best
-from medscale.compare.comparisons import comparison_table, detectable, holm
+from medscale.compare.comparisons import comparison_table, holm
+from medscale.compare.detectable import detectable_of_error
 from medscale.compare.paired_differences import intervals, p_values, paired_differences
 from medscale.compare.recommendation import Settings, recommend
 from medscale.compare.resampling import Configuration, Resampled, resample
@@ -98,7 +99,7 @@ def power(simulations: int) -> list[dict]:
         draw, metric = SCORES[name], METRIC.get(name, PLAIN)
         x, y, weights = draw(np.random.default_rng(5), MANY)
         influence = (x - y) - (x - y).sum() / weights.sum() * weights
-        effect = detectable(influence.std() / weights.mean() / np.sqrt(items), ALPHA, 0.8)
+        effect = detectable_of_error(influence.std() / weights.mean() / np.sqrt(items), np.inf, ALPHA, 0.8)
         found = []
         for number, resampled in enumerate(studies(draw, items, simulations, true_difference(draw) - effect)):
             found.extend(p_values(paired_differences(resampled, {metric: pairs_of(resampled)})[metric]) <= ALPHA)

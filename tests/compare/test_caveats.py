@@ -146,6 +146,18 @@ def test_too_few_items_for_the_margin():
     assert "About 1,235 items" in warned("few_items", study, table=comparisons(**rows), margin=0.9)[0], "rounded up"
 
 
+def test_with_several_seeds_more_items_alone_are_not_said_to_do():
+    table = comparisons(a=(*PAIR[:8], 1.0)).assign(seeds_a=2)
+    english, chinese = warned("few_items", resampled(items=1000), table=table, margin=0.5)
+    assert english.endswith("the margin is 0.50 points. More items, more seeds or both would be needed.")
+    assert chinese.endswith("需要更多样本、更多随机种子，或两者都要。")
+
+
+def test_pairs_that_are_alike_do_not_make_a_test_set_look_better():
+    rows = {str(place): (*PAIR[:8], smallest) for place, smallest in enumerate((0.0, 0.0, 0.0, 9.0, np.nan))}
+    assert "a difference of 9.00 points" in warned("few_items", table=comparisons(**rows), margin=0.5)[0]
+
+
 def test_where_nothing_can_be_tested_it_is_told_however_small_the_detectable_difference():
     rows = {"a": (*PAIR[:8], 0.001)}
     english, chinese = warned("few_items", resampled(items=5), table=comparisons(**rows), margin=0.5)

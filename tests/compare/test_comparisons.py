@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from made_up_scores import bleu_study, rouge_like, single, table, tokens_and_nll
 from medscale.base.errors import UserError
@@ -151,16 +152,14 @@ def test_equal_runs_do_not_exceed_what_is_detectable():
     assert not row["significant"]
 
 
-@pytest.mark.parametrize(
-    ("alpha", "power", "factor"), [(0.05, 0.8, 2.801585), (0.1, 0.9, 2.926405), (0.05, 0.5, 1.959964)]
-)
-def test_the_smallest_detectable_effect_is_so_many_standard_errors(alpha, power, factor):
+@pytest.mark.parametrize(("alpha", "power", "beyond"), [(0.05, 0.8, 0.841621), (0.1, 0.9, 1.281552), (0.05, 0.5, 0.0)])
+def test_the_smallest_detectable_effect_lies_so_many_standard_errors_beyond_the_interval(alpha, power, beyond):
     generator = np.random.default_rng(1)
     runs = {name: rouge_like(generator, 60) for name in "ab"}
     study = bleu_study(runs, [single("a"), single("b", method="qlora")])
     row = comparison_table(study, [], alpha, power).iloc[0]
     error = np.std(runs["a"] - runs["b"], ddof=1) / 60**0.5
-    assert row["smallest_detectable"] == pytest.approx(factor * error, rel=1e-6)
+    assert row["smallest_detectable"] == pytest.approx((row["hi"] - row["lo"]) / 2 + beyond * error, rel=1e-6)
 
 
 def test_seeds_of_either_side_are_counted():
@@ -446,7 +445,51 @@ def test_power_by_hand():
     study = bleu_study(runs, [single(name, size=place) for place, name in enumerate(runs)])
     found = power_table(study, comparison_table(study, []), alpha=0.1, power=0.9, items=(16,)).set_index("n_items")
     assert found["paired_sd"].tolist() == pytest.approx([2, 2])
-    assert found["smallest_detectable"].tolist() == pytest.approx([2.926405, 2.926405 / 2], rel=1e-6)
+    assert found["smallest_detectable"].tolist() == pytest.approx([np.nan, 2.926405 / 2], rel=1e-6, nan_ok=True), (
+        "four items have no interval, sixteen have one"
+    )
+
+
+def two_seeds_each(items=40, apart=2.0):
+    """Return a study of two configurations whose two seeds lie so far apart, with its comparisons."""
+    generator = np.random.default_rng(9)
+    runs = {f"{m}{s}": rouge_like(generator, items) + apart * s for m in "ab" for s in range(2)}
+    sides = [Configuration(f"{m}0", "tuned", m, 1, (f"{m}0", f"{m}1")) for m in "ab"]
+    study = bleu_study(runs, sides)
+    return study, comparison_table(study, [])
+
+
+def test_with_several_seeds_the_detectable_difference_is_that_of_the_t_test():
+    study, table = two_seeds_each()
+    (row,) = table.to_dict("records")
+    differences = paired_differences(study, {"bleu_4": [(0, 1)]})["bleu_4"]
+    freedom, error = differences.freedom[0], differences.se[0]
+    assert freedom < 10, "the study must be one in which Student's t matters"
+    expected = (row["hi"] - row["lo"]) / 2 + stats.t.ppf(0.8, freedom) * error
+    assert row["smallest_detectable"] == pytest.approx(expected)
+    assert row["smallest_detectable"] > 1.2 * 2.801585 * error
+
+
+def test_the_power_table_says_of_the_study_s_own_size_what_its_comparisons_say():
+    study, table = two_seeds_each()
+    found = power_table(study, table, items=(10, 500, 5000)).set_index("n_items")["smallest_detectable"]
+    assert found[40] == pytest.approx(table["smallest_detectable"][0])
+    assert found.is_monotonic_decreasing, "seeds differ by as much, and more items detect no less"
+    seeds_alone = study.seeds["bleu_4"].variance.sum() ** 0.5
+    assert found[5000] > 2.801585 * seeds_alone, "more items take away none of what seeds add"
+
+
+def test_configurations_that_are_alike_say_nothing_of_what_a_test_set_detects():
+    same, other = np.arange(50.0), np.arange(50.0) + np.tile([1.0, -1.0], 25)
+    sizes = {"a": 1, "b": 2, "c": 3}
+    study = bleu_study({"a": same, "b": same, "c": other}, [single(name, size=size) for name, size in sizes.items()])
+    table = comparison_table(study, [])
+    assert table["smallest_detectable"].tolist()[0] == 0
+    found = power_table(study, table, items=())
+    assert found["smallest_detectable"].tolist() == [table["smallest_detectable"][1]]
+    assert found["paired_sd"].tolist() == pytest.approx([np.std(same - other, ddof=1)])
+    alike = bleu_study({"a": same, "b": same}, [single("a"), single("b", size=2)])
+    assert power_table(alike, comparison_table(alike, []), items=(500,))["smallest_detectable"].isna().all()
 
 
 def test_the_spread_of_nll_is_in_nats_per_token():

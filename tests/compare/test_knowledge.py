@@ -116,6 +116,44 @@ def test_an_exam_that_could_rank_nothing_is_called_too_small(items, small):
     assert (whole["smallest_detectable"] > 5).tolist() == [small] * 4
 
 
+def test_ninety_questions_that_all_answer_alike_cannot_show_five_points():
+    """Five one-sided questions are needed, 5.6 points of 90, and more to have them in four sets of five."""
+    values, compared = tables(answered(22, 22, 22, 22, items=90))
+    assert values["too_small"].tolist() == [True] * 4
+    assert values["smallest_detectable"].tolist() == pytest.approx([8.495] * 4, abs=0.001)
+    assert (compared["smallest_detectable"] >= (compared["hi"] - compared["lo"]) / 2).all()
+
+
+def test_configurations_that_answer_alike_do_not_make_an_exam_look_better():
+    alike, apart = (answered(right, 30, 30, 30, items=60) for right in (30, 45))
+    apart.correct["lora_100"][:12] = 0
+    one, other = (row_of(tables(exam)[0], "base")["smallest_detectable"] for exam in (alike, apart))
+    assert other > 1.5 * one
+    (expected,) = {
+        row["smallest_detectable"] for row in tables(apart)[1].to_dict("records") if "lora_100" in (row["a"], row["b"])
+    }
+    assert other == expected, "only the pairs that differ count"
+
+
+def test_general_texts_too_few_for_an_interval_have_no_detectable_difference():
+    for texts, known in ((3, False), (40, True)):
+        generator = np.random.default_rng(2)
+        tokens = np.full(texts, 20.0)
+        retention = {
+            run: Scores(
+                [str(place) for place in range(texts)],
+                {"nll_sum": 40 + generator.normal(size=texts), "n_answer_tokens": tokens},
+                {},
+            )
+            for run in made_up().correct
+        }
+        values, compared = tables(made_up(), retention=retention)
+        here = compared[compared["metric"] == "retention"]
+        assert (here["smallest_detectable"].notna() == here["lo"].notna()).all()
+        assert here["smallest_detectable"].notna().all() == known
+        assert values.loc[values["metric"] == "retention", "smallest_detectable"].notna().all() == known
+
+
 def test_subjects_are_compared_with_the_base_model_and_corrected_over_all_of_them():
     exam = made_up(600, subjects=("seen", "unseen"))
     for run in exam.correct:  # on the one half everybody guesses alike

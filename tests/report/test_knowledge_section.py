@@ -217,22 +217,27 @@ def test_the_picture_shows_a_whole_panel_on_a_phone_in_letters_that_can_be_read(
 def words_of_few(tmp_path_factory):
     """Return a function from numbers of texts and questions to the report of a study that has no more."""
 
-    def words(texts: int, questions: int, subjects: list[str | None]) -> str:
+    def words(texts: int, questions: int, subjects: list[str | None], alike: bool = False, apart: float = 0.0) -> str:
         folder = tmp_path_factory.mktemp("few")
         study = Study(folder, methods=("lora",), sizes=(20_000, 50_000), items=4)
         generator = np.random.default_rng(3)
         runs = [each["run"] for each in study.evaluations if "floor" not in each["run"]]
         right = {run: generator.integers(0, 2, questions).astype(float) for run in runs}
+        right = dict.fromkeys(runs, right[runs[0]]) if alike else right
         names = [str(place) for place in range(questions)]
         exams = {"few": Exam(names, subjects, ["medicine"] * questions, np.full(questions, 0.25), right)}
         tokens = np.arange(5.0, 5.0 + texts)
+        # the fine-tuned ones lie on either side of the base model, twice as far from each other
+        sides = {"lora_20k": apart, "lora_50k": -apart}
+        spread = np.random.default_rng(4).normal(size=texts)
+        shifts = [sides.get(run, 0.0) * spread for run in runs]
         retention = {
             run: Scores(
                 [str(place) for place in range(texts)],
-                {"nll_sum": tokens * (1 + place) + generator.random(texts), "n_answer_tokens": tokens},
+                {"nll_sum": tokens * (1 + place) + generator.random(texts) + shift, "n_answer_tokens": tokens},
                 {},
             )
-            for place, run in enumerate(runs)
+            for place, (run, shift) in enumerate(zip(runs, shifts, strict=True))
         }
         evaluations = [each | {"exams": {"few": {}}, "retention": {"ci95": [1.0, 1.4]}} for each in study.evaluations]
         configurations = configurations_of(study.evaluations)
@@ -267,6 +272,35 @@ def test_a_single_question_or_text_is_said_to_compare_nothing(words_of_few):
     assert "One question compares nothing" in part
     assert "– points" not in part
     assert "Too small to rank" not in part
+
+
+def test_what_an_exam_cannot_show_is_never_said_to_be_less_than_its_intervals(words_of_few):
+    part = words_of_few(3, 90, [None] * 90, alike=True)
+    assert (
+        "Too small to rank configurations that lie close together: with 90 questions, two of them must differ by 8.5 "
+        "points to be told apart reliably." in part
+    )
+    assert "只有 90 道题，两个配置相差 8.5 分才能可靠地区分" in part
+    assert "−4.1, +4.1" in part
+    assert "Too few texts to compare configurations: with 3," in part
+    # the rows of the general texts are the last ones, and have neither interval nor what would be detected
+    cells = re.findall(r"<tr.*?</tr>", part.split("nats per token")[-1], re.DOTALL)
+    shown = [row for row in cells if "not shown" in row]
+    assert shown
+    assert all(re.search(r'1\.000</td>\s*<td class="number">–</td>', row) for row in shown)
+
+
+def test_where_some_pairs_need_more_than_most_both_are_told(words_of_few):
+    part = words_of_few(60, 3000, [None] * 3000, apart=9.0)
+    usual, some = re.search(
+        r"Differences below ([\d.]+) nats a token would often be missed; between some of the configurations, those "
+        r"below ([\d.]+)\.",
+        part,
+    ).groups()
+    assert float(some) == pytest.approx(2 * float(usual), rel=0.05)
+    assert re.search(r"小于每词元 [\d.]+ 奈特的差异常常检不出来；有的配置之间", part)
+    assert "Too small to rank" not in part
+    assert re.search(r"Differences below 3\.\d points would often be missed\.", part), "all pairs tell as much"
 
 
 def test_too_few_questions_to_tell_any_two_apart(words_of_few):

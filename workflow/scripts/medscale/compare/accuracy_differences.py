@@ -14,6 +14,10 @@ test's is multiplied by the ratio of the two, which is at least what it would be
 What seeds add (`resampling.SeedSpread`) is added, and Student's t has Satterthwaite's degrees of freedom. Seeds that
 answer alike are one seed.
 
+*The smallest detectable difference* is `detectable`'s, and two things besides. A difference of δ needs questions that
+differ: the gain is taken to be a share δ of the questions, of which those that now speak against it are lost, so that
+models of which few answers differ need more than their spread would say. And answers are counted: `least_accuracy`.
+
 docs/statistics.md has the simulations.
 """
 
@@ -25,15 +29,27 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from medscale.compare.detectable import detectable, least_accuracy
 from medscale.compare.resampling import Resampled
 
 
 class AccuracyDifferences(NamedTuple):
-    """Arrays of shape (pairs,): the ends of the 1 − α intervals in points of 100, and two-sided p-values."""
+    """Arrays of shape (pairs,), in points of 100 but for p.
+
+    Attributes
+    ----------
+    lo, hi : array
+        Ends of the 1 − α intervals.
+    p : array
+        Two-sided p-values.
+    smallest_detectable : array
+        True differences that are found with the power that was asked for; above 100 where none is.
+    """
 
     lo: np.ndarray
     hi: np.ndarray
     p: np.ndarray
+    smallest_detectable: np.ndarray
 
 
 class _Score(NamedTuple):
@@ -54,9 +70,24 @@ class _Score(NamedTuple):
     item_factor: float
     seed_variance: float
 
+    @property
+    def observed(self) -> float:
+        return self.won - self.lost
+
+    def lacking(self, difference: float, critical: float, beyond: float) -> float:
+        """Return how much a true difference falls short of what is found, below 0 where it is found.
+
+        It must be ``critical`` standard errors of no difference, as the test takes them, and ``beyond`` of its own
+        (Connor, Biometrics 43, 1987).
+        """
+        differing = difference + 2 * min(self.won, self.lost) * (1 - difference)
+        none = self.item_factor * differing + self.seed_variance
+        own = self.item_factor * max(0.0, differing - difference**2) + self.seed_variance
+        return critical * math.sqrt(none) + beyond * math.sqrt(own) - difference
+
     def deviation(self, difference: float) -> float:
         """Return by how many standard errors the observed difference is above ``difference``."""
-        distance = self.won - self.lost - difference
+        distance = self.observed - difference
         variance = self.item_factor * _likeliest_variance(self.won, self.lost, difference) + self.seed_variance
         if distance == 0:
             return 0.0
@@ -64,7 +95,12 @@ class _Score(NamedTuple):
 
 
 def accuracy_differences(
-    resampled: Resampled, metric: str, pairs: Sequence[tuple[int, int]], freedom: np.ndarray, alpha: float
+    resampled: Resampled,
+    metric: str,
+    pairs: Sequence[tuple[int, int]],
+    freedom: np.ndarray,
+    alpha: float,
+    power: float = 0.8,
 ) -> AccuracyDifferences:
     """Return intervals and p-values of the differences a − b.
 
@@ -78,15 +114,17 @@ def accuracy_differences(
         Columns of ``resampled``.
     freedom : array of shape (pairs,)
         Degrees of freedom, from `paired_differences`.
-    alpha : float
+    alpha, power : float
     """
-    found = [_judged(resampled, metric, *pair, degrees, alpha) for pair, degrees in zip(pairs, freedom, strict=True)]
+    found = [
+        _judged(resampled, metric, *pair, degrees, alpha, power) for pair, degrees in zip(pairs, freedom, strict=True)
+    ]
     return AccuracyDifferences(*np.array(found).T)
 
 
 def _judged(
-    resampled: Resampled, metric: str, a: int, b: int, freedom: float, alpha: float
-) -> tuple[float, float, float]:
+    resampled: Resampled, metric: str, a: int, b: int, freedom: float, alpha: float, power: float
+) -> tuple[float, float, float, float]:
     counts = [len(resampled.configurations[column].runs) for column in (a, b)]
     steps = math.lcm(*counts)
     # whole numbers of the smallest difference that one question can have
@@ -100,7 +138,19 @@ def _judged(
     # what the exact test takes from the observed deviation is asked of every other one too
     critical += max(0.0, observed - float(stats.t.isf(flipped / 2, freedom)))
     low, high = _interval(score, critical)
-    return 100 * low, 100 * high, p
+    smallest = 100 * _smallest_detectable(score, low, high, freedom, alpha, power)
+    return 100 * low, 100 * high, p, max(smallest, least_accuracy(len(differences), alpha, power))
+
+
+def _smallest_detectable(score: _Score, low: float, high: float, freedom: float, alpha: float, power: float) -> float:
+    """Return the true difference, as a share, that is found with probability ``power``; above 1 where none is."""
+    differing = score.won + score.lost
+    error = math.sqrt(score.item_factor * max(0.0, differing - score.observed**2) + score.seed_variance)
+    smallest = float(detectable(score.observed, low, high, error, freedom, power))
+    quantiles = float(stats.t.isf(alpha / 2, freedom)), float(stats.t.ppf(power, freedom))
+    if score.lacking(1.0, *quantiles) >= 0:
+        return max(smallest, 1 + score.lacking(1.0, *quantiles))
+    return max(smallest, brentq(score.lacking, 1e-12, 1.0, quantiles))
 
 
 def _score(differences: np.ndarray, independent: float, seed_variance: float) -> _Score:

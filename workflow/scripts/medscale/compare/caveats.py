@@ -8,6 +8,7 @@ import pandas as pd
 
 from medscale.base.plurals import how_many
 from medscale.compare.comparisons import among_tuned
+from medscale.compare.detectable import typical
 from medscale.compare.paired_differences import FEWEST_DIFFERING
 from medscale.compare.recommendation_text import NAMES, amount
 from medscale.compare.resampling import Resampled
@@ -148,17 +149,20 @@ def _few_items(comparisons: pd.DataFrame, metric: str, margin: float, n_items: i
         )
         return
     rows = among_tuned(comparisons[comparisons["metric"] == metric])
-    smallest = rows["smallest_detectable"].median()
-    if not smallest > margin:
+    smallest = typical(rows["smallest_detectable"])
+    if smallest is None or smallest <= margin:
         return
-    needed = int(np.ceil(n_items * (smallest / margin) ** 2))
+    needed = f"{int(np.ceil(n_items * (smallest / margin) ** 2)):,}"
+    english, chinese = f"About {needed} items would be needed.", f"大约需要 {needed} 个样本。"
+    if (rows[["seeds_a", "seeds_b"]] > 1).any(axis=None):
+        # more items take away none of what seeds differ by
+        english, chinese = "More items, more seeds or both would be needed.", "需要更多样本、更多随机种子，或两者都要。"
     yield (
         "few_items",
         f"The test set is too small for the margin: with {n_items:,} items it detects a difference of "
-        f"{amount(smallest, metric, 'en')}, and the margin is {amount(margin, metric, 'en')}. About {needed:,} items "
-        "would be needed.",
+        f"{amount(smallest, metric, 'en')}, and the margin is {amount(margin, metric, 'en')}. {english}",
         f"相对于所声明的界值，测试集太小：{n_items:,} 个样本能检出的最小差异为 {amount(smallest, metric, 'zh')}，"
-        f"而界值为 {amount(margin, metric, 'zh')}。大约需要 {needed:,} 个样本。",
+        f"而界值为 {amount(margin, metric, 'zh')}。{chinese}",
     )
 
 

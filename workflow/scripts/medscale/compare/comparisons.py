@@ -13,9 +13,8 @@ The p-values of a metric are corrected together (Holm 1979): with probability 1 
 called significant by that metric is between configurations that are equal. Metrics are not corrected for each other:
 the study has one primary metric, and the rest describe. Intervals are those of a single comparison.
 
-The smallest detectable effect of a comparison is (z(1 − α/2) + z(power)) × its standard error: a true difference of
-this size would be significant, uncorrected, with that power. One that is not significant says nothing about effects of
-up to this size.
+A true difference as large as the smallest detectable one (`detectable`) would be significant, uncorrected, with the
+power that was asked for. One that is not significant says nothing about effects of up to this size.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,10 +23,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from medscale.base.errors import UserError
 from medscale.base.study import mix_of
+from medscale.compare.accuracy_differences import AccuracyDifferences
+from medscale.compare.detectable import detectable
 from medscale.compare.holm import holm
 from medscale.compare.paired_differences import Differences, intervals, p_values, paired_differences
 from medscale.compare.resampling import LOWER_IS_BETTER, Configuration, Resampled
@@ -92,11 +92,6 @@ def among_tuned(comparisons: pd.DataFrame) -> pd.DataFrame:
     """
     rows = comparisons[comparisons["kind"].isin(["method", "size"])]
     return comparisons[comparisons["kind"] == "base"] if rows.empty else rows
-
-
-def detectable(standard_error: Any, alpha: float, power: float) -> Any:
-    """Return the smallest true difference that a two-sided test at ``alpha`` finds with probability ``power``."""
-    return (stats.norm.isf(alpha / 2) + stats.norm.ppf(power)) * standard_error
 
 
 def compared_pairs(resampled: Resampled, metric: str, steps: Mapping[str, int | None]) -> list[Pair]:
@@ -166,16 +161,15 @@ def compared_rows(
     differences: Differences,
     alpha: float,
     power: float,
-    tested: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    tested: AccuracyDifferences | None = None,
 ) -> list[tuple]:
     """Return a row of `COLUMNS` a pair, their p-values corrected together.
 
-    ``tested`` are ends of intervals and p-values in place of the bootstrap's.
+    ``tested`` is what is found in place of the bootstrap's.
     """
     points, configurations = resampled.points[metric], resampled.configurations
-    lo, hi, p = tested or (*intervals(differences, alpha), p_values(differences))
+    lo, hi, p, smallest = tested or _bootstrapped(differences, alpha, power)
     adjusted = holm(p)
-    smallest = detectable(differences.se, alpha, power)
     return [
         (
             *(metric, kind, configurations[a].name, configurations[b].name, points[a], points[b]),
@@ -185,3 +179,12 @@ def compared_rows(
         )
         for i, (kind, a, b) in enumerate(pairs)
     ]
+
+
+def _bootstrapped(
+    differences: Differences, alpha: float, power: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return ends of intervals, p-values and smallest detectable differences."""
+    lo, hi = intervals(differences, alpha)
+    smallest = detectable(differences.value, lo, hi, differences.se, differences.freedom, power)
+    return lo, hi, p_values(differences), smallest

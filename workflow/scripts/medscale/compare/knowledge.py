@@ -11,11 +11,12 @@ questions too. For several seeds it is Wilson's of as many questions as would gi
 seeds, with Student's quantile. docs/statistics.md has the simulations.
 
 An exam is called too small to rank where a difference of `TOO_SMALL` points between two configurations would be missed
-more often than the power that was asked for. The chance level is the accuracy of guessing.
+more often than the power that was asked for: where the median detectable difference of its pairs is larger. The chance
+level is the accuracy of guessing.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import combinations, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,9 +28,10 @@ from scipy import stats
 from medscale.base.errors import UserError
 from medscale.compare.accuracy_differences import accuracy_differences
 from medscale.compare.comparisons import COLUMNS as COMPARED
-from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, detectable, holm
+from medscale.compare.comparisons import Pair, compared_pairs, compared_rows, holm
 from medscale.compare.configurations import intervals_over_seeds
-from medscale.compare.paired_differences import item_standard_errors, paired_differences
+from medscale.compare.detectable import typical
+from medscale.compare.paired_differences import paired_differences
 from medscale.compare.resampling import NLL, Configuration, Resampled, resample
 from medscale.evaluate.eval_file import Scores
 from medscale.evaluate.wilson import wilson_interval
@@ -197,15 +199,14 @@ class _Study(NamedTuple):
         found = paired_differences(resampled, {metric: places})[metric]
         if metric != ACCURACY:
             return compared_rows(resampled, metric, pairs, found, alpha, power)
-        tested = accuracy_differences(resampled, metric, places, found.freedom, alpha)
-        found = found._replace(se=np.maximum(found.se, _least_error(resampled)))
+        tested = accuracy_differences(resampled, metric, places, found.freedom, alpha, power)
         return compared_rows(resampled, metric, pairs, found, alpha, power, tested)
 
     def rows(self, resampled: Resampled, metric: str, compared: Iterable[tuple]) -> list[dict[str, Any]]:
         """Return a row of knowledge.csv a configuration, with its difference to the base model."""
         pairs = [dict(zip(COMPARED, row, strict=True)) for row in compared]
         to_base = {pair["a"]: pair for pair in pairs if pair["kind"] == "base"}
-        smallest = self.smallest_detectable(resampled, metric)
+        smallest = _smallest_detectable(resampled, metric, pairs)
         found = []
         for place, each in enumerate(self.configurations):
             told = self.of_seeds(each.name)[0].get("retention") if metric == NLL else None
@@ -217,16 +218,6 @@ class _Study(NamedTuple):
                 row |= {f"base_{key}": to_base[each.name][key] for key in TO_BASE}
             found.append(dict.fromkeys(COLUMNS) | row)
         return found
-
-    def smallest_detectable(self, resampled: Resampled, metric: str) -> float | None:
-        """Return the smallest difference that this set detects, the median over all pairs of configurations."""
-        pairs = list(combinations(range(len(self.configurations)), 2))
-        if not pairs or resampled.n_items < 2:
-            return None
-        error = float(np.median(item_standard_errors(resampled, metric, pairs)))
-        if metric == ACCURACY:
-            error = max(error, _least_error(resampled))
-        return float(detectable(error, self.statistics.alpha, self.statistics.power))
 
     def told_of(self, name: str, exam: str) -> dict[str, Any]:
         """Return what eval.json says of an exam besides its accuracy, the mean over the seeds of a configuration."""
@@ -249,9 +240,19 @@ class _Study(NamedTuple):
         return [told[run] for each in self.configurations if each.name == name for run in each.runs]
 
 
-def _least_error(resampled: Resampled) -> float:
-    """Return the least standard error of a difference: where all questions differ alike, one may be otherwise."""
-    return 100 / (resampled.n_items + 2)
+def _smallest_detectable(resampled: Resampled, metric: str, pairs: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the smallest difference that this set detects: the median over the compared pairs that are not alike.
+
+    Two that answer all questions alike do not tell how far apart others are; where all do, they are all there is.
+    """
+    items = resampled.items[metric]
+    values = {(pair["a"], pair["b"]): pair["smallest_detectable"] for pair in pairs}
+    unlike = {
+        (a, b): value
+        for (a, b), value in values.items()
+        if (items[:, resampled.index(a)] != items[:, resampled.index(b)]).any()
+    }
+    return typical((unlike or values).values())
 
 
 def _value(resampled: Resampled, metric: str, place: int, told: Mapping[str, Any] | None) -> tuple[float, float, float]:

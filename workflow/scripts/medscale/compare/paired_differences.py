@@ -94,6 +94,24 @@ def item_standard_errors(resampled: Resampled, metric: str, pairs: Sequence[tupl
     return _standard_error(_centred(resampled, metric, pairs), resampled.weights[metric])
 
 
+def errors_with_items(
+    resampled: Resampled, metric: str, pairs: Sequence[tuple[int, int]], items: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what differences would have on so many items of the same kind.
+
+    Returns
+    -------
+    tuple of array of shape (pairs,)
+        Standard error over items, standard error over items and seeds, and degrees of freedom. What seeds add to the
+        variance stays as it is, and the items' noise, in the seeds' spread too, shrinks with their number.
+    """
+    seeds, (a, b), shrunk = resampled.seeds[metric], np.array(pairs).T, resampled.n_items / items
+    item_se = item_standard_errors(resampled, metric, pairs) * np.sqrt(shrunk)
+    se = np.sqrt(item_se**2 + seeds.variance[a] + seeds.variance[b])
+    between = seeds.variance + (seeds.between - seeds.variance) * shrunk
+    return item_se, se, _freedom(resampled, between, a, b, se)
+
+
 def intervals(differences: Differences, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and upper ends of the 1 − ``alpha`` intervals; NaN where nothing bounds them."""
     half = half_widths(differences, critical_values(np.abs(differences.studentised), alpha), alpha)
@@ -201,7 +219,7 @@ def _differences(
         value=raw.sum(axis=0) / weights.sum(),
         se=se,
         item_se=item_se,
-        freedom=_freedom(resampled, metric, a, b, se),
+        freedom=_freedom(resampled, seeds.between, a, b, se),
         studentised=_studentised(sums, len(items)),
         differing=(raw != 0).sum(axis=0),
         largest=np.abs(raw).max(axis=0) * len(items) / weights.sum(),
@@ -223,9 +241,8 @@ def _studentised(sums: np.ndarray, items: int) -> np.ndarray:
     return np.where(deviation == 0, 0.0, studentised)
 
 
-def _freedom(resampled: Resampled, metric: str, a: np.ndarray, b: np.ndarray, se: np.ndarray) -> np.ndarray:
+def _freedom(resampled: Resampled, between: np.ndarray, a: np.ndarray, b: np.ndarray, se: np.ndarray) -> np.ndarray:
     """Return Satterthwaite's degrees of freedom; the items' own are many, and the bootstrap accounts for them."""
-    between = resampled.seeds[metric].between
     counts = np.array([len(configuration.runs) for configuration in resampled.configurations])
     uncertainty = between**2 / np.maximum(1, counts - 1)
     total = uncertainty[a] + uncertainty[b]

@@ -1,8 +1,10 @@
 """How small a difference a test set of a given size can detect, from the spread of this study's differences.
 
 The standard error of a paired difference is its standard deviation over items divided by √n (Miller 2024,
-arXiv:2411.00640), so the smallest detectable effect at another n follows from the standard deviation measured here.
-Items alone are counted: more items take away none of the variance between seeds.
+arXiv:2411.00640), so the smallest detectable difference at another n follows from the standard deviation measured here.
+What seeds add stays, for more items take away none of it. At the study's own n it is that of its comparisons, and a
+larger set is said to detect no less, a smaller one no more: where seeds make up nearly all of the variance, there are
+fewer degrees of freedom, and the formula alone would have more items detect less.
 """
 
 from collections.abc import Sequence
@@ -10,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medscale.compare.comparisons import among_tuned, detectable
-from medscale.compare.paired_differences import item_standard_errors
+from medscale.compare.comparisons import among_tuned
+from medscale.compare.detectable import detectable_of_error, typical
+from medscale.compare.paired_differences import errors_with_items
 from medscale.compare.resampling import Resampled
 
 COLUMNS = ("metric", "n_items", "paired_sd", "smallest_detectable")
@@ -42,14 +45,21 @@ def power_table(
     pandas.DataFrame
         The columns `COLUMNS`. ``paired_sd`` is the median, over the pairs of fine-tuned runs, of the standard
         deviation of an item's difference, in the metric's unit; for NLL, of its part in the difference per token.
+        Pairs that are alike on all items are left out of both medians.
     """
     rows = []
     for metric, table in among_tuned(comparisons).groupby("metric", sort=False):
         pairs = [(resampled.index(a), resampled.index(b)) for a, b in zip(table["a"], table["b"], strict=True)]
-        deviations = item_standard_errors(resampled, str(metric), pairs) * np.sqrt(resampled.n_items)
-        deviation = float(np.median(deviations))
-        rows += [
-            (metric, count, deviation, detectable(deviation / np.sqrt(count), alpha, power))
-            for count in sorted({*items, resampled.n_items})
-        ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        own = resampled.n_items
+        item_errors, _, _ = errors_with_items(resampled, str(metric), pairs, own)
+        deviation = typical(item_errors * np.sqrt(own))
+        sizes = sorted({*items, own})
+        found = {own: typical(table["smallest_detectable"])}
+        for count in [size for size in sizes if size > own] + [size for size in reversed(sizes) if size < own]:
+            _, se, freedom = errors_with_items(resampled, str(metric), pairs, count)
+            here = typical(detectable_of_error(se, freedom, alpha, power))
+            bound, last = (min, max(found)) if count > own else (max, min(found))
+            known = [each for each in (here, found[last]) if each is not None]
+            found[count] = bound(known, default=None)
+        rows += [(metric, count, deviation, found[count]) for count in sizes]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"paired_sd": float, "smallest_detectable": float})

@@ -12,6 +12,7 @@ from medscale.report.tables import (
     Column,
     Row,
     comparison_blocks,
+    detectable_from,
     figure,
     level,
     too_few_resamples,
@@ -62,21 +63,37 @@ def _set(inputs: Inputs, name: str, rows: list[dict[str, Any]]) -> dict[str, Any
         if any(row["scope"] == scope for row in rows)
     ]
     smallest = first["smallest_detectable"]
-    told = {"items": number(first["n_items"]), "smallest": number(smallest, _metric(name).digits)}
+    largest = _largest(inputs, name, smallest)
+    told = {"items": number(first["n_items"]), "smallest": detectable_from(smallest, _metric(name))}
+    told["largest"] = detectable_from(largest, _metric(name))
+    ends = "" if largest is None else "_some_none" if name != RETENTION and largest > 100 else "_up_to"
     if name == RETENTION:
-        lead, detectable = say("knowledge.retention_lead", **told), say("knowledge.detectable_nats", **told)
+        lead, detectable = say("knowledge.retention_lead", **told), say(f"knowledge.detectable_nats{ends}", **told)
     else:
         lead = say("knowledge.exam_lead", chance=number(first["chance"], 1), items=told["items"])
-        detectable = say("knowledge.detectable", **told)
+        detectable = say(f"knowledge.detectable{ends}", **told)
     small = _too_few(name, whole, too_few_resamples(inputs))
+    if smallest is None:
+        detectable = None
     return {
         "title": say("knowledge.retention") if name == RETENTION else both(name),
         "lead": sentences(lead, None if small else detectable, _leaks(inputs, name)),
-        "notes": [say(f"knowledge.{small}", **told)] if small else [],
+        "notes": [say(f"knowledge.{small}{ends if small == 'too_small' else ''}", **told)] if small else [],
         "rows": _rows((inputs.exams or {}).get(name)),
         "table": _table(inputs, name, whole),
         "parts": parts,
     }
+
+
+def _largest(inputs: Inputs, name: str, smallest: float | None) -> float | None:
+    """Return what is detectable of the pair of which the set tells least; None where no interval is wider than usual.
+
+    ``smallest`` is the set's own, a median: beside it may stand intervals that reach farther.
+    """
+    rows = [row for row in inputs.summary.knowledge_comparisons if row["metric"] == name and row["lo"] is not None]
+    if smallest is None or all(row["hi"] - row["lo"] <= 2 * smallest for row in rows):
+        return None
+    return max(row["smallest_detectable"] for row in rows)
 
 
 def _too_few(name: str, rows: list[dict[str, Any]], few_resamples: bool) -> str | None:
@@ -92,7 +109,7 @@ def _too_few(name: str, rows: list[dict[str, Any]], few_resamples: bool) -> str 
         return "few_resamples" if few_resamples else "unlike_texts"
     if not first["too_small"]:
         return None
-    return "too_small" if first["smallest_detectable"] is not None and first["smallest_detectable"] < 100 else "no_rank"
+    return "no_rank" if first["smallest_detectable"] is None or first["smallest_detectable"] > 100 else "too_small"
 
 
 def _rows(account: dict[str, Any] | None) -> dict[str, Any] | None:

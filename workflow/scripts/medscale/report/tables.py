@@ -210,16 +210,22 @@ def comparison_blocks(
     return tables
 
 
+def detectable_from(value: float | None, each: Metric) -> str:
+    """Return the smallest detectable difference; a score in points of 100 has none above 100."""
+    return "> 100" if value is not None and value > 100 and not each.lower_is_better else number(value, each.digits)
+
+
 def _comparisons(inputs: Inputs, rows: list[dict[str, Any]], each: Metric, title: Callable) -> list[dict[str, Any]]:
     """Return the rows of one kind, their bars on one scale: differences to the base dwarf those between methods."""
-    ends = [abs(row[name] or 0) for row in rows for name in ("lo", "hi", "difference", "smallest_detectable")]
+    ends = [abs(row[name] or 0) for row in rows for name in ("lo", "hi", "difference")]
+    ends += [_band(row, each) for row in rows]
     scale = 92 / (max(ends, default=0) or 1)
     return [_comparison(inputs, row, each, title, scale) for row in rows]
 
 
 def _comparison(inputs: Inputs, row: dict[str, Any], each: Metric, title: Callable, scale: float) -> dict[str, Any]:
     digits = each.digits
-    difference, low, high, band = (row[name] for name in ("difference", "lo", "hi", "smallest_detectable"))
+    difference, low, high = (row[name] for name in ("difference", "lo", "hi"))
     # One item has no spread, and so no p-value.
     state = "untested" if None in (row["significant"], row["p_holm"], difference) else "equal"
     small = _unbounded(inputs, row["n_items"]) if low is None else None
@@ -238,12 +244,18 @@ def _comparison(inputs: Inputs, row: dict[str, Any], each: Metric, title: Callab
         "difference": number(difference, digits, sign=True),
         "interval": interval(low, high, digits, sign=True),
         "p": p_value(row["p_holm"]),
-        "smallest": number(band, digits),
+        "smallest": detectable_from(row["smallest_detectable"], each),
         "state": state,
         "words": words,
         "small": small,
-        "bar": {"middle": place(difference), "low": place(low), "high": place(high), "band": scale * (band or 0)},
+        "bar": {"middle": place(difference), "low": place(low), "high": place(high), "band": scale * _band(row, each)},
     }
+
+
+def _band(row: dict[str, Any], each: Metric) -> float:
+    """Return how far the band of what could not be detected reaches to either side."""
+    smallest = row["smallest_detectable"] or 0.0
+    return smallest if each.lower_is_better else min(smallest, 100.0)
 
 
 def _unbounded(inputs: Inputs, items: int) -> Text:
