@@ -93,7 +93,7 @@ def test_the_caveats_name_what_is_far_and_what_lies_at_an_end():
     assert kind == "rate_far"
     assert "(lora_100: 0.001 loses 0.050 nats to 0.003, qlora_100: at 0.001 it diverged)" in english
     assert "comparison may be of rates rather than of methods" in english
-    assert "lora_100: 0.001 比 0.003 多损失 0.050 奈特" in chinese
+    assert "lora_100：0.001 比 0.003 多损失 0.050 奈特" in chinese
     ((kind, english, _),) = list(_rates([judged({0.001: 2.0, 0.003: 1.95}, at_edge="upper")]))
     assert (kind, "(lora_100: 0.003)" in english) == ("rate_at_edge", True)
     assert list(_rates([judged({0.001: 2.0, 0.003: 1.99}, fixed=0.001)])) == []

@@ -96,6 +96,9 @@ def pass_on(number, frame):
         connection.sendall(bytes([number]))
     except OSError:
         pass  # it has ended
+minded = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+minded = [number for number in minded if signal.getsignal(number) != signal.SIG_IGN]
+signal.pthread_sigmask(signal.SIG_BLOCK, minded)  # until there is whom to pass them on to
 try:
     connection.connect({address!r})
     first = os.path.dirname({snakemake!r}) if named == "snakemake" else os.getcwd()
@@ -103,14 +106,15 @@ try:
     text = os.fsencode(json.dumps(call | {{"environment": dict(os.environ)}}, ensure_ascii=False))
     socket.send_fds(connection, [struct.pack("!q", len(text))], [0, 1, 2])
     connection.sendall(text)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, pass_on)
+    for number in minded:
+        signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, minded)
     (status,) = struct.unpack("!i", connection.recv(4, socket.MSG_WAITALL))
 except (FileNotFoundError, ConnectionRefusedError):
     pass
 except struct.error:
     sys.exit("the process that served this one has ended")
+signal.pthread_sigmask(signal.SIG_UNBLOCK, minded)
 if status == {refused}:
     if "MEDSCALE_SERVED_ONLY" in os.environ:
         sys.exit("not served")
