@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from medscale.data.exams.options import Lettered
@@ -136,15 +136,19 @@ def way_of(answers: Iterable[tuple[Any, Lettered]]) -> str:
     answers : of the rows, each with the options of its question.
     """
     counts = {"letters": 0, "text": 0, "index": 0}
-    for value, options in answers:
-        try:
-            parts = parts_of(value, options)
-        except Dropped:
-            continue
+    for parts, options in _readable_parts(answers):
         counts["letters"] += by_letters(parts, options) is not None
         counts["text"] += by_text(parts, options) is not None
         counts["index"] += bool(numbers_of(parts))
     return max(counts, key=counts.get)
+
+
+def _readable_parts(answers: Iterable[tuple[Any, Lettered]]) -> Iterator[tuple[list[str], Lettered]]:
+    for value, options in answers:
+        try:
+            yield parts_of(value, options), options
+        except Dropped:
+            continue
 
 
 def are_places_too(answers: Iterable[tuple[Any, Lettered]]) -> bool:
@@ -156,11 +160,7 @@ def are_places_too(answers: Iterable[tuple[Any, Lettered]]) -> bool:
     """
     apart = {0: False, 1: False}
     possible = {0, 1}
-    for value, options in answers:
-        try:
-            parts = parts_of(value, options)
-        except Dropped:
-            continue
+    for parts, options in _readable_parts(answers):
         if not parts:
             continue
         text = by_text(parts, options)
@@ -175,11 +175,7 @@ def are_places_too(answers: Iterable[tuple[Any, Lettered]]) -> bool:
 def could_begin_at(answers: Iterable[tuple[Any, Lettered]], start: int) -> int:
     """Return how many answers are places counted from ``start``; 0 where one of those that are numbers is not."""
     count = 0
-    for value, options in answers:
-        try:
-            parts = parts_of(value, options)
-        except Dropped:
-            continue
+    for parts, options in _readable_parts(answers):
         if numbers_of(parts):
             if by_index(parts, options, start) is None:
                 return 0
@@ -191,11 +187,7 @@ def indices_of(answers: Iterable[tuple[Any, Lettered]]) -> tuple[set[int], int]:
     """Return the numbers that answers are, and how many options the questions have at most that are answered so."""
     numbers: set[int] = set()
     most = 0
-    for value, options in answers:
-        try:
-            parts = parts_of(value, options)
-        except Dropped:
-            continue
+    for parts, options in _readable_parts(answers):
         if told := numbers_of(parts):
             numbers.update(told)
             most = max(most, 1 + max(options.places, default=-1))
